@@ -1,0 +1,8 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['{proto,services,deploy,test}/**/*.test.ts'],
+    testTimeout: 20_000,
+  },
+})
