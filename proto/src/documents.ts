@@ -1,0 +1,179 @@
+/**
+ * The JSON documents under `batches/ID/` and `checkpoints/`, all immutable but tags.
+ * Times are RFC 3339 in UTC. Keys: keys.ts.
+ */
+import type { Item } from '../gen/darkroom/v1/item_pb.ts'
+
+/** Items in one plan segment; input parts end at multiples of it, so that a segment is one ranged read of one part. */
+export const SEGMENT_ITEMS = 1024
+
+/** One line of an input part: the JSON form of `Item`, with `schedulerConfig` as a plain object and `seed` as a number. */
+export type ItemLine = Omit<Item, '$typeName' | '$unknown' | 'seed' | 'schedulerConfig'> & {
+  seed: number
+  schedulerConfig: Record<string, unknown>
+}
+
+export interface InputPart {
+  readonly key: string
+  readonly firstItem: number
+  readonly itemCount: number
+  readonly bytes: number
+  readonly sha256: string
+  /** Byte offset of each segment's first line in the part. */
+  readonly segmentOffsets: readonly number[]
+}
+
+/** batch.json: written last at acceptance, never again. */
+export interface BatchDocument {
+  readonly id: string
+  readonly tenant: string
+  readonly createdAt: string
+  readonly itemCount: number
+  /** Sum of the items' numImages. */
+  readonly imageCount: number
+  /** Pins of every checkpoint that an item names. */
+  readonly checkpoints: readonly string[]
+  readonly parts: readonly InputPart[]
+  /** The caller's own: at most 16 pairs, keys up to 64, values up to 512 characters. */
+  readonly metadata: Readonly<Record<string, string>>
+  readonly traceparent: string
+}
+
+export interface PlannedShard {
+  readonly id: string
+  readonly checkpoint: string
+  readonly task: string
+  readonly width: number
+  readonly height: number
+  /** Item indices, ascending. */
+  readonly items: readonly number[]
+}
+
+/** plan/NNNNN.json: how items firstItem … firstItem + itemCount - 1 are cut into shards. Each item is in exactly one. */
+export interface PlanSegment {
+  readonly batchId: string
+  readonly segment: number
+  readonly firstItem: number
+  readonly itemCount: number
+  readonly shards: readonly PlannedShard[]
+}
+
+export interface RenderedImage {
+  /** 0 … numImages - 1. */
+  readonly n: number
+  readonly seed: number
+  /** Last part of the object key, ITEM-N-HASH.png. */
+  readonly name: string
+  readonly sha256: string
+  readonly bytes: number
+  readonly width: number
+  readonly height: number
+}
+
+/** What became of one item inside a `rendered` record. */
+export type ItemResult =
+  | {
+      readonly index: number
+      readonly customId: string
+      readonly state: 'rendered'
+      readonly scheduler: string
+      readonly numInferenceSteps: number
+      readonly images: readonly RenderedImage[]
+      /** Engine seconds that its images took, their share of each UNet call. */
+      readonly seconds: number
+      readonly warnings: readonly string[]
+    }
+  | {
+      readonly index: number
+      readonly customId: string
+      readonly state: 'failed'
+      readonly code: string
+      readonly message: string
+    }
+
+interface RecordBase {
+  readonly batchId: string
+  readonly shardId: string
+  readonly attempt: number
+  readonly committedAt: string
+}
+
+/** results/SHARD.json: the one conditional write that ends a shard. */
+export type CommitRecord =
+  | (RecordBase & {
+      readonly kind: 'rendered'
+      readonly workerId: string
+      readonly checkpoint: string
+      readonly startedAt: string
+      /** Seconds of the device that this shard's rows took. */
+      readonly deviceSeconds: number
+      readonly items: readonly ItemResult[]
+    })
+  | (RecordBase & { readonly kind: 'cancelled'; readonly itemCount: number })
+  | (RecordBase & {
+      readonly kind: 'failed'
+      readonly itemCount: number
+      readonly code: string
+      readonly message: string
+    })
+  | (RecordBase & { readonly kind: 'split'; readonly into: readonly [string, string] })
+
+/** cancel.json: somebody asked for the batch's end; survives a restart of the coordinator. */
+export interface CancelDocument {
+  readonly batchId: string
+  readonly requestedAt: string
+}
+
+export interface ResultFile {
+  readonly key: string
+  readonly lines: number
+  readonly bytes: number
+  readonly sha256: string
+}
+
+/** done.json: the batch's end, written after its output files. The three counts sum to the accepted items. */
+export interface DoneDocument {
+  readonly batchId: string
+  readonly state: 'completed' | 'cancelled'
+  readonly startedAt: string | null
+  readonly endedAt: string
+  readonly items: { readonly rendered: number; readonly failed: number; readonly cancelled: number }
+  readonly images: number
+  readonly shards: number
+  readonly schedulers: readonly { scheduler: string; images: number; steps: number; seconds: number }[]
+  readonly output: ResultFile
+  readonly errors: ResultFile
+}
+
+/** A line of output.jsonl. The picture is at `image` of keys.ts with its `name`. */
+export type OutputLine = Extract<ItemResult, { state: 'rendered' }> & { readonly shardId: string }
+
+/** A line of errors.jsonl: failed items, and cancelled ones of shards that were planned. */
+export interface ErrorLine {
+  readonly index: number
+  readonly customId: string
+  readonly state: 'failed' | 'cancelled'
+  readonly code: string
+  readonly message: string
+  readonly shardId: string
+}
+
+export interface ManifestFile {
+  /** Relative, '/'-separated, no '.' or '..' parts. */
+  readonly path: string
+  readonly size: number
+  readonly sha256: string
+}
+
+/** checkpoints/manifests/NAME/HEX.json. HEX is the sha256 of exactly these bytes: files sorted by path, JSON without spaces. */
+export interface CheckpointManifest {
+  readonly version: 1
+  readonly name: string
+  readonly files: readonly ManifestFile[]
+}
+
+/** checkpoints/tags/NAME/TAG.json: the only document that is overwritten. */
+export interface TagDocument {
+  readonly pin: string
+  readonly updatedAt: string
+}

@@ -1,0 +1,39 @@
+/**
+ * Every object key of the farm; the tree is drawn in ARCHITECTURE.md, "Who is the truth".
+ * Numbers are zero-padded, so that listing order is numeric order.
+ */
+const five = (n: number): string => String(n).padStart(5, '0')
+
+export const keys = {
+  checkpointBlob: (hex: string) => `checkpoints/blobs/sha256/${hex}`,
+  checkpointManifests: (name: string) => `checkpoints/manifests/${name}/`,
+  checkpointManifest: (name: string, hex: string) => `checkpoints/manifests/${name}/${hex}.json`,
+  checkpointTags: 'checkpoints/tags/',
+  checkpointTag: (name: string, tag: string) => `checkpoints/tags/${name}/${tag}.json`,
+
+  batches: 'batches/',
+  batchFolder: (batchId: string) => `batches/${batchId}/`,
+  batch: (batchId: string) => `batches/${batchId}/batch.json`,
+  inputFolder: (batchId: string) => `batches/${batchId}/input/`,
+  inputPart: (batchId: string, part: number) => `batches/${batchId}/input/part-${five(part)}.ndjson`,
+  planFolder: (batchId: string) => `batches/${batchId}/plan/`,
+  planSegment: (batchId: string, segment: number) => `batches/${batchId}/plan/${five(segment)}.json`,
+  imageFolder: (batchId: string) => `batches/${batchId}/images/`,
+  image: (batchId: string, name: string) => `batches/${batchId}/images/${name}`,
+  resultFolder: (batchId: string) => `batches/${batchId}/results/`,
+  result: (batchId: string, shardId: string) => `batches/${batchId}/results/${shardId}.json`,
+  cancel: (batchId: string) => `batches/${batchId}/cancel.json`,
+  output: (batchId: string) => `batches/${batchId}/output.jsonl`,
+  errors: (batchId: string) => `batches/${batchId}/errors.jsonl`,
+  done: (batchId: string) => `batches/${batchId}/done.json`,
+} as const
+
+/** Names image `n` (from 0) of item `index` by its content: whoever loses a race never overwrites what was committed. */
+export function imageName(index: number, n: number, sha256Hex: string, extension: string): string {
+  return `${index}-${n}-${sha256Hex}.${extension}`
+}
+
+/** Names a shard after its plan segment, so that ids survive any restart. */
+export function shardIdOf(segment: number, number: number): string {
+  return `${five(segment)}-${five(number)}`
+}

@@ -1,0 +1,26 @@
+export * from '../gen/darkroom/v1/item_pb.ts'
+export * from '../gen/darkroom/v1/coordinator_pb.ts'
+export * from '../gen/darkroom/v1/worker_pb.ts'
+export { imageName, keys, shardIdOf } from './keys.ts'
+export * from './subjects.ts'
+export { formatPin, isCheckpointName, parsePin, parseTag } from './pin.ts'
+export type { Pin } from './pin.ts'
+export { SEGMENT_ITEMS } from './documents.ts'
+export type {
+  BatchDocument,
+  CancelDocument,
+  CheckpointManifest,
+  CommitRecord,
+  DoneDocument,
+  ErrorLine,
+  InputPart,
+  ItemLine,
+  ItemResult,
+  ManifestFile,
+  OutputLine,
+  PlannedShard,
+  PlanSegment,
+  RenderedImage,
+  ResultFile,
+  TagDocument,
+} from './documents.ts'
