@@ -1,0 +1,35 @@
+import { createHash } from 'node:crypto'
+import { keys } from '@darkroom/proto'
+import type { CheckpointManifest } from '@darkroom/proto'
+import { DarkroomError } from '../errors.ts'
+import type { ObjectStore } from '../object-store.ts'
+import { parseJson } from './manifest.ts'
+
+const MAX_CONFIG_BYTES = 256 * 1024
+
+/** Whether a file says how a pipeline is built: model_index.json and every …config.json. Tokenizer tables are not configs. */
+export function isConfigPath(path: string): boolean {
+  return path === 'model_index.json' || path.endsWith('config.json')
+}
+
+/**
+ * Reads the small JSON files of a checkpoint, by path, each checked against the manifest.
+ * @throws DarkroomError CHECKPOINT_MISMATCH, CHECKPOINT_INVALID
+ */
+export async function readCheckpointConfigs(
+  store: ObjectStore,
+  manifest: CheckpointManifest,
+): Promise<Record<string, unknown>> {
+  const files = manifest.files.filter(({ path, size }) => isConfigPath(path) && size <= MAX_CONFIG_BYTES)
+  const entries = await Promise.all(
+    files.map(async ({ path, sha256 }) => {
+      const bytes = await store.get(keys.checkpointBlob(sha256))
+      const got = bytes === null ? 'no object' : createHash('sha256').update(bytes).digest('hex')
+      if (bytes === null || got !== sha256) {
+        throw new DarkroomError('CHECKPOINT_MISMATCH', `${path}: expected sha256 ${sha256}, got ${got}`)
+      }
+      return [path, parseJson(bytes, path)] as const
+    }),
+  )
+  return Object.fromEntries(entries)
+}
