@@ -104,5 +104,7 @@ async function download(store: ObjectStore, file: ManifestFile, target: string, 
       `${file.path}: expected ${file.size} bytes with sha256 ${file.sha256}, got ${got.size} bytes with ${got.sha256}`,
     )
   })
-  await pipeline(object.body, verified, createWriteStream(target, { mode: 0o444, flush: true }), { ...(signal && { signal }) })
+  await pipeline(object.body, verified, createWriteStream(target, { mode: 0o444, flush: true }), {
+    ...(signal && { signal }),
+  })
 }

@@ -70,7 +70,10 @@ export async function readManifest(store: ObjectStore, pin: string): Promise<Che
   const manifest = parseJson(bytes, key)
   assertManifest(manifest, formatPin({ name, hex }))
   if (manifest.name !== name) {
-    throw new DarkroomError('CHECKPOINT_INVALID', `manifest ${key} is for ${JSON.stringify(manifest.name)}, not ${name}`)
+    throw new DarkroomError(
+      'CHECKPOINT_INVALID',
+      `manifest ${key} is for ${JSON.stringify(manifest.name)}, not ${name}`,
+    )
   }
   return manifest
 }

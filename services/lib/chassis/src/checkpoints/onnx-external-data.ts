@@ -113,7 +113,9 @@ export function externalDataLocations(onnxFile: string, shownAs: string): string
     return [...found].sort()
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
-    throw new DarkroomError('CHECKPOINT_INVALID', `${shownAs} is not a valid ONNX file: ${error.message}`, { cause: error })
+    throw new DarkroomError('CHECKPOINT_INVALID', `${shownAs} is not a valid ONNX file: ${error.message}`, {
+      cause: error,
+    })
   } finally {
     closeSync(fd)
   }

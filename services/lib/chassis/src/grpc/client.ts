@@ -1,0 +1,169 @@
+import type { DescMethod, DescService } from '@bufbuild/protobuf'
+import { Client as Channel, credentials, Metadata } from '@grpc/grpc-js'
+import type { ClientDuplexStream, MethodDefinition, ServiceError } from '@grpc/grpc-js'
+import { once } from 'node:events'
+import { DarkroomError } from '../errors.ts'
+import { definitionOf } from './service-types.ts'
+import type { CallOptions, Client } from './service-types.ts'
+import { fromStatus } from './status.ts'
+
+const CHANNEL_OPTIONS = {
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 5_000,
+  'grpc.keepalive_permit_without_calls': 1,
+  'grpc.initial_reconnect_backoff_ms': 200,
+  'grpc.min_reconnect_backoff_ms': 200,
+  'grpc.max_reconnect_backoff_ms': 2_000,
+}
+
+/**
+ * Calls a service at the first of its addresses that answers. A call that UNAVAILABLE or NOT_LEADER ends before its first
+ * response is tried at the next address; the one that answered is asked first from then on.
+ * @throws DarkroomError with the server's code, message and problems
+ */
+export function createGrpcClient<S extends DescService>(
+  service: S,
+  addresses: string | readonly string[],
+  options: { defaultTimeoutMs: number },
+): Client<S> {
+  const channels = [addresses]
+    .flat()
+    .map((address) => new Channel(address, credentials.createInsecure(), CHANNEL_OPTIONS))
+  const definitions = definitionOf(service)
+  let preferred = 0
+
+  const attempt = async <T>(call: (channel: Channel) => Promise<T>): Promise<T> => {
+    for (let tried = 0; ; tried++) {
+      const index = preferred
+      try {
+        return await call(channels[index]!)
+      } catch (reason) {
+        const error = reason as DarkroomError
+        const elsewhere = error.code === 'NOT_LEADER' || error.code === 'COORDINATOR_UNAVAILABLE'
+        if (!elsewhere || tried + 1 >= channels.length) throw error
+        preferred = (index + 1) % channels.length
+      }
+    }
+  }
+
+  const methodOf = (method: DescMethod): unknown => {
+    const definition = definitions[method.localName] as MethodDefinition<unknown, unknown>
+    if (definition.responseStream) {
+      return async function* (input: unknown, callOptions: CallOptions = {}): AsyncIterable<unknown> {
+        const opened = await attempt((channel) => openStream(channel, definition, input, callOptions))
+        yield* opened
+      }
+    }
+    return (input: unknown, callOptions: CallOptions = {}) =>
+      attempt((channel) =>
+        callOnce(channel, definition, input, { timeoutMs: options.defaultTimeoutMs, ...callOptions }),
+      )
+  }
+
+  return {
+    ...Object.fromEntries(service.methods.map((method) => [method.localName, methodOf(method)])),
+    [Symbol.dispose]: () => channels.forEach((channel) => channel.close()),
+  } as Client<S>
+}
+
+interface Cancellable {
+  cancel(): void
+}
+
+function callSettings({ timeoutMs, metadata }: CallOptions): [Metadata, { deadline?: Date }] {
+  const sent = new Metadata()
+  for (const [key, value] of Object.entries(metadata ?? {})) sent.set(key, value)
+  return [sent, timeoutMs === undefined ? {} : { deadline: new Date(Date.now() + timeoutMs) }]
+}
+
+function cancelOnAbort(call: Cancellable, signal: AbortSignal | undefined): () => void {
+  const cancel = (): void => call.cancel()
+  if (signal?.aborted) cancel()
+  signal?.addEventListener('abort', cancel)
+  return () => signal?.removeEventListener('abort', cancel)
+}
+
+async function callOnce(
+  channel: Channel,
+  definition: MethodDefinition<unknown, unknown>,
+  input: unknown,
+  options: CallOptions,
+): Promise<unknown> {
+  const settings = callSettings(options)
+  const { path, requestSerialize, responseDeserialize } = definition
+  let release = (): void => {}
+  try {
+    return await new Promise((resolve, reject) => {
+      const settle = (error: ServiceError | null, response?: unknown): void =>
+        error === null ? resolve(response) : reject(fromStatus(error))
+      if (!definition.requestStream) {
+        release = cancelOnAbort(
+          channel.makeUnaryRequest(path, requestSerialize, responseDeserialize, input, ...settings, settle),
+          options.signal,
+        )
+        return
+      }
+      const call = channel.makeClientStreamRequest(path, requestSerialize, responseDeserialize, ...settings, settle)
+      release = cancelOnAbort(call, options.signal)
+      writeAll(call, input as AsyncIterable<unknown>).catch((reason: unknown) => {
+        call.cancel()
+        reject(reason as Error)
+      })
+    })
+  } finally {
+    release()
+  }
+}
+
+/** Resolves with the responses once the first has come, so that a refusal at the door can be tried elsewhere. */
+async function openStream(
+  channel: Channel,
+  definition: MethodDefinition<unknown, unknown>,
+  input: unknown,
+  options: CallOptions,
+): Promise<AsyncIterable<unknown>> {
+  const settings = callSettings(options)
+  const { path, requestSerialize, responseDeserialize } = definition
+  const call = definition.requestStream
+    ? channel.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, ...settings)
+    : channel.makeServerStreamRequest(path, requestSerialize, responseDeserialize, input, ...settings)
+  const release = cancelOnAbort(call, options.signal)
+  if (definition.requestStream) {
+    writeAll(call as ClientDuplexStream<unknown, unknown>, input as AsyncIterable<unknown>).catch(() => call.cancel())
+  }
+  const responses = call[Symbol.asyncIterator]()
+  const next = async (): Promise<IteratorResult<unknown>> => {
+    try {
+      return await responses.next()
+    } catch (reason) {
+      throw reason instanceof Error && 'details' in reason
+        ? fromStatus(reason as ServiceError)
+        : DarkroomError.from(reason)
+    }
+  }
+  const first = await next().catch((reason: unknown) => {
+    release()
+    throw reason
+  })
+  return (async function* () {
+    try {
+      for (let result = first; result.done !== true; result = await next()) yield result.value
+    } finally {
+      release()
+      call.cancel()
+    }
+  })()
+}
+
+async function writeAll(
+  call: { write(message: unknown): boolean; end(): void } & NodeJS.EventEmitter,
+  source: AsyncIterable<unknown>,
+): Promise<void> {
+  const ended = new AbortController()
+  for (const event of ['close', 'error', 'status']) call.once(event, () => ended.abort())
+  for await (const message of source) {
+    if (ended.signal.aborted) return
+    if (!call.write(message)) await once(call, 'drain', { signal: ended.signal }).catch(() => {})
+  }
+  call.end()
+}

@@ -1,0 +1,165 @@
+import { create, toBinary } from '@bufbuild/protobuf'
+import type { DescFile, DescService } from '@bufbuild/protobuf'
+import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
+import { Server, ServerCredentials } from '@grpc/grpc-js'
+import type {
+  ServerDuplexStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  UntypedHandleCall,
+  sendUnaryData,
+} from '@grpc/grpc-js'
+import { loadFileDescriptorSetFromBuffer } from '@grpc/proto-loader'
+import { ReflectionService } from '@grpc/reflection'
+import { HealthImplementation } from 'grpc-health-check'
+import { once } from 'node:events'
+import { DarkroomError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { definitionOf } from './service-types.ts'
+import type { CallContext, ServiceImpl } from './service-types.ts'
+import { toStatus } from './status.ts'
+
+export interface ServiceRegistration {
+  readonly service: DescService
+  readonly impl: Readonly<Record<string, unknown>>
+}
+
+export interface GrpcServer extends AsyncDisposable {
+  readonly port: number
+  /** What grpc.health.v1 answers for a service's name, or for '' (the whole server). */
+  setServing(service: string, serving: boolean): void
+}
+
+export function implement<S extends DescService>(service: S, impl: ServiceImpl<S>): ServiceRegistration {
+  return { service, impl: impl as Readonly<Record<string, unknown>> }
+}
+
+type AnyCall = ServerUnaryCall<unknown, unknown> & ServerDuplexStream<unknown, unknown>
+type Handler = (argument: unknown, context: CallContext) => unknown
+
+const STOP_GRACE_MS = 2_000
+
+/**
+ * Serves protobuf-es services beside grpc.health.v1 and server reflection, without TLS.
+ * What a method throws becomes a status in one place (status.ts); a bug is logged and its text hidden.
+ */
+export async function startGrpcServer(options: {
+  host: string
+  port: number
+  services: readonly ServiceRegistration[]
+  log: Logger
+}): Promise<GrpcServer> {
+  const { host, services, log } = options
+  const stopping = new AbortController()
+  const server = new Server({
+    'grpc.keepalive_time_ms': 10_000,
+    'grpc.keepalive_timeout_ms': 5_000,
+    'grpc.keepalive_permit_without_calls': 1,
+    'grpc.http2.min_ping_interval_without_data_ms': 5_000,
+  })
+  for (const { service, impl } of services) {
+    const handlers = service.methods.map((method) => [
+      method.localName,
+      handle(method.methodKind, impl[method.localName] as Handler, stopping.signal, log.child({ rpc: method.name })),
+    ])
+    server.addService(definitionOf(service), Object.fromEntries(handlers))
+  }
+  const health = new HealthImplementation({
+    '': 'NOT_SERVING',
+    ...Object.fromEntries(services.map(({ service }) => [service.typeName, 'NOT_SERVING' as const])),
+  })
+  health.addToServer(server)
+  new ReflectionService(packageDefinition(services.map(({ service }) => service.file))).addToServer(server)
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync(`${host}:${options.port}`, ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    ),
+  )
+  return {
+    port,
+    setServing: (service, serving) => health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING'),
+    async [Symbol.asyncDispose]() {
+      stopping.abort(new DarkroomError('CANCELLED', 'the server is stopping'))
+      const forced = setTimeout(() => server.forceShutdown(), STOP_GRACE_MS)
+      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()))
+      clearTimeout(forced)
+    },
+  }
+}
+
+function handle(kind: string, method: Handler, stopping: AbortSignal, log: Logger): UntypedHandleCall {
+  const streamsIn = kind === 'client_streaming' || kind === 'bidi_streaming'
+  const streamsOut = kind === 'server_streaming' || kind === 'bidi_streaming'
+  const failed = (reason: unknown): ReturnType<typeof toStatus> => {
+    const error = DarkroomError.from(reason)
+    if (error.code === 'INTERNAL') log.error({ err: error.cause }, 'rpc failed')
+    return toStatus(error)
+  }
+  const invoke = (call: AnyCall, context: CallContext): unknown => method(streamsIn ? call : call.request, context)
+  if (!streamsOut) {
+    return ((call: AnyCall, callback: sendUnaryData<unknown>) => {
+      const { context, done } = contextOf(call, stopping)
+      void (async () => invoke(call, context))()
+        .then(
+          (response) => callback(null, response),
+          (reason: unknown) => callback(failed(reason)),
+        )
+        .finally(done)
+    }) as UntypedHandleCall
+  }
+  return ((call: AnyCall) => {
+    const { context, done } = contextOf(call, stopping)
+    void send(call, invoke(call, context) as AsyncIterable<unknown>, context.signal)
+      .catch((reason: unknown) => call.destroy(failed(reason) as Error))
+      .finally(done)
+  }) as UntypedHandleCall
+}
+
+/** Writes at the reader's pace and stops the source when the call ends. */
+async function send(
+  call: ServerWritableStream<unknown, unknown>,
+  source: AsyncIterable<unknown>,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const message of source) {
+    if (signal.aborted) break
+    if (!call.write(message)) await once(call, 'drain', { signal }).catch(() => {})
+  }
+  if (signal.aborted && !call.cancelled) throw signal.reason
+  call.end()
+}
+
+function contextOf(call: AnyCall, stopping: AbortSignal): { context: CallContext; done: () => void } {
+  const gone = new AbortController()
+  const abort = (): void => gone.abort(new DarkroomError('CANCELLED', 'the call was cancelled'))
+  call.on('cancelled', abort)
+  call.on('error', abort)
+  const stop = (): void => gone.abort(stopping.reason)
+  stopping.addEventListener('abort', stop)
+  const deadline = call.getDeadline()
+  const metadata = Object.entries(call.metadata.getMap()).map(([key, value]): [string, string] => [
+    key,
+    value.toString(),
+  ])
+  return {
+    context: {
+      signal: gone.signal,
+      metadata: new Map(metadata),
+      deadline: deadline instanceof Date ? deadline : Number.isFinite(deadline) ? new Date(deadline) : null,
+      peer: call.getPeer(),
+    },
+    done: () => stopping.removeEventListener('abort', stop),
+  }
+}
+
+/** Reflection reads descriptors through proto-loader; protobuf-es has them at run time, so no file is needed. */
+function packageDefinition(files: readonly DescFile[]): ReturnType<typeof loadFileDescriptorSetFromBuffer> {
+  const all = new Map<string, DescFile>()
+  const add = (file: DescFile): void => {
+    for (const dependency of file.dependencies) add(dependency)
+    all.set(file.name, file)
+  }
+  files.forEach(add)
+  const set = create(FileDescriptorSetSchema, { file: [...all.values()].map((file) => file.proto) })
+  return loadFileDescriptorSetFromBuffer(Buffer.from(toBinary(FileDescriptorSetSchema, set)))
+}

@@ -1,0 +1,416 @@
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  HeadBucketCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+  S3ServiceException,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
+import type { CompletedPart } from '@aws-sdk/client-s3'
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
+import { createHash, randomUUID } from 'node:crypto'
+import type { Readable } from 'node:stream'
+import { DarkroomError } from './errors.ts'
+
+export interface ObjectStoreConfig {
+  /** Null: AWS, by region. */
+  readonly endpoint: string | null
+  readonly region: string
+  readonly bucket: string
+  /** Null: the default chain of the AWS SDK. */
+  readonly accessKeyId: string | null
+  readonly secretAccessKey: string | null
+  readonly forcePathStyle: boolean
+}
+
+export interface ObjectInfo {
+  readonly key: string
+  readonly size: number
+}
+
+export interface ObjectStream {
+  readonly body: Readable
+  /** Bytes of the body, of the range where one was asked for. */
+  readonly size: number
+  readonly contentType: string
+  readonly etag: string
+}
+
+export interface RequestOptions {
+  readonly contentType?: string
+  readonly signal?: AbortSignal
+}
+
+/** Called once for each request: its operation, how it ended and how long it took with its retries. */
+export type RequestListener = (op: string, outcome: 'ok' | 'refused' | 'error', seconds: number) => void
+
+const PART_BYTES = 8 * 1024 * 1024
+const MAX_ATTEMPTS = 6
+const DELETE_BATCH = 1000
+
+/**
+ * The bucket: the farm's only durable truth. Any S3 endpoint that honours `If-None-Match: *`.
+ * Every method retries throttling and broken connections with backoff, then throws DarkroomError STORE_UNAVAILABLE.
+ */
+export class ObjectStore implements Disposable {
+  readonly bucket: string
+  readonly #client: S3Client
+  readonly #onRequest: RequestListener
+
+  private constructor(client: S3Client, bucket: string, onRequest: RequestListener) {
+    this.#client = client
+    this.bucket = bucket
+    this.#onRequest = onRequest
+  }
+
+  static open(config: ObjectStoreConfig, options: { onRequest?: RequestListener } = {}): ObjectStore {
+    const { accessKeyId, secretAccessKey } = config
+    const client = new S3Client({
+      region: config.region,
+      forcePathStyle: config.forcePathStyle,
+      maxAttempts: MAX_ATTEMPTS,
+      requestHandler: {
+        connectionTimeout: 5_000,
+        requestTimeout: 60_000,
+        httpsAgent: { maxSockets: 64 },
+        httpAgent: { maxSockets: 64 },
+      },
+      ...(config.endpoint !== null && { endpoint: config.endpoint }),
+      ...(accessKeyId !== null && secretAccessKey !== null && { credentials: { accessKeyId, secretAccessKey } }),
+    })
+    return new ObjectStore(client, config.bucket, options.onRequest ?? (() => {}))
+  }
+
+  /** Makes the bucket where it is missing: for a farm on one machine. */
+  async ensureBucket(): Promise<void> {
+    const found = await this.#request(
+      'HeadBucket',
+      () => this.#client.send(new HeadBucketCommand({ Bucket: this.bucket })),
+      { missing: true },
+    )
+    if (found === null)
+      await this.#request('CreateBucket', () => this.#client.send(new CreateBucketCommand({ Bucket: this.bucket })))
+  }
+
+  /** @throws DarkroomError STORE_UNAVAILABLE with a sentence that names the bucket */
+  async checkBucket(): Promise<void> {
+    const found = await this.#request(
+      'HeadBucket',
+      () => this.#client.send(new HeadBucketCommand({ Bucket: this.bucket })),
+      { missing: true },
+    )
+    if (found === null) {
+      throw new DarkroomError(
+        'STORE_UNAVAILABLE',
+        `the bucket '${this.bucket}' does not exist: make it, or set DARKROOM_S3_BUCKET`,
+      )
+    }
+  }
+
+  /**
+   * The farm's fence. Two writers of one key: exactly one gets 'created'.
+   * A retry after an answer that was lost finds its own write; a token in the metadata tells it from another's.
+   */
+  async putIfAbsent(
+    key: string,
+    body: Uint8Array | string,
+    options: RequestOptions = {},
+  ): Promise<'created' | 'exists'> {
+    const token = randomUUID()
+    const put = await this.#request(
+      'PutObjectIfAbsent',
+      () =>
+        this.#client.send(
+          new PutObjectCommand({
+            ...this.#object(key, body, options),
+            IfNoneMatch: '*',
+            Metadata: { 'darkroom-writer': token },
+          }),
+          abortable(options),
+        ),
+      { conflict: true },
+    )
+    if (put !== null) return 'created'
+    const stored = await this.#request(
+      'HeadObject',
+      () => this.#client.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key })),
+      { missing: true },
+    )
+    if (stored === null)
+      throw new DarkroomError('STORE_UNAVAILABLE', `a conditional write of ${key} was refused, yet nothing is there`)
+    return stored.Metadata?.['darkroom-writer'] === token ? 'created' : 'exists'
+  }
+
+  async put(key: string, body: Uint8Array | string, options: RequestOptions = {}): Promise<void> {
+    await this.#request('PutObject', () =>
+      this.#client.send(new PutObjectCommand(this.#object(key, body, options)), abortable(options)),
+    )
+  }
+
+  /** Uploads a stream of any length in parts; on any failure nothing is left. */
+  async putStream(
+    key: string,
+    source: AsyncIterable<Uint8Array>,
+    options: RequestOptions = {},
+  ): Promise<{ bytes: number; sha256: string }> {
+    const hash = createHash('sha256')
+    let bytes = 0
+    const parts = inParts(source, (chunk) => {
+      hash.update(chunk)
+      bytes += chunk.length
+    })
+    const first = await parts.next()
+    const second = await parts.next()
+    if (second.done === true) {
+      await this.put(key, first.done === true ? new Uint8Array() : first.value, options)
+    } else {
+      await this.#putParts(key, [first.value as Buffer, second.value], parts, options)
+    }
+    return { bytes, sha256: hash.digest('hex') }
+  }
+
+  async #putParts(key: string, head: Buffer[], tail: AsyncIterable<Buffer>, options: RequestOptions): Promise<void> {
+    const target = { Bucket: this.bucket, Key: key }
+    const { UploadId } = await this.#request('CreateMultipartUpload', () =>
+      this.#client.send(new CreateMultipartUploadCommand({ ...target, ...contentType(options) })),
+    )
+    const uploaded: CompletedPart[] = []
+    const upload = async (part: Buffer): Promise<void> => {
+      const PartNumber = uploaded.length + 1
+      const { ETag } = await this.#request('UploadPart', () =>
+        this.#client.send(new UploadPartCommand({ ...target, UploadId, PartNumber, Body: part }), abortable(options)),
+      )
+      uploaded.push({ PartNumber, ETag })
+    }
+    try {
+      for (const part of head) await upload(part)
+      for await (const part of tail) await upload(part)
+      await this.#request('CompleteMultipartUpload', () =>
+        this.#client.send(
+          new CompleteMultipartUploadCommand({ ...target, UploadId, MultipartUpload: { Parts: uploaded } }),
+        ),
+      )
+    } catch (reason) {
+      await this.#request(
+        'AbortMultipartUpload',
+        () => this.#client.send(new AbortMultipartUploadCommand({ ...target, UploadId })),
+        { missing: true },
+      )
+      throw reason
+    }
+  }
+
+  /** Null where there is no such object. */
+  async get(key: string, options: RequestOptions = {}): Promise<Uint8Array | null> {
+    return this.#request(
+      'GetObject',
+      async () => {
+        const { Body } = await this.#client.send(
+          new GetObjectCommand({ Bucket: this.bucket, Key: key }),
+          abortable(options),
+        )
+        return Body!.transformToByteArray()
+      },
+      { missing: true },
+    )
+  }
+
+  async getJson<T>(key: string, options: RequestOptions = {}): Promise<T | null> {
+    const bytes = await this.get(key, options)
+    return bytes === null ? null : (JSON.parse(Buffer.from(bytes).toString('utf8')) as T)
+  }
+
+  /** Bytes `start` to `endInclusive`. @throws DarkroomError NOT_FOUND */
+  async getRange(key: string, start: number, endInclusive: number): Promise<Uint8Array> {
+    const bytes = await this.#request(
+      'GetObject',
+      async () => {
+        const { Body } = await this.#client.send(
+          new GetObjectCommand({ Bucket: this.bucket, Key: key, Range: `bytes=${start}-${endInclusive}` }),
+        )
+        return Body!.transformToByteArray()
+      },
+      { missing: true },
+    )
+    if (bytes === null) throw new DarkroomError('NOT_FOUND', `no object ${key}`)
+    return bytes
+  }
+
+  /** The caller reads or destroys the body. Null where there is no such object. */
+  async getStream(key: string, range?: { start: number; endInclusive?: number }): Promise<ObjectStream | null> {
+    const Range = range === undefined ? undefined : `bytes=${range.start}-${range.endInclusive ?? ''}`
+    const answer = await this.#request(
+      'GetObject',
+      () => this.#client.send(new GetObjectCommand({ Bucket: this.bucket, Key: key, Range })),
+      { missing: true },
+    )
+    if (answer === null) return null
+    return {
+      body: answer.Body as Readable,
+      size: answer.ContentLength ?? 0,
+      contentType: answer.ContentType ?? 'application/octet-stream',
+      etag: answer.ETag ?? '',
+    }
+  }
+
+  async head(key: string): Promise<{ size: number; etag: string } | null> {
+    const answer = await this.#request(
+      'HeadObject',
+      () => this.#client.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key })),
+      { missing: true },
+    )
+    return answer === null ? null : { size: answer.ContentLength ?? 0, etag: answer.ETag ?? '' }
+  }
+
+  /** Fine where there is nothing to delete. */
+  async delete(key: string): Promise<void> {
+    await this.#request(
+      'DeleteObject',
+      () => this.#client.send(new DeleteObjectCommand({ Bucket: this.bucket, Key: key })),
+      { missing: true },
+    )
+  }
+
+  async deleteMany(keys: readonly string[]): Promise<void> {
+    for (let i = 0; i < keys.length; i += DELETE_BATCH) {
+      const Objects = keys.slice(i, i + DELETE_BATCH).map((Key) => ({ Key }))
+      await this.#request('DeleteObjects', () =>
+        this.#client.send(new DeleteObjectsCommand({ Bucket: this.bucket, Delete: { Objects, Quiet: true } })),
+      )
+    }
+  }
+
+  /** Objects under a prefix in byte order of their keys, page by page. */
+  async *list(prefix: string, options: { startAfter?: string } = {}): AsyncIterable<ObjectInfo> {
+    for await (const page of this.#pages({ Prefix: prefix, StartAfter: options.startAfter })) {
+      for (const { Key, Size } of page.Contents ?? []) yield { key: Key!, size: Size ?? 0 }
+    }
+  }
+
+  /** The "folders" right under a prefix, each with its slash. */
+  async *listPrefixes(prefix: string, options: { startAfter?: string } = {}): AsyncIterable<string> {
+    for await (const page of this.#pages({ Prefix: prefix, Delimiter: '/', StartAfter: options.startAfter })) {
+      for (const { Prefix } of page.CommonPrefixes ?? []) yield Prefix!
+    }
+  }
+
+  async *#pages(query: { Prefix: string; Delimiter?: string; StartAfter: string | undefined }) {
+    let ContinuationToken: string | undefined
+    do {
+      const page = await this.#request('ListObjects', () =>
+        this.#client.send(new ListObjectsV2Command({ Bucket: this.bucket, ...query, ContinuationToken })),
+      )
+      yield page
+      ContinuationToken = page.NextContinuationToken
+    } while (ContinuationToken !== undefined)
+  }
+
+  /** A URL that anybody may GET for a while. */
+  async presignGet(key: string, options: { expiresSeconds: number }): Promise<string> {
+    return getSignedUrl(this.#client, new GetObjectCommand({ Bucket: this.bucket, Key: key }), {
+      expiresIn: options.expiresSeconds,
+    })
+  }
+
+  /**
+   * Makes sure that of two conditional writes the second is refused.
+   * @throws DarkroomError STORE_UNSUITABLE
+   */
+  async probeConditionalWrites(): Promise<void> {
+    const key = `probe/${randomUUID()}`
+    try {
+      const answers = [await this.putIfAbsent(key, 'first'), await this.putIfAbsent(key, 'second')]
+      const stored = await this.get(key)
+      if (answers.join() !== 'created,exists' || Buffer.from(stored ?? []).toString() !== 'first') {
+        throw new DarkroomError(
+          'STORE_UNSUITABLE',
+          `the object store does not honour If-None-Match (two writes of one key: ${answers.join(', ')}): use one that does, such as AWS S3, MinIO or SeaweedFS`,
+        )
+      }
+    } finally {
+      await this.delete(key)
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#client.destroy()
+  }
+
+  #object(key: string, body: Uint8Array | string, options: RequestOptions) {
+    return { Bucket: this.bucket, Key: key, Body: body, ...contentType(options) }
+  }
+
+  async #request<T>(op: string, send: () => Promise<T>): Promise<T>
+  async #request<T>(
+    op: string,
+    send: () => Promise<T>,
+    tolerate: { missing?: boolean; conflict?: boolean },
+  ): Promise<T | null>
+  async #request<T>(
+    op: string,
+    send: () => Promise<T>,
+    tolerate: { missing?: boolean; conflict?: boolean } = {},
+  ): Promise<T | null> {
+    const start = performance.now()
+    const observe = (outcome: 'ok' | 'refused' | 'error'): void =>
+      this.#onRequest(op, outcome, (performance.now() - start) / 1000)
+    try {
+      const answer = await send()
+      observe('ok')
+      return answer
+    } catch (reason) {
+      const status = reason instanceof S3ServiceException ? (reason.$metadata.httpStatusCode ?? 0) : 0
+      // 409: S3 answers so while another conditional write of the key is under way.
+      if ((tolerate.missing && status === 404) || (tolerate.conflict && (status === 412 || status === 409))) {
+        observe('refused')
+        return null
+      }
+      observe('error')
+      if (reason instanceof Error && reason.name === 'AbortError') throw reason
+      throw new DarkroomError('STORE_UNAVAILABLE', `${op} failed: ${describe(reason)}`, { cause: reason })
+    }
+  }
+}
+
+function describe(reason: unknown): string {
+  if (!(reason instanceof Error)) return String(reason)
+  const first = reason instanceof AggregateError ? (reason.errors[0] as Error | undefined) : undefined
+  return `${reason.name} ${first?.message ?? reason.message}`.trim()
+}
+
+function contentType(options: RequestOptions): { ContentType?: string } {
+  return options.contentType === undefined ? {} : { ContentType: options.contentType }
+}
+
+function abortable(options: RequestOptions): { abortSignal?: AbortSignal } {
+  return options.signal === undefined ? {} : { abortSignal: options.signal }
+}
+
+/** Regroups chunks into buffers of PART_BYTES, the last one shorter. */
+async function* inParts(
+  source: AsyncIterable<Uint8Array>,
+  onChunk: (chunk: Uint8Array) => void,
+): AsyncGenerator<Buffer, undefined> {
+  let waiting: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of source) {
+    onChunk(chunk)
+    waiting.push(chunk)
+    size += chunk.length
+    if (size >= PART_BYTES) {
+      yield Buffer.concat(waiting)
+      waiting = []
+      size = 0
+    }
+  }
+  if (size > 0) yield Buffer.concat(waiting)
+  return undefined
+}
