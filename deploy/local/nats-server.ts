@@ -1,0 +1,61 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createWriteStream, mkdirSync } from 'node:fs'
+import { connect } from 'node:net'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { findNatsServer } from './install-nats-server.mjs'
+import { freePort } from './free-port.ts'
+
+export interface NatsServer extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  readonly pid: number
+  /** SIGTERM and wait, or at once with SIGKILL. */
+  stop(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>
+}
+
+const START_TIMEOUT_MS = 10_000
+
+/** A real nats-server with JetStream on loopback, its storage and log in `directory`. */
+export async function startNatsServer(options: { directory: string; port?: number }): Promise<NatsServer> {
+  const binary = findNatsServer()
+  if (binary === null) throw new Error('no nats-server: run npm run setup')
+  mkdirSync(options.directory, { recursive: true })
+  const port = options.port ?? (await freePort())
+  const args = ['--addr', '127.0.0.1', '--port', String(port), '--jetstream', '--store_dir', path.join(options.directory, 'store')]
+  const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  child.stderr.pipe(createWriteStream(path.join(options.directory, 'nats-server.log'), { flags: 'a' }))
+  const exited = once(child, 'exit')
+  await answers(child, port)
+  const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal)
+    await exited
+  }
+  return { url: `nats://127.0.0.1:${port}`, port, pid: child.pid!, stop, [Symbol.asyncDispose]: () => stop() }
+}
+
+/** JetStream is up when the server greets a client with it. */
+async function answers(child: ChildProcess, port: number): Promise<void> {
+  const giveUp = Date.now() + START_TIMEOUT_MS
+  while (Date.now() < giveUp) {
+    if (child.exitCode !== null) throw new Error(`nats-server ended with exit code ${child.exitCode}: see nats-server.log`)
+    if (await greets(port)) return
+    await delay(20)
+  }
+  child.kill('SIGKILL')
+  throw new Error(`nats-server did not answer within ${START_TIMEOUT_MS} ms`)
+}
+
+function greets(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    const end = (answer: boolean): void => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.once('error', () => end(false))
+    socket.once('data', (greeting) => end(greeting.includes('"jetstream":true')))
+  })
+}

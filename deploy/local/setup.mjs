@@ -1,0 +1,39 @@
+// Installs what is missing: the npm packages (Node 24 among them) and nats-server. Plain JavaScript for Node 20; quick when nothing is.
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { installNatsServer } from './install-nats-server.mjs'
+
+const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..')
+const STAMP = path.join(ROOT, 'node_modules', '.darkroom-setup')
+const OLDEST_NODE = [20, 9]
+
+function fail(message) {
+  console.error(message)
+  process.exit(1)
+}
+
+const [major, minor] = process.versions.node.split('.').map(Number)
+if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
+  fail(`Node ${process.versions.node} is too old: install Node ${OLDEST_NODE.join('.')} or newer`)
+}
+
+const lockfile = createHash('sha256').update(readFileSync(path.join(ROOT, 'package-lock.json'))).digest('hex')
+if (!existsSync(STAMP) || readFileSync(STAMP, 'utf8') !== lockfile) {
+  console.log('installing the npm packages (once, about a minute) …')
+  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], {
+    cwd: ROOT,
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' },
+  })
+  if (status !== 0) fail('npm ci failed: see its message above, mend it and run the command again')
+  writeFileSync(STAMP, lockfile)
+}
+
+try {
+  installNatsServer()
+} catch (error) {
+  fail(error.message)
+}
