@@ -1,0 +1,63 @@
+/** One config key: its default and the check that a value from a file must pass. */
+export interface ConfigKey<T> {
+  readonly default: T
+  /** Returns null, or what was wanted instead. */
+  readonly want: (value: unknown) => string | null
+  /** For documents and JSON Schema. */
+  readonly values?: readonly T[]
+}
+
+export type ConfigKeys<C extends object> = { readonly [K in keyof C]: ConfigKey<C[K]> }
+
+interface Range {
+  readonly min?: number
+  readonly max?: number
+}
+
+export function numberKey(fallback: number, { min = -Infinity, max = Infinity }: Range = {}): ConfigKey<number> {
+  const isFine = (value: unknown): boolean => typeof value === 'number' && value >= min && value <= max
+  return { default: fallback, want: (value) => (isFine(value) ? null : `a number from ${min} to ${max}`) }
+}
+
+export function integerKey(fallback: number, { min = -Infinity, max = Infinity }: Range = {}): ConfigKey<number> {
+  const isFine = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= min && (value as number) <= max
+  return { default: fallback, want: (value) => (isFine(value) ? null : `an integer from ${min} to ${max}`) }
+}
+
+export function flagKey(fallback: boolean): ConfigKey<boolean> {
+  return { default: fallback, want: (value) => (typeof value === 'boolean' ? null : 'true or false') }
+}
+
+export function choiceKey<const T extends string>(fallback: NoInfer<T>, values: readonly T[]): ConfigKey<T> {
+  const isFine = (value: unknown): boolean => values.some((candidate) => candidate === value)
+  return { default: fallback, values, want: (value) => (isFine(value) ? null : `one of ${values.join(', ')}`) }
+}
+
+export function nullableNumberKey(): ConfigKey<number | null> {
+  return { default: null, want: (value) => (value === null || typeof value === 'number' ? null : 'a number or null') }
+}
+
+export function nullableListKey(): ConfigKey<readonly number[] | null> {
+  const isFine = (value: unknown): boolean =>
+    value === null || (Array.isArray(value) && value.length > 0 && value.every((entry) => typeof entry === 'number'))
+  return { default: null, want: (value) => (isFine(value) ? null : 'a list of numbers or null') }
+}
+
+/** Keys of the noise schedule, the same in every class that is trained on betas. */
+export interface BetaConfig {
+  num_train_timesteps: number
+  beta_start: number
+  beta_end: number
+  beta_schedule: 'linear' | 'scaled_linear' | 'squaredcos_cap_v2' | 'sigmoid' | 'laplace'
+  trained_betas: readonly number[] | null
+}
+
+export function betaKeys(schedules: readonly BetaConfig['beta_schedule'][]): ConfigKeys<BetaConfig> {
+  return {
+    num_train_timesteps: integerKey(1000, { min: 1, max: 1_000_000 }),
+    beta_start: numberKey(0.0001, { min: 0, max: 1 }),
+    beta_end: numberKey(0.02, { min: 0, max: 1 }),
+    beta_schedule: choiceKey<BetaConfig['beta_schedule']>('linear', schedules),
+    trained_betas: nullableListKey(),
+  }
+}

@@ -1,0 +1,145 @@
+import { alphasCumprod, diffuse } from './alphas.ts'
+import { betaKeys, choiceKey, flagKey, integerKey, numberKey } from './config.ts'
+import type { BetaConfig, ConfigKeys } from './config.ts'
+import { boundOriginalSample } from './prediction.ts'
+import type { ClipConfig } from './prediction.ts'
+import { copyInput, stepsOf } from './scheduler.ts'
+import type { Plan, Scheduler } from './scheduler.ts'
+import { assertTrained, spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
+import type { TimestepSpacing } from './timesteps.ts'
+
+type VarianceType = 'fixed_small' | 'fixed_small_log' | 'fixed_large' | 'fixed_large_log' | 'learned' | 'learned_range'
+
+export interface DdpmConfig extends BetaConfig, ClipConfig {
+  variance_type: VarianceType
+  prediction_type: 'epsilon' | 'sample' | 'v_prediction'
+  timestep_spacing: TimestepSpacing
+  steps_offset: number
+  rescale_betas_zero_snr: boolean
+}
+
+interface DdpmPlan extends Plan {
+  readonly config: DdpmConfig
+  readonly alphasCumprod: Float32Array
+}
+
+const keys: ConfigKeys<DdpmConfig> = {
+  ...betaKeys(['linear', 'scaled_linear', 'squaredcos_cap_v2', 'laplace', 'sigmoid']),
+  variance_type: choiceKey<VarianceType>('fixed_small', ['fixed_small', 'fixed_small_log', 'fixed_large', 'fixed_large_log', 'learned', 'learned_range']),
+  clip_sample: flagKey(true),
+  prediction_type: choiceKey('epsilon', ['epsilon', 'sample', 'v_prediction']),
+  thresholding: flagKey(false),
+  dynamic_thresholding_ratio: numberKey(0.995, { min: 0, max: 1 }),
+  clip_sample_range: numberKey(1, { min: 0 }),
+  sample_max_value: numberKey(1, { min: 0 }),
+  timestep_spacing: choiceKey('leading', TIMESTEP_SPACINGS),
+  steps_offset: integerKey(0, { min: 0 }),
+  rescale_betas_zero_snr: flagKey(false),
+}
+
+/**
+ * Ancestral sampling of denoising diffusion probabilistic models.
+ *
+ * Ho et al. 2020 (arXiv:2006.11239), eq. 7 and algorithm 2; learned variances: Nichol and Dhariwal 2021 (arXiv:2102.09672);
+ * diffusers `scheduling_ddpm.py`. Noise is drawn at every step but t = 0, also where the variance is tiny.
+ */
+export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
+  keys,
+  isStochastic: true,
+
+  plan(config, request) {
+    const train = config.num_train_timesteps
+    const timesteps =
+      'timesteps' in request
+        ? descending(request.timesteps, train)
+        : spacedTimesteps({
+            spacing: config.timestep_spacing,
+            numTrainTimesteps: train,
+            numInferenceSteps: stepsOf(request, train, 'DDPMScheduler'),
+            stepsOffset: config.steps_offset,
+            isRounded: true,
+          })
+    assertTrained(timesteps, train)
+    return { timesteps, sigmas: null, initNoiseSigma: 1, order: 1, config, alphasCumprod: alphasCumprod(config) }
+  },
+
+  initialState: () => null,
+  scaleModelInput: copyInput,
+  drawsNoise: (plan, i) => plan.timesteps[i]! > 0,
+
+  step(plan, i, modelOutput, sample, _state, noise, _options, out) {
+    const { fround, sqrt } = Math
+    const { config } = plan
+    const t = plan.timesteps[i]!
+    const previous = plan.timesteps[i + 1] ?? -1
+    const alphaProd = plan.alphasCumprod[t]!
+    const alphaProdPrev = previous >= 0 ? plan.alphasCumprod[previous]! : 1
+    const betaProd = fround(1 - alphaProd)
+    const betaProdPrev = fround(1 - alphaProdPrev)
+    const currentAlpha = fround(alphaProd / alphaProdPrev)
+    const currentBeta = fround(1 - currentAlpha)
+
+    predictOriginalSample(config.prediction_type, alphaProd, betaProd, modelOutput, sample, out)
+    boundOriginalSample(out, config)
+
+    const originalCoefficient = fround(fround(sqrt(alphaProdPrev)) * currentBeta) / betaProd
+    const sampleCoefficient = fround(fround(sqrt(currentAlpha)) * betaProdPrev) / betaProd
+    for (let j = 0; j < out.length; j++) out[j] = originalCoefficient * out[j]! + sampleCoefficient * sample[j]!
+
+    if (t > 0) addVariance(config.variance_type, fround((betaProdPrev / betaProd) * currentBeta), currentBeta, modelOutput, noise!, out)
+    return null
+  },
+
+  addNoise(plan, i, original, noise, out) {
+    diffuse(plan.alphasCumprod[plan.timesteps[i]!]!, original, noise, out)
+  },
+}
+
+/** x_0 from the model's output, eq. 15 of DDPM; v: Salimans and Ho 2022 (arXiv:2202.00512), appendix D. */
+function predictOriginalSample(
+  type: DdpmConfig['prediction_type'],
+  alphaProd: number,
+  betaProd: number,
+  modelOutput: Float32Array,
+  sample: Float32Array,
+  out: Float32Array,
+): void {
+  const a = Math.fround(Math.sqrt(alphaProd))
+  const b = Math.fround(Math.sqrt(betaProd))
+  for (let j = 0; j < out.length; j++) {
+    const m = modelOutput[j]!
+    out[j] = type === 'epsilon' ? (sample[j]! - b * m) / a : type === 'sample' ? m : a * sample[j]! - b * m
+  }
+}
+
+/** Adds sigma_t z. Models of the learned types put the variance's channels after the prediction's. */
+function addVariance(type: VarianceType, posterior: number, beta: number, modelOutput: Float32Array, noise: Float32Array, out: Float32Array): void {
+  const small = Math.max(posterior, 1e-20)
+  const size = out.length
+  if (type === 'learned' || type === 'learned_range') {
+    const minLog = Math.log(small)
+    const maxLog = Math.log(beta)
+    for (let j = 0; j < size; j++) {
+      const v = modelOutput[size + j]!
+      const fraction = (v + 1) / 2
+      const sigma = type === 'learned' ? Math.sqrt(v) : Math.exp(0.5 * (fraction * maxLog + (1 - fraction) * minLog))
+      out[j] = out[j]! + sigma * noise[j]!
+    }
+    return
+  }
+  const sigma = {
+    fixed_small: Math.sqrt(small),
+    fixed_small_log: Math.exp(0.5 * Math.log(small)),
+    fixed_large: Math.sqrt(beta),
+    fixed_large_log: Math.sqrt(Math.log(beta)),
+  }[type]
+  for (let j = 0; j < size; j++) out[j] = out[j]! + sigma * noise[j]!
+}
+
+function descending(timesteps: readonly number[], train: number): readonly number[] {
+  const isFine = timesteps.every((t, i) => Number.isInteger(t) && t >= 0 && t < train && (i === 0 || t < timesteps[i - 1]!))
+  if (!isFine || timesteps.length === 0) {
+    throw new RangeError(`timesteps is [${timesteps.join(', ')}]; want descending integers from 0 to ${train - 1}.`)
+  }
+  return timesteps
+}

@@ -1,0 +1,152 @@
+import { alphasCumprod } from './alphas.ts'
+import { linspaceF32 } from './betas.ts'
+import { betaKeys, choiceKey, flagKey, integerKey, nullableNumberKey } from './config.ts'
+import type { BetaConfig, ConfigKeys } from './config.ts'
+import { stepsOf } from './scheduler.ts'
+import type { Plan, PlanRequest, Scheduler, StepOptions } from './scheduler.ts'
+import { betaSigmas, exponentialSigmas, interpolate, karrasSigmas, sigmaToTimestep, trainingSigmas } from './sigmas.ts'
+import { spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
+import type { TimestepSpacing } from './timesteps.ts'
+
+export interface EulerDiscreteConfig extends BetaConfig {
+  prediction_type: 'epsilon' | 'sample' | 'original_sample' | 'v_prediction'
+  interpolation_type: 'linear' | 'log_linear'
+  use_karras_sigmas: boolean
+  use_exponential_sigmas: boolean
+  use_beta_sigmas: boolean
+  sigma_min: number | null
+  sigma_max: number | null
+  timestep_spacing: TimestepSpacing
+  timestep_type: 'discrete' | 'continuous'
+  steps_offset: number
+  rescale_betas_zero_snr: boolean
+  final_sigmas_type: 'zero' | 'sigma_min'
+}
+
+interface EulerPlan extends Plan {
+  readonly config: EulerDiscreteConfig
+  readonly sigmas: Float32Array
+}
+
+const keys: ConfigKeys<EulerDiscreteConfig> = {
+  ...betaKeys(['linear', 'scaled_linear', 'squaredcos_cap_v2']),
+  prediction_type: choiceKey('epsilon', ['epsilon', 'sample', 'original_sample', 'v_prediction']),
+  interpolation_type: choiceKey('linear', ['linear', 'log_linear']),
+  use_karras_sigmas: flagKey(false),
+  use_exponential_sigmas: flagKey(false),
+  use_beta_sigmas: flagKey(false),
+  sigma_min: nullableNumberKey(),
+  sigma_max: nullableNumberKey(),
+  timestep_spacing: choiceKey('linspace', TIMESTEP_SPACINGS),
+  timestep_type: choiceKey('discrete', ['discrete', 'continuous']),
+  steps_offset: integerKey(0, { min: 0 }),
+  rescale_betas_zero_snr: flagKey(false),
+  final_sigmas_type: choiceKey('zero', ['zero', 'sigma_min']),
+}
+
+/**
+ * Euler steps of the probability-flow ODE over discrete noise levels, with optional churn.
+ *
+ * Karras et al. 2022 (arXiv:2206.00364), algorithm 2; diffusers `scheduling_euler_discrete.py`. Timesteps of linspace
+ * spacing are fractional.
+ */
+export const eulerDiscrete: Scheduler<EulerDiscreteConfig, EulerPlan, null> = {
+  keys,
+  isStochastic: false,
+
+  plan(config, request) {
+    const schedules = [config.use_karras_sigmas, config.use_exponential_sigmas, config.use_beta_sigmas]
+    if (schedules.filter(Boolean).length > 1) {
+      throw new RangeError('only one of use_karras_sigmas, use_exponential_sigmas, use_beta_sigmas may be true.')
+    }
+    const alphas = alphasCumprod(config)
+    if (config.rescale_betas_zero_snr) alphas[alphas.length - 1] = 2 ** -24
+    const { sigmas, timesteps } = noiseLevels(config, request, trainingSigmas(alphas))
+    const isContinuous = config.timestep_type === 'continuous' && config.prediction_type === 'v_prediction'
+    const max = sigmas.reduce((a, b) => Math.max(a, b))
+    return {
+      timesteps: isContinuous ? Array.from(sigmas.subarray(0, -1), (sigma) => Math.fround(0.25 * Math.log(sigma))) : timesteps.map(Math.fround),
+      sigmas,
+      initNoiseSigma: config.timestep_spacing === 'leading' ? Math.fround(Math.sqrt(max * max + 1)) : max,
+      order: 1,
+      config,
+    }
+  },
+
+  initialState: () => null,
+
+  scaleModelInput(plan, i, sample, out) {
+    const sigma = plan.sigmas[i]!
+    const divisor = Math.fround(Math.sqrt(Math.fround(sigma * sigma + 1)))
+    for (let j = 0; j < out.length; j++) out[j] = sample[j]! / divisor
+  },
+
+  drawsNoise: (plan, i, options) => churn(plan, i, options) > 0,
+
+  step(plan, i, modelOutput, sample, _state, noise, options, out) {
+    const { fround, sqrt } = Math
+    const sigma = plan.sigmas[i]!
+    const gamma = churn(plan, i, options)
+    const sigmaHat = fround(sigma * (gamma + 1))
+    const added = gamma > 0 ? sqrt(sigmaHat * sigmaHat - sigma * sigma) * (options.sNoise ?? 1) : 0
+    const dt = fround(plan.sigmas[i + 1]! - sigmaHat)
+    const type = plan.config.prediction_type
+    const velocityCoefficient = -sigma / sqrt(sigma * sigma + 1)
+    const sampleDivisor = sigma * sigma + 1
+    for (let j = 0; j < out.length; j++) {
+      const m = modelOutput[j]!
+      const x = added > 0 ? fround(sample[j]! + added * noise![j]!) : sample[j]!
+      const original = type === 'epsilon' ? x - sigmaHat * m : type === 'v_prediction' ? m * velocityCoefficient + x / sampleDivisor : m
+      out[j] = x + ((x - original) / sigmaHat) * dt
+    }
+    return null
+  },
+
+  addNoise(plan, i, original, noise, out) {
+    const sigma = plan.sigmas[i]!
+    for (let j = 0; j < out.length; j++) out[j] = original[j]! + noise[j]! * sigma
+  },
+}
+
+/** gamma of algorithm 2. */
+function churn(plan: EulerPlan, i: number, { sChurn = 0, sTmin = 0, sTmax = Infinity }: StepOptions): number {
+  const sigma = plan.sigmas[i]!
+  return sTmin <= sigma && sigma <= sTmax ? Math.min(sChurn / (plan.sigmas.length - 1), Math.SQRT2 - 1) : 0
+}
+
+function noiseLevels(config: EulerDiscreteConfig, request: PlanRequest, training: Float32Array): { sigmas: Float32Array; timesteps: readonly number[] } {
+  const logSigmas = training.map(Math.log)
+  const toTimesteps = (sigmas: ArrayLike<number>): number[] => Array.from(sigmas, (sigma) => sigmaToTimestep(sigma, logSigmas))
+  if ('sigmas' in request) {
+    const sigmas = Float32Array.from(request.sigmas)
+    return { sigmas, timesteps: toTimesteps(sigmas.subarray(0, -1)) }
+  }
+  const timesteps =
+    'timesteps' in request
+      ? request.timesteps
+      : spacedTimesteps({
+          spacing: config.timestep_spacing,
+          numTrainTimesteps: config.num_train_timesteps,
+          numInferenceSteps: stepsOf(request, config.num_train_timesteps, 'EulerDiscreteScheduler'),
+          stepsOffset: config.steps_offset,
+          isRounded: false,
+        })
+  const count = timesteps.length
+  const levels =
+    config.interpolation_type === 'linear'
+      ? timesteps.map((t) => interpolate(t, training))
+      : Array.from(linspaceF32(Math.log(training.at(-1)!), Math.log(training[0]!), count + 1), Math.exp)
+  const range = { min: config.sigma_min ?? levels.at(-1)!, max: config.sigma_max ?? levels[0]! }
+  const respaced = config.use_karras_sigmas
+    ? karrasSigmas(range, count)
+    : config.use_exponential_sigmas
+      ? exponentialSigmas(range, count)
+      : config.use_beta_sigmas
+        ? betaSigmas(range, count)
+        : null
+  const final = config.final_sigmas_type === 'zero' ? 0 : training[0]!
+  return {
+    sigmas: Float32Array.from([...(respaced ?? levels), final]),
+    timesteps: respaced === null ? timesteps : toTimesteps(respaced),
+  }
+}

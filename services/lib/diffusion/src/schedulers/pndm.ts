@@ -1,0 +1,181 @@
+import { alphasCumprod, diffuse } from './alphas.ts'
+import { betaKeys, choiceKey, flagKey, integerKey } from './config.ts'
+import type { BetaConfig, ConfigKeys } from './config.ts'
+import { copyInput, stepsOf } from './scheduler.ts'
+import type { Plan, Scheduler } from './scheduler.ts'
+import { assertTrained, spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
+import type { TimestepSpacing } from './timesteps.ts'
+
+export interface PndmConfig extends BetaConfig {
+  skip_prk_steps: boolean
+  set_alpha_to_one: boolean
+  prediction_type: 'epsilon' | 'v_prediction'
+  timestep_spacing: TimestepSpacing
+  steps_offset: number
+}
+
+interface PndmPlan extends Plan {
+  readonly config: PndmConfig
+  readonly alphasCumprod: Float32Array
+  readonly stride: number
+  /** The Runge-Kutta calls that come first; empty where they are skipped. */
+  readonly prkTimesteps: readonly number[]
+}
+
+/** All plain: counts its own steps, since image-to-image starts amid the schedule with an empty history. */
+export interface PndmState {
+  readonly counter: number
+  /** Up to four past model outputs, the newest last. */
+  readonly ets: readonly Float32Array[]
+  readonly currentSample: Float32Array | null
+  /** Weighted sum over the four calls of a Runge-Kutta step. */
+  readonly currentModelOutput: Float32Array | null
+}
+
+const keys: ConfigKeys<PndmConfig> = {
+  ...betaKeys(['linear', 'scaled_linear', 'squaredcos_cap_v2']),
+  skip_prk_steps: flagKey(false),
+  set_alpha_to_one: flagKey(false),
+  prediction_type: choiceKey('epsilon', ['epsilon', 'v_prediction']),
+  timestep_spacing: choiceKey('leading', TIMESTEP_SPACINGS),
+  steps_offset: integerKey(0, { min: 0 }),
+}
+
+/**
+ * Pseudo numerical methods for diffusion models: linear multistep of order four, begun by Runge-Kutta steps or, when
+ * `skip_prk_steps`, by one step done twice.
+ *
+ * Liu et al. 2022 (arXiv:2202.09778), eq. 9, 11, 12 and 13; diffusers `scheduling_pndm.py`.
+ */
+export const pndm: Scheduler<PndmConfig, PndmPlan, PndmState> = {
+  keys,
+  isStochastic: false,
+
+  plan(config, request) {
+    const train = config.num_train_timesteps
+    const numInferenceSteps = stepsOf(request, train, 'PNDMScheduler')
+    const stride = Math.floor(train / numInferenceSteps)
+    const ascending = spacedTimesteps({
+      spacing: config.timestep_spacing,
+      numTrainTimesteps: train,
+      numInferenceSteps,
+      stepsOffset: config.steps_offset,
+      isRounded: true,
+    }).reverse()
+    const prkTimesteps = config.skip_prk_steps ? [] : rungeKuttaTimesteps(ascending, stride)
+    const plmsTimesteps = config.skip_prk_steps
+      ? [...ascending.slice(0, -1), ...ascending.slice(-2, -1), ...ascending.slice(-1)].reverse()
+      : ascending.slice(0, -3).reverse()
+    const timesteps = [...prkTimesteps, ...plmsTimesteps]
+    assertTrained(timesteps, train)
+    return { timesteps, sigmas: null, initNoiseSigma: 1, order: 1, config, alphasCumprod: alphasCumprod(config), stride, prkTimesteps }
+  },
+
+  initialState: () => ({ counter: 0, ets: [], currentSample: null, currentModelOutput: null }),
+  scaleModelInput: copyInput,
+  drawsNoise: () => false,
+
+  step(plan, i, modelOutput, sample, state, _noise, _options, out) {
+    const t = plan.timesteps[i]!
+    return state.counter < plan.prkTimesteps.length
+      ? rungeKuttaStep(plan, t, modelOutput, sample, state, out)
+      : multistep(plan, t, modelOutput, sample, state, out)
+  },
+
+  addNoise(plan, i, original, noise, out) {
+    diffuse(plan.alphasCumprod[plan.timesteps[i]!]!, original, noise, out)
+  },
+}
+
+/** Twelve calls over the first three intervals: both ends and twice the middle of each. */
+function rungeKuttaTimesteps(ascending: readonly number[], stride: number): number[] {
+  const halves = ascending.slice(-4).flatMap((t) => [t, t])
+  const shifted = halves.map((t, i) => t + (i % 2) * Math.floor(stride / 2))
+  return shifted
+    .slice(0, -1)
+    .flatMap((t) => [t, t])
+    .slice(1, -1)
+    .reverse()
+}
+
+function rungeKuttaStep(
+  plan: PndmPlan,
+  t: number,
+  modelOutput: Float32Array,
+  sample: Float32Array,
+  state: PndmState,
+  out: Float32Array,
+): PndmState {
+  const { counter } = state
+  const phase = counter % 4
+  const previous = t - (counter % 2 === 1 ? 0 : Math.floor(plan.stride / 2))
+  const from = plan.prkTimesteps[counter - phase]!
+  const sum = state.currentModelOutput ?? new Float32Array(out.length)
+  const origin = phase === 0 ? sample : (state.currentSample ?? sample)
+  const weight = phase === 0 || phase === 3 ? 1 / 6 : 1 / 3
+  const accumulated = Float32Array.from(sum, (value, j) => value + weight * modelOutput[j]!)
+  transfer(plan, from, previous, phase === 3 ? accumulated : modelOutput, origin, out)
+  return {
+    counter: counter + 1,
+    ets: phase === 0 ? [...state.ets, Float32Array.from(modelOutput)] : state.ets,
+    currentSample: phase === 0 ? Float32Array.from(sample) : state.currentSample,
+    currentModelOutput: phase === 3 ? null : accumulated,
+  }
+}
+
+function multistep(plan: PndmPlan, t: number, modelOutput: Float32Array, sample: Float32Array, state: PndmState, out: Float32Array): PndmState {
+  const { counter } = state
+  // The second call repeats the first interval with the mean of both outputs.
+  const isRepeat = counter === 1
+  const ets = isRepeat ? state.ets : [...state.ets.slice(-3), Float32Array.from(modelOutput)]
+  const from = isRepeat ? t + plan.stride : t
+  const to = isRepeat ? t : t - plan.stride
+  const combined = isRepeat ? mean(modelOutput, ets[0]!) : combine(ets)
+  transfer(plan, from, to, combined, isRepeat && state.currentSample !== null ? state.currentSample : sample, out)
+  return {
+    counter: counter + 1,
+    ets,
+    currentSample: ets.length === 1 && counter === 0 ? Float32Array.from(sample) : null,
+    currentModelOutput: state.currentModelOutput,
+  }
+}
+
+function mean(a: Float32Array, b: Float32Array): Float32Array {
+  return Float32Array.from(a, (value, j) => (value + b[j]!) / 2)
+}
+
+/** Adams-Bashforth of order 1 to 4 over the outputs at hand. */
+function combine(ets: readonly Float32Array[]): Float32Array {
+  const [e1, e2, e3, e4] = ets.toReversed() as [Float32Array, Float32Array, Float32Array, Float32Array]
+  switch (ets.length) {
+    case 1:
+      return e1
+    case 2:
+      return Float32Array.from(e1, (value, j) => (3 * value - e2[j]!) / 2)
+    case 3:
+      return Float32Array.from(e1, (value, j) => (23 * value - 16 * e2[j]! + 5 * e3[j]!) / 12)
+    default:
+      return Float32Array.from(e1, (value, j) => (55 * value - 59 * e2[j]! + 37 * e3[j]! - 9 * e4[j]!) / 24)
+  }
+}
+
+/** Eq. 9: from one timestep to an earlier one along a predicted noise. */
+function transfer(plan: PndmPlan, from: number, to: number, output: Float32Array, sample: Float32Array, out: Float32Array): void {
+  const { fround, sqrt } = Math
+  const { alphasCumprod, config } = plan
+  const alphaProd = alphasCumprod[from]!
+  const alphaProdPrev = to >= 0 ? alphasCumprod[to]! : config.set_alpha_to_one ? 1 : alphasCumprod[0]!
+  const betaProd = fround(1 - alphaProd)
+  const betaProdPrev = fround(1 - alphaProdPrev)
+  const a = fround(sqrt(alphaProd))
+  const b = fround(sqrt(betaProd))
+  const sampleCoefficient = fround(sqrt(fround(alphaProdPrev / alphaProd)))
+  const denominator = fround(alphaProd * fround(sqrt(betaProdPrev)) + fround(sqrt(alphaProd * betaProd * alphaProdPrev)))
+  const outputCoefficient = fround(alphaProdPrev - alphaProd) / denominator
+  const isVelocity = config.prediction_type === 'v_prediction'
+  for (let j = 0; j < out.length; j++) {
+    const x = sample[j]!
+    const epsilon = isVelocity ? a * output[j]! + b * x : output[j]!
+    out[j] = sampleCoefficient * x - outputCoefficient * epsilon
+  }
+}

@@ -1,0 +1,47 @@
+import { linspace } from './betas.ts'
+import { betaQuantile } from './beta-distribution.ts'
+
+/** Training noise levels sqrt((1 - a) / a) in float32, ascending with the timestep. */
+export function trainingSigmas(alphasCumprod: Float32Array): Float32Array {
+  return alphasCumprod.map((a) => Math.fround(Math.sqrt(Math.fround(Math.fround(1 - a) / a))))
+}
+
+/** numpy.interp over indices 0 … values.length - 1, clamped at both ends. */
+export function interpolate(position: number, values: ArrayLike<number>): number {
+  if (position <= 0) return values[0]!
+  if (position >= values.length - 1) return values[values.length - 1]!
+  const low = Math.floor(position)
+  return (values[low + 1]! - values[low]!) * (position - low) + values[low]!
+}
+
+/** Fractional training timestep of a noise level, linear in log sigma. diffusers `_sigma_to_t`. */
+export function sigmaToTimestep(sigma: number, logSigmas: ArrayLike<number>): number {
+  const logSigma = Math.log(Math.max(sigma, 1e-10))
+  const last = logSigmas.length - 2
+  let low = 0
+  while (low < last && logSigmas[low + 1]! <= logSigma) low++
+  const w = Math.min(Math.max((logSigmas[low]! - logSigma) / (logSigmas[low]! - logSigmas[low + 1]!), 0), 1)
+  return (1 - w) * low + w * (low + 1)
+}
+
+interface SigmaRange {
+  readonly min: number
+  readonly max: number
+}
+
+/** Karras et al. 2022 (arXiv:2206.00364), eq. 5, rho 7. */
+export function karrasSigmas({ min, max }: SigmaRange, count: number): number[] {
+  const rho = 7
+  const low = min ** (1 / rho)
+  const high = max ** (1 / rho)
+  return linspace(0, 1, count).map((ramp) => (high + ramp * (low - high)) ** rho)
+}
+
+export function exponentialSigmas({ min, max }: SigmaRange, count: number): number[] {
+  return linspace(Math.log(max), Math.log(min), count).map(Math.exp)
+}
+
+/** Lee et al. 2024 (arXiv:2407.12173): quantiles of Beta(0.6, 0.6). */
+export function betaSigmas({ min, max }: SigmaRange, count: number): number[] {
+  return linspace(0, 1, count).map((p) => min + betaQuantile(1 - p, 0.6, 0.6) * (max - min))
+}

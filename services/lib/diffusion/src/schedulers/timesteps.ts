@@ -1,0 +1,48 @@
+import { linspace, roundHalfEven } from './betas.ts'
+
+export type TimestepSpacing = 'linspace' | 'leading' | 'trailing'
+export const TIMESTEP_SPACINGS: readonly TimestepSpacing[] = ['linspace', 'leading', 'trailing']
+
+/** numpy.arange(stop, 0, -step): as long as ceil(stop / step). */
+function arangeDown(stop: number, step: number): number[] {
+  return Array.from({ length: Math.ceil(stop / step) }, (_, i) => stop - i * step)
+}
+
+/**
+ * Refuses a schedule that leaves the training range: diffusers would index past its end.
+ * @throws RangeError
+ */
+export function assertTrained(timesteps: readonly number[], numTrainTimesteps: number): void {
+  const beyond = timesteps.find((t) => t >= numTrainTimesteps || t < 0)
+  if (beyond !== undefined) {
+    throw new RangeError(
+      `the schedule has timestep ${beyond}, outside 0 … ${numTrainTimesteps - 1}; lower numInferenceSteps or steps_offset, or choose another timestep_spacing.`,
+    )
+  }
+}
+
+/**
+ * Timesteps from high to low. Lin et al. 2023 (arXiv:2305.08891), table 2.
+ * DDIM, DDPM and PNDM round the linspace ones; Euler and its relatives (`isRounded` false) do not.
+ */
+export function spacedTimesteps(options: {
+  spacing: TimestepSpacing
+  numTrainTimesteps: number
+  numInferenceSteps: number
+  stepsOffset: number
+  isRounded: boolean
+}): number[] {
+  const { spacing, numTrainTimesteps: train, numInferenceSteps: steps, stepsOffset, isRounded } = options
+  switch (spacing) {
+    case 'linspace': {
+      const values = linspace(0, train - 1, steps).reverse()
+      return isRounded ? values.map(roundHalfEven) : values.map(Math.fround)
+    }
+    case 'leading': {
+      const ratio = Math.floor(train / steps)
+      return Array.from({ length: steps }, (_, i) => (steps - 1 - i) * ratio + stepsOffset)
+    }
+    case 'trailing':
+      return arangeDown(train, train / steps).map((t) => roundHalfEven(t) - 1)
+  }
+}
