@@ -11,7 +11,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file darkroom/v1/item.proto.
  */
 export const file_darkroom_v1_item: GenFile = /*@__PURE__*/
-  fileDesc("ChZkYXJrcm9vbS92MS9pdGVtLnByb3RvEgtkYXJrcm9vbS52MSK8AgoESXRlbRINCgVpbmRleBgBIAEoDRIRCgljdXN0b21faWQYAiABKAkSDAoEdGFzaxgDIAEoCRISCgpjaGVja3BvaW50GAQgASgJEg4KBnByb21wdBgFIAEoCRIXCg9uZWdhdGl2ZV9wcm9tcHQYBiABKAkSDQoFd2lkdGgYByABKA0SDgoGaGVpZ2h0GAggASgNEhEKCXNjaGVkdWxlchgJIAEoCRIxChBzY2hlZHVsZXJfY29uZmlnGAogASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIbChNudW1faW5mZXJlbmNlX3N0ZXBzGAsgASgNEhYKDmd1aWRhbmNlX3NjYWxlGAwgASgBEgsKA2V0YRgNIAEoARIMCgRzZWVkGA4gASgEEhIKCm51bV9pbWFnZXMYDyABKA0ikQEKD1NoYXJkQXNzaWdubWVudBIQCghiYXRjaF9pZBgBIAEoCRIQCghzaGFyZF9pZBgCIAEoCRIPCgdhdHRlbXB0GAMgASgNEhIKCmNoZWNrcG9pbnQYBCABKAkSIAoFaXRlbXMYBSADKAsyES5kYXJrcm9vbS52MS5JdGVtEhMKC3RyYWNlcGFyZW50GAYgASgJImwKD1NoYXJkQ29tcGxldGlvbhIQCghiYXRjaF9pZBgBIAEoCRIQCghzaGFyZF9pZBgCIAEoCRIPCgdhdHRlbXB0GAMgASgNEhEKCXdvcmtlcl9pZBgEIAEoCRIRCgljb21taXR0ZWQYBSABKAhiBnByb3RvMw", [file_google_protobuf_struct]);
+  fileDesc("ChZkYXJrcm9vbS92MS9pdGVtLnByb3RvEgtkYXJrcm9vbS52MSK8AgoESXRlbRINCgVpbmRleBgBIAEoDRIRCgljdXN0b21faWQYAiABKAkSDAoEdGFzaxgDIAEoCRISCgpjaGVja3BvaW50GAQgASgJEg4KBnByb21wdBgFIAEoCRIXCg9uZWdhdGl2ZV9wcm9tcHQYBiABKAkSDQoFd2lkdGgYByABKA0SDgoGaGVpZ2h0GAggASgNEhEKCXNjaGVkdWxlchgJIAEoCRIxChBzY2hlZHVsZXJfY29uZmlnGAogASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIbChNudW1faW5mZXJlbmNlX3N0ZXBzGAsgASgNEhYKDmd1aWRhbmNlX3NjYWxlGAwgASgBEgsKA2V0YRgNIAEoARIMCgRzZWVkGA4gASgEEhIKCm51bV9pbWFnZXMYDyABKA0ikQEKD1NoYXJkQXNzaWdubWVudBIQCghiYXRjaF9pZBgBIAEoCRIQCghzaGFyZF9pZBgCIAEoCRIPCgdhdHRlbXB0GAMgASgNEhIKCmNoZWNrcG9pbnQYBCABKAkSIAoFaXRlbXMYBSADKAsyES5kYXJrcm9vbS52MS5JdGVtEhMKC3RyYWNlcGFyZW50GAYgASgJIpcBCg9TaGFyZENvbXBsZXRpb24SEAoIYmF0Y2hfaWQYASABKAkSEAoIc2hhcmRfaWQYAiABKAkSDwoHYXR0ZW1wdBgDIAEoDRIRCgl3b3JrZXJfaWQYBCABKAkSEQoJY29tbWl0dGVkGAUgASgIEhIKCmVycm9yX2NvZGUYBiABKAkSFQoNZXJyb3JfbWVzc2FnZRgHIAEoCWIGcHJvdG8z", [file_google_protobuf_struct]);
 
 /**
  * One request line of a batch with every default resolved: what is stored is complete.
@@ -172,7 +172,7 @@ export const ShardAssignmentSchema: GenMessage<ShardAssignment> = /*@__PURE__*/
   messageDesc(file_darkroom_v1_item, 1);
 
 /**
- * A worker's word that a shard has its commit record.
+ * A worker's word on a shard: that it has its commit record, or why this attempt made none.
  *
  * @generated from message darkroom.v1.ShardCompletion
  */
@@ -203,6 +203,18 @@ export type ShardCompletion = Message<"darkroom.v1.ShardCompletion"> & {
    * @generated from field: bool committed = 5;
    */
   committed: boolean;
+
+  /**
+   * Empty unless the attempt failed as a whole: an error code of the farm, and a sentence.
+   *
+   * @generated from field: string error_code = 6;
+   */
+  errorCode: string;
+
+  /**
+   * @generated from field: string error_message = 7;
+   */
+  errorMessage: string;
 };
 
 /**
