@@ -1,0 +1,5 @@
+import { readConfig, runService } from '@darkroom/chassis'
+import { WORKER_VARIABLES } from './config.ts'
+import { start } from './service.ts'
+
+await runService((signal) => start(readConfig(WORKER_VARIABLES, process.env), signal))

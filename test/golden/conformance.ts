@@ -1,0 +1,36 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+
+/** What the library computes for the inputs of a case file. Knows no expected values. Formats: README.md beside this file. */
+const KINDS: Record<string, (args: string[]) => Promise<void>> = {
+  randn: async (args) => jsonToJson(args, (await import('./randn.ts')).runRandn),
+  schedulers: async (args) => jsonToJson(args, (await import('./schedulers.ts')).runSchedulers),
+  tokenizer: async ([folder, input, output]) => {
+    const { runTokenizer } = await import('./tokenizer.ts')
+    writeJson(output!, await runTokenizer(folder!, readJson(input!)))
+  },
+  pipelines: async ([folder, output]) => (await import('./pipelines.ts')).runPipelines(folder!, output!),
+}
+
+function readJson<T>(path: string): T {
+  return JSON.parse(readFileSync(path, 'utf8')) as T
+}
+
+function writeJson(path: string, value: unknown): void {
+  writeFileSync(path, `${JSON.stringify(value)}\n`)
+}
+
+async function jsonToJson<I, O>([input, output]: string[], run: (value: I) => O): Promise<void> {
+  writeJson(output!, run(readJson<I>(input!)))
+}
+
+const [kind, ...args] = process.argv.slice(2)
+const run = kind === undefined ? undefined : KINDS[kind]
+const wanted = kind === 'tokenizer' ? 3 : 2
+if (run === undefined || args.length !== wanted) {
+  console.error('usage: npm run --silent conformance -- randn|schedulers IN.json OUT.json')
+  console.error('       npm run --silent conformance -- tokenizer CHECKPOINT_DIR IN.json OUT.json')
+  console.error('       npm run --silent conformance -- pipelines DIR OUT_DIR')
+  process.exitCode = 2
+} else {
+  await run(args)
+}

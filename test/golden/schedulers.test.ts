@@ -1,0 +1,80 @@
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { decodeFloat32 } from './float32.ts'
+import { runRandn } from './randn.ts'
+import { runSchedulers } from './schedulers.ts'
+import type { SchedulerCase, SchedulerTrace } from './schedulers.ts'
+
+function golden<T>(name: string): T {
+  return JSON.parse(readFileSync(path.join(import.meta.dirname, name), 'utf8')) as T
+}
+
+interface GoldenCase extends SchedulerCase {
+  readonly expect: SchedulerTrace
+  readonly tolerance: number
+}
+
+/** max|difference| / max|expected| */
+function relativeError(got: Float32Array, want: Float32Array): number {
+  expect(got).toHaveLength(want.length)
+  const difference = got.reduce((worst, value, i) => Math.max(worst, Number.isNaN(value) ? Infinity : Math.abs(value - want[i]!)), 0)
+  return difference === 0 ? 0 : difference / want.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+}
+
+/**
+ * torch's float32 square root (MKL) is up to 0.75 ulp off, and nobody else computes the same last bit. Zero terminal SNR on
+ * the cosine schedule subtracts two such roots and then takes 1 - alpha_bar next to 1: the bit grows to a few 1e-4 there.
+ */
+function amplifiesTheRoot({ scheduler }: SchedulerCase): boolean {
+  return scheduler['rescale_betas_zero_snr'] === true && scheduler['beta_schedule'] === 'squaredcos_cap_v2'
+}
+
+describe('schedulers follow diffusers', () => {
+  const { cases } = golden<{ cases: GoldenCase[] }>('schedulers.json')
+
+  test.for(cases.map((one) => [one.name, one] as const))('%s: the same schedule and the same samples at every step', ([, one]) => {
+    const got = runSchedulers({ cases: [one] }).cases[0]!
+    expect(got.error).toBeNull()
+    expect(got.order).toBe(one.expect.order)
+    const rounding = amplifiesTheRoot(one) ? 2e-4 : 2e-6
+    expect(relativeError(Float32Array.from(got.timesteps), Float32Array.from(one.expect.timesteps))).toBeLessThanOrEqual(rounding)
+    if (one.expect.sigmas !== null) expect(relativeError(Float32Array.from(got.sigmas!), Float32Array.from(one.expect.sigmas))).toBeLessThanOrEqual(rounding)
+    expect(got.init_noise_sigma / one.expect.init_noise_sigma).toBeCloseTo(1, 6)
+    const indices = Object.keys(one.expect.samples_f32_base64)
+    expect(indices.length).toBeGreaterThan(0)
+    for (const i of indices) {
+      const error = relativeError(decodeFloat32(got.samples_f32_base64[i]!), decodeFloat32(one.expect.samples_f32_base64[i]!))
+      expect(error, `step ${i}`).toBeLessThanOrEqual(amplifiesTheRoot(one) ? 5e-4 : one.tolerance)
+    }
+  })
+})
+
+describe('random numbers follow torch', () => {
+  interface RandnGolden {
+    readonly seed: number
+    readonly consecutive_sizes: number[]
+    readonly randn_f32_base64?: string[]
+    readonly first_16?: string
+    readonly last_16?: string
+    readonly sum_f64?: number
+  }
+  const { cases } = golden<{ cases: RandnGolden[] }>('torch_randn.json')
+  const draw = (one: RandnGolden): Float32Array[] => runRandn({ cases: [one] }).cases[0]!.randn_f32_base64.map(decodeFloat32)
+  const worst = (got: Float32Array, want: Float32Array): number => {
+    expect(got).toHaveLength(want.length)
+    return got.reduce((most, value, i) => Math.max(most, Math.abs(value - want[i]!)), 0)
+  }
+
+  test.for(cases.map((one) => [`${one.seed}: ${one.consecutive_sizes.join(', ')}`, one] as const))('seed %s', ([, one]) => {
+    const got = draw(one)
+    expect(got.map(({ length }) => length)).toEqual(one.consecutive_sizes)
+    if (one.randn_f32_base64 !== undefined) {
+      for (const [k, want] of one.randn_f32_base64.entries()) expect(worst(got[k]!, decodeFloat32(want))).toBeLessThanOrEqual(1e-6)
+      return
+    }
+    expect(worst(got[0]!.subarray(0, 16), decodeFloat32(one.first_16!))).toBeLessThanOrEqual(1e-6)
+    expect(worst(got[0]!.subarray(-16), decodeFloat32(one.last_16!))).toBeLessThanOrEqual(1e-6)
+    expect(got[0]!.reduce((sum, value) => sum + value, 0)).toBeCloseTo(Number(one.sum_f64), 2)
+  })
+})
