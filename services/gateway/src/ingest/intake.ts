@@ -1,0 +1,153 @@
+import { keys } from '@darkroom/proto'
+import type { BatchDocument } from '@darkroom/proto'
+import { DarkroomError } from '@darkroom/chassis'
+import type { ObjectStore } from '@darkroom/chassis'
+import { createBatchId } from '../batches/batch-id.ts'
+import type { CheckpointCatalog } from '../checkpoints/catalog.ts'
+import { BatchCheckpoints } from './batch-checkpoints.ts'
+import type { ShapeCheck } from './check-item.ts'
+import { CustomIdSet } from './custom-ids.ts'
+import { ItemLines } from './item-lines.ts'
+import type { ItemInput } from './item-schema.ts'
+import type { Parameters } from './parameters.ts'
+import { PartWriter } from './part-writer.ts'
+import { Problems } from '../field-problems.ts'
+import type { FieldProblem } from '../field-problems.ts'
+import { RandomSeeds } from './random-seeds.ts'
+
+/** What all intakes of a gateway share. */
+export interface IntakeRules {
+  readonly store: ObjectStore
+  readonly catalog: CheckpointCatalog
+  readonly itemCheck: ShapeCheck
+  readonly parameters: Parameters
+  readonly defaultCheckpoint: string | null
+  readonly maxItems: number
+}
+
+/** What came with a batch besides its items. */
+export interface IntakeRequest {
+  readonly defaults: ItemInput
+  readonly metadata: Readonly<Record<string, string>>
+  readonly traceparent: string
+  readonly now: Date
+  /** Puts an item's place into a problem: `position` is the line of an NDJSON body, or the index in a JSON body. */
+  locate(problem: FieldProblem, position: number): FieldProblem
+}
+
+/**
+ * One batch on its way in: items are checked, completed and written as they come. It ends in `accept`, which makes the batch
+ * real by writing batch.json last, or in `discard`, which leaves nothing. After the first problem nothing more is stored, but
+ * items are still checked, so that the answer names up to twenty problems at once.
+ */
+export class Intake {
+  readonly batchId: string
+  readonly problems = new Problems()
+  readonly #rules: IntakeRules
+  readonly #request: IntakeRequest
+  readonly #checkpoints: BatchCheckpoints
+  readonly #lines: ItemLines
+  readonly #parts: PartWriter
+  #itemCount = 0
+
+  constructor(rules: IntakeRules, request: IntakeRequest) {
+    this.batchId = createBatchId(request.now)
+    this.#rules = rules
+    this.#request = request
+    this.#checkpoints = new BatchCheckpoints(rules.catalog)
+    this.#parts = new PartWriter(rules.store, this.batchId)
+    this.#lines = new ItemLines({
+      defaults: request.defaults,
+      defaultCheckpoint: rules.defaultCheckpoint,
+      checkpoints: this.#checkpoints,
+      customIds: new CustomIdSet(),
+      seeds: new RandomSeeds(),
+      parameters: rules.parameters,
+    })
+  }
+
+  get itemCount(): number {
+    return this.#itemCount
+  }
+
+  /**
+   * Takes the next item. Where it returns a promise, the caller waits for it before the next: a checkpoint is being looked
+   * up, or a part is full. Most items need neither, and then there is no promise.
+   * @throws DarkroomError PAYLOAD_TOO_LARGE
+   */
+  add(value: unknown, position: number): Promise<void> | undefined {
+    if (this.#itemCount === this.#rules.maxItems) {
+      throw new DarkroomError('PAYLOAD_TOO_LARGE', `a batch has at most ${this.#rules.maxItems} items: split it`)
+    }
+    if (!this.#rules.itemCheck.passes(value)) {
+      this.#itemCount++
+      this.#refuse(this.#rules.itemCheck.problemsOf(value), position)
+      return undefined
+    }
+    return this.#write(value, position)
+  }
+
+  #write(item: ItemInput, position: number): Promise<void> | undefined {
+    const line = this.#lines.lineOf(item, this.#itemCount)
+    if (typeof line === 'string') {
+      this.#itemCount++
+      if (!this.problems.isEmpty) return undefined
+      this.#parts.append(line)
+      return this.#parts.isFull ? this.#parts.flush() : undefined
+    }
+    if ('needs' in line) return this.#checkpoints.resolve(line.needs).then(() => this.#write(item, position))
+    this.#itemCount++
+    this.#refuse(line, position)
+    return undefined
+  }
+
+  #refuse(problems: readonly FieldProblem[], position: number): void {
+    if (problems.length === 0) throw new Error('an item was refused without a reason')
+    for (const problem of problems) this.problems.add(this.#request.locate(problem, position))
+  }
+
+  /**
+   * Writes what is left and then batch.json.
+   * @throws DarkroomError INVALID_REQUEST with every problem, STORE_UNAVAILABLE; the caller then discards
+   */
+  async accept(): Promise<BatchDocument> {
+    if (this.#itemCount === 0 && this.problems.isEmpty) {
+      this.problems.add({ field: 'items', message: 'the batch has no items: send at least one' })
+    }
+    if (!this.problems.isEmpty) throw this.refusal()
+    const parts = await this.#parts.finish()
+    const { metadata, traceparent, now } = this.#request
+    const document: BatchDocument = {
+      id: this.batchId,
+      tenant: 'default',
+      createdAt: now.toISOString(),
+      itemCount: this.#itemCount,
+      imageCount: this.#lines.imageCount,
+      checkpoints: this.#checkpoints.pins,
+      parts,
+      metadata,
+      traceparent,
+    }
+    const written = await this.#rules.store.putIfAbsent(keys.batch(this.batchId), JSON.stringify(document), {
+      contentType: 'application/json',
+    })
+    if (written === 'exists') throw new Error(`there is a batch ${this.batchId} already`)
+    return document
+  }
+
+  refusal(): DarkroomError {
+    const { list, isFull } = this.problems
+    const count = isFull
+      ? `${list.length} or more problems`
+      : list.length === 1
+        ? 'a problem'
+        : `${list.length} problems`
+    return new DarkroomError('INVALID_REQUEST', `the batch has ${count}; nothing was stored`, { problems: list })
+  }
+
+  /** Leaves nothing in the store: batch.json first, as its write may have arrived although it was not answered. */
+  async discard(): Promise<void> {
+    await this.#rules.store.delete(keys.batch(this.batchId))
+    await this.#parts.discard()
+  }
+}

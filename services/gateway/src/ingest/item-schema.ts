@@ -1,0 +1,127 @@
+import { SCHEDULERS, TASKS } from '@darkroom/diffusion'
+import type { ParameterSchema } from '@darkroom/diffusion'
+import { Type } from 'typebox'
+import type { TProperties, TSchema } from 'typebox'
+import type { Parameters } from './parameters.ts'
+
+/** An item as a caller may write it: what the compiled check has let through. Ranges are the schema's. */
+export interface ItemInput {
+  readonly customId?: string
+  readonly task?: string
+  readonly checkpoint?: string
+  readonly prompt?: string
+  readonly negativePrompt?: string
+  readonly width?: number
+  readonly height?: number
+  readonly scheduler?: string
+  readonly schedulerConfig?: Readonly<Record<string, unknown>>
+  readonly numInferenceSteps?: number
+  readonly guidanceScale?: number
+  readonly eta?: number
+  readonly seed?: number
+  readonly numImages?: number
+}
+
+export const MAX_CUSTOM_ID_CHARACTERS = 128
+export const MAX_METADATA_PAIRS = 16
+const MAX_METADATA_KEY = 64
+const MAX_METADATA_VALUE = 512
+
+const EXAMPLES: Readonly<Record<string, unknown>> = {
+  prompt: 'a red apple',
+  negativePrompt: 'blurry',
+  width: 64,
+  height: 64,
+  numInferenceSteps: 25,
+  guidanceScale: 3.5,
+  seed: 7,
+  numImages: 4,
+}
+
+/** Fields that every item has, whatever its task. */
+const GENERAL_FIELDS = {
+  customId: Type.String({
+    minLength: 1,
+    maxLength: MAX_CUSTOM_ID_CHARACTERS,
+    description: 'Your name for the item, unique in the batch. Default: item-<index>.',
+    examples: ['apple-1'],
+  }),
+  task: Type.Enum(Object.keys(TASKS), { description: 'Default: what the checkpoint is for.' }),
+  checkpoint: Type.String({
+    minLength: 1,
+    maxLength: 300,
+    description: 'NAME, NAME:TAG or the pin NAME@sha256:HEX. What is stored is the pin.',
+    examples: ['emoji-sd'],
+  }),
+  scheduler: Type.Enum(Object.keys(SCHEDULERS), {
+    description: "Diffusion scheduler, by diffusers' class name. Default: the checkpoint's own.",
+    examples: ['EulerDiscreteScheduler'],
+  }),
+  schedulerConfig: Type.Record(Type.String(), Type.Unknown(), {
+    description: "Keys of scheduler_config.json, in snake_case, that override the checkpoint's own.",
+    examples: [{ use_karras_sigmas: true }],
+  }),
+} satisfies TProperties
+
+/** The one schema of an item: compiled into the check of every line, and printed in the OpenAPI document. */
+export function itemProperties(parameters: Parameters): TProperties {
+  const fields = Object.entries(parameters).map(([name, schema]) => [name, Type.Optional(fieldOf(name, schema))])
+  const general = Object.entries(GENERAL_FIELDS).map(([name, schema]) => [name, Type.Optional(schema)])
+  return Object.fromEntries([...general, ...fields]) as TProperties
+}
+
+export function itemSchema(properties: TProperties) {
+  return Type.Object(properties, { additionalProperties: false, description: 'One request: one or several images.' })
+}
+
+/** What the items of a batch have in common: any field but the name. */
+export function defaultsSchema(properties: TProperties) {
+  const { customId: _, ...shared } = properties
+  return Type.Object(shared, {
+    additionalProperties: false,
+    description: 'Values for items that do not give their own, wherever the item’s task takes the field.',
+  })
+}
+
+export const metadataSchema = Type.Record(
+  Type.String({ minLength: 1, maxLength: MAX_METADATA_KEY }),
+  Type.String({ maxLength: MAX_METADATA_VALUE }),
+  { maxProperties: MAX_METADATA_PAIRS, description: 'Your own notes on the batch, given back with it.' },
+)
+
+function fieldOf(name: string, schema: ParameterSchema): TSchema {
+  const { type, ...rest } = schema
+  const options = { ...rest, ...(name in EXAMPLES && { examples: [EXAMPLES[name]] }) }
+  switch (type) {
+    case 'string':
+      return Type.String(options)
+    case 'integer':
+      return Type.Integer(options)
+    case 'number':
+      return Type.Number(options)
+  }
+}
+
+/** What a field wants, as the end of a sentence. */
+export function wanted(schema: TSchema): string {
+  const {
+    type,
+    enum: values,
+    minimum,
+    maximum,
+    minLength,
+    maxLength,
+  } = schema as {
+    type?: string
+    enum?: readonly string[]
+    minimum?: number
+    maximum?: number
+    minLength?: number
+    maxLength?: number
+  }
+  if (values !== undefined) return `one of ${values.join(', ')}`
+  if (type === 'object') return 'an object'
+  const noun = type === 'integer' ? 'an integer' : type === 'number' ? 'a number' : 'a string'
+  if (minLength !== undefined) return `${noun} of ${minLength} to ${maxLength} characters`
+  return minimum === undefined ? noun : `${noun} from ${minimum} to ${maximum}`
+}

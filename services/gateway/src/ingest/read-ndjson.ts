@@ -1,0 +1,38 @@
+import { lineBlocks, lineTooLong } from './line-blocks.ts'
+import type { Intake } from './intake.ts'
+
+const MAX_BYTES_PER_UTF16_UNIT = 3
+
+/** Reads the items of an NDJSON body, one object a line, blank lines skipped, at the pace of the object store. */
+export async function readNdjson(body: AsyncIterable<Buffer>, intake: Intake, maxLineBytes: number): Promise<void> {
+  for await (const { text, firstLine } of lineBlocks(body, maxLineBytes)) {
+    let line = firstLine
+    for (let start = 0; start < text.length; line++) {
+      const newline = text.indexOf('\n', start)
+      const end = newline === -1 ? text.length : newline
+      const content = text.slice(start, end)
+      start = end + 1
+      if (content.length > maxLineBytes / MAX_BYTES_PER_UTF16_UNIT && Buffer.byteLength(content) > maxLineBytes) {
+        throw lineTooLong(line, maxLineBytes)
+      }
+      const value = parseLine(content, line, intake)
+      if (value === undefined) continue
+      const waiting = intake.add(value, line)
+      if (waiting !== undefined) await waiting
+      if (intake.problems.isFull) return
+    }
+  }
+}
+
+/** Undefined for a blank line, and for a broken one, which becomes a problem. */
+function parseLine(content: string, line: number, intake: Intake): unknown {
+  try {
+    return JSON.parse(content)
+  } catch (reason) {
+    if (content.trim() !== '') {
+      const message = `the line is no JSON object, or was cut off: ${(reason as SyntaxError).message}`
+      intake.problems.add({ line, message })
+    }
+    return undefined
+  }
+}
