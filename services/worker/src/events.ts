@@ -1,0 +1,120 @@
+import type { Logger, Metrics } from '@darkroom/chassis'
+import { parsePin } from '@darkroom/proto'
+import type { ChosenDevice, Tick } from './engine/messages.ts'
+import type { GpuReading } from './device/nvidia-smi.ts'
+
+const STEP_BUCKETS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2]
+const IMAGE_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120]
+const ROW_BUCKETS = [1, 2, 4, 8, 16, 32, 64]
+
+export interface ShardIds {
+  readonly batchId: string
+  readonly shardId: string
+  readonly attempt: number
+}
+
+/** A checkpoint's name without its digest: few enough for a label. */
+const nameOf = (pin: string): string => parsePin(pin)?.name ?? 'unknown'
+
+/** Everything in a worker that is worth counting or telling. */
+export function createEvents(metrics: Metrics, log: Logger) {
+  const images = metrics.counter('darkroom_images_total', 'Images rendered, committed or not.', ['scheduler', 'checkpoint', 'task'])
+  const steps = metrics.counter('darkroom_denoise_steps_total', 'Denoising steps taken, one per image and UNet call.', ['scheduler', 'checkpoint'])
+  const imageSeconds = metrics.histogram('darkroom_image_seconds', 'Device seconds of one image: its share of each call.', ['scheduler', 'checkpoint'], IMAGE_BUCKETS)
+  const stepSeconds = metrics.histogram('darkroom_unet_step_seconds', 'Seconds of one UNet call.', ['checkpoint'], STEP_BUCKETS)
+  const batchRows = metrics.histogram('darkroom_unet_batch_rows', 'Rows of one UNet call.', ['checkpoint'], ROW_BUCKETS)
+  const stageSeconds = metrics.histogram('darkroom_stage_seconds', 'Seconds of each stage of an image.', ['stage'], IMAGE_BUCKETS)
+  const busy = metrics.counter('darkroom_gpu_busy_seconds_total', 'Seconds that the device computed.', ['device'])
+  const utilization = metrics.gauge('darkroom_gpu_utilization_ratio', 'Share of time in which a kernel ran, by nvidia-smi.', ['gpu'])
+  const memoryUsed = metrics.gauge('darkroom_gpu_memory_used_bytes', 'Device memory in use, by nvidia-smi.', ['gpu'])
+  const memoryTotal = metrics.gauge('darkroom_gpu_memory_total_bytes', 'Device memory, by nvidia-smi.', ['gpu'])
+  const power = metrics.gauge('darkroom_gpu_power_watts', 'Power drawn, by nvidia-smi.', ['gpu'])
+  const temperature = metrics.gauge('darkroom_gpu_temperature_celsius', 'Temperature of the device, by nvidia-smi.', ['gpu'])
+  const loads = metrics.counter('darkroom_checkpoint_loads_total', 'Checkpoints loaded, by how it ended.', ['checkpoint', 'outcome'])
+  const loadSeconds = metrics.histogram('darkroom_checkpoint_load_seconds', 'Seconds to fetch, verify and load a checkpoint.', ['checkpoint'], IMAGE_BUCKETS)
+  const commits = metrics.counter('darkroom_commits_total', 'Commit records written by this worker, by kind.', ['kind'])
+  const lostRaces = metrics.counter('darkroom_lost_commit_races_total', 'Shards rendered here whose record another had written first.')
+  const failedItems = metrics.counter('darkroom_failed_items_total', 'Items that failed alone inside a rendered shard.', ['code'])
+  const attempts = metrics.counter('darkroom_shard_attempts_total', 'Shards taken from the queue, by how it ended here.', ['outcome'])
+  const held = metrics.gauge('darkroom_held_shards', 'Shards in this worker now.')
+  const storeSeconds = metrics.histogram('darkroom_store_request_seconds', 'Seconds of object store requests with their retries.', ['op', 'outcome'], STEP_BUCKETS)
+  const linked = metrics.gauge('darkroom_coordinator_connected', 'Whether the stream to the coordinator is open.')
+  commits.inc({ kind: 'rendered' }, 0)
+  let busySeconds = 0
+  let imageCount = 0
+
+  return {
+    get busySeconds(): number {
+      return busySeconds
+    },
+    get imageCount(): number {
+      return imageCount
+    },
+    deviceChosen(device: ChosenDevice): void {
+      log.info({ device }, 'device chosen')
+      busy.inc({ device: device.kind }, 0)
+    },
+    ticked(device: ChosenDevice, tick: Tick): void {
+      const checkpoint = nameOf(tick.pin)
+      for (const scheduler of tick.schedulers) steps.inc({ scheduler, checkpoint })
+      stepSeconds.observe({ checkpoint }, tick.seconds)
+      batchRows.observe({ checkpoint }, tick.rows)
+      busy.inc({ device: device.kind }, tick.seconds)
+      busySeconds += tick.seconds
+    },
+    stageTaken(stage: 'text_encode' | 'vae_decode' | 'encode' | 'upload' | 'commit', seconds: number): void {
+      stageSeconds.observe({ stage }, seconds)
+    },
+    imageRendered(scheduler: string, pin: string, task: string, seconds: number): void {
+      const checkpoint = nameOf(pin)
+      images.inc({ scheduler, checkpoint, task })
+      imageSeconds.observe({ scheduler, checkpoint }, seconds)
+      imageCount++
+    },
+    gpuRead(reading: GpuReading, ordinal: number): void {
+      const gpu = String(ordinal)
+      utilization.set({ gpu }, reading.utilizationRatio)
+      memoryUsed.set({ gpu }, reading.memoryUsedBytes)
+      memoryTotal.set({ gpu }, reading.memoryTotalBytes)
+      power.set({ gpu }, reading.powerWatts)
+      temperature.set({ gpu }, reading.temperatureCelsius)
+    },
+    checkpointLoaded(pin: string, seconds: number): void {
+      log.info({ pin, seconds }, 'checkpoint loaded')
+      loads.inc({ checkpoint: nameOf(pin), outcome: 'ok' })
+      loadSeconds.observe({ checkpoint: nameOf(pin) }, seconds)
+    },
+    checkpointRefused(pin: string, err: unknown): void {
+      log.error({ pin, err }, 'checkpoint refused')
+      loads.inc({ checkpoint: nameOf(pin), outcome: 'refused' })
+    },
+    shardTaken(ids: ShardIds, items: number): void {
+      log.info({ ...ids, items }, 'shard taken')
+      held.inc()
+    },
+    shardLeft(ids: ShardIds, outcome: 'committed' | 'already-ended' | 'lost-race' | 'cancelled' | 'failed' | 'handed-back', err?: unknown): void {
+      log.info({ ...ids, outcome, ...(err !== undefined && { err }) }, 'shard left')
+      held.dec()
+      attempts.inc({ outcome })
+      if (outcome === 'committed') commits.inc({ kind: 'rendered' })
+      if (outcome === 'lost-race') lostRaces.inc()
+    },
+    itemFailed(ids: ShardIds, index: number, code: string, message: string): void {
+      log.warn({ ...ids, index, code, reason: message }, 'item failed alone')
+      failedItems.inc({ code })
+    },
+    storeRequested(op: string, outcome: string, seconds: number): void {
+      storeSeconds.observe({ op, outcome }, seconds)
+    },
+    coordinatorAttached(): void {
+      log.info('attached to the coordinator')
+      linked.set(1)
+    },
+    coordinatorLost(err: unknown): void {
+      log.warn({ err }, 'not attached to a coordinator')
+      linked.set(0)
+    },
+  }
+}
+
+export type WorkerEvents = ReturnType<typeof createEvents>

@@ -1,0 +1,80 @@
+import { createGrpcClient, DarkroomError } from '@darkroom/chassis'
+import { WorkerLinkService } from '@darkroom/proto'
+import type { Worker } from '@darkroom/proto'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { WorkerEvents } from '../events.ts'
+
+export interface LinkOptions {
+  readonly coordinators: readonly string[]
+  /** The worker as it is now. */
+  readonly describe: () => Worker
+  readonly onCancel: (batchId: string, shardId: string) => void
+  readonly onDrain: () => void
+  readonly events: WorkerEvents
+}
+
+const FIRST_HEARTBEAT_MS = 1_000
+const RECONNECT_MIN_MS = 200
+const RECONNECT_MAX_MS = 2_000
+
+/** The worker's stream to the leading coordinator, opened again for ever with jitter. Rendering goes on without it. */
+export class CoordinatorLink implements AsyncDisposable {
+  readonly #options: LinkOptions
+  readonly #stop = new AbortController()
+  readonly #loop: Promise<void>
+
+  constructor(options: LinkOptions) {
+    this.#options = options
+    this.#loop = this.#run()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    await this.#loop
+  }
+
+  async #run(): Promise<void> {
+    const { coordinators, events } = this.#options
+    const signal = this.#stop.signal
+    using client = createGrpcClient(WorkerLinkService, coordinators, { defaultTimeoutMs: 5_000 })
+    let waitMs = RECONNECT_MIN_MS
+    while (!signal.aborted) {
+      try {
+        await this.#attach(client, () => {
+          waitMs = RECONNECT_MIN_MS
+        })
+        throw new DarkroomError('COORDINATOR_UNAVAILABLE', 'the coordinator closed the stream')
+      } catch (err) {
+        if (signal.aborted) return
+        events.coordinatorLost(err)
+        await delay(waitMs * (0.5 + Math.random()), undefined, { signal }).catch(() => {})
+        waitMs = Math.min(waitMs * 2, RECONNECT_MAX_MS)
+      }
+    }
+  }
+
+  async #attach(client: ReturnType<typeof createGrpcClient<typeof WorkerLinkService>>, onAttached: () => void): Promise<void> {
+    const { describe, onCancel, onDrain, events } = this.#options
+    const ended = new AbortController()
+    const signal = AbortSignal.any([this.#stop.signal, ended.signal])
+    let heartbeatMs = FIRST_HEARTBEAT_MS
+    async function* heartbeats() {
+      while (!signal.aborted) {
+        yield { worker: describe() }
+        await delay(heartbeatMs, undefined, { signal }).catch(() => {})
+      }
+    }
+    try {
+      for await (const { order } of client.attach(heartbeats(), { signal: this.#stop.signal })) {
+        if (order.case === 'welcome') {
+          heartbeatMs = order.value.heartbeatIntervalMs
+          onAttached()
+          events.coordinatorAttached()
+        } else if (order.case === 'cancelShard') onCancel(order.value.batchId, order.value.shardId)
+        else if (order.case === 'drain') onDrain()
+      }
+    } finally {
+      ended.abort()
+    }
+  }
+}
