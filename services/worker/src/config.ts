@@ -12,13 +12,27 @@ export const WORKER_VARIABLES = {
   coordinators: list('DARKROOM_WORKER_COORDINATORS', 'host:port of every coordinator', '127.0.0.1:50051'),
   host: text('DARKROOM_WORKER_HOST', 'address that gRPC and the admin port listen on', '127.0.0.1'),
   port: integer('DARKROOM_WORKER_PORT', 'gRPC port; 0 takes a free one', 50_052, { min: 0, max: 65_535 }),
-  adminPort: integer('DARKROOM_WORKER_ADMIN_PORT', 'port of /metrics, /livez and /readyz; 0 takes a free one', 9_092, { min: 0, max: 65_535 }),
+  adminPort: integer('DARKROOM_WORKER_ADMIN_PORT', 'port of /metrics, /livez and /readyz; 0 takes a free one', 9_092, {
+    min: 0,
+    max: 65_535,
+  }),
   cacheDir: text('DARKROOM_WORKER_CACHE_DIR', 'folder for checkpoints', path.join(os.tmpdir(), 'darkroom-checkpoints')),
-  device: oneOf('DARKROOM_WORKER_DEVICE', 'execution provider; auto takes CUDA where it works, else the CPU', ['auto', 'cpu', 'cuda', 'webgpu'], 'auto'),
+  device: oneOf(
+    'DARKROOM_WORKER_DEVICE',
+    'execution provider; auto takes CUDA where it works, else the CPU',
+    ['auto', 'cpu', 'cuda', 'webgpu'],
+    'auto',
+  ),
   deviceOrdinal: integer('DARKROOM_WORKER_DEVICE_ORDINAL', 'which GPU of the host', 0, { min: 0, max: 63 }),
   threads: integer('DARKROOM_WORKER_THREADS', 'CPU threads of one UNet call', 1, { min: 1, max: 256 }),
-  maxRows: integer('DARKROOM_WORKER_MAX_BATCH', 'rows of one UNet call; an image with guidance takes two', 8, { min: 2, max: 256 }),
-  graceMs: integer('DARKROOM_WORKER_GRACE_MS', 'time for running shards after SIGTERM', 20_000, { min: 0, max: 28_000 }),
+  maxRows: integer('DARKROOM_WORKER_MAX_BATCH', 'rows of one UNet call; an image with guidance takes two', 8, {
+    min: 2,
+    max: 256,
+  }),
+  graceMs: integer('DARKROOM_WORKER_GRACE_MS', 'time for running shards after SIGTERM', 20_000, {
+    min: 0,
+    max: 28_000,
+  }),
 } as const
 
 export type WorkerConfig = Values<typeof WORKER_VARIABLES>

@@ -18,26 +18,78 @@ const nameOf = (pin: string): string => parsePin(pin)?.name ?? 'unknown'
 
 /** Everything in a worker that is worth counting or telling. */
 export function createEvents(metrics: Metrics, log: Logger) {
-  const images = metrics.counter('darkroom_images_total', 'Images rendered, committed or not.', ['scheduler', 'checkpoint', 'task'])
-  const steps = metrics.counter('darkroom_denoise_steps_total', 'Denoising steps taken, one per image and UNet call.', ['scheduler', 'checkpoint'])
-  const imageSeconds = metrics.histogram('darkroom_image_seconds', 'Device seconds of one image: its share of each call.', ['scheduler', 'checkpoint'], IMAGE_BUCKETS)
-  const stepSeconds = metrics.histogram('darkroom_unet_step_seconds', 'Seconds of one UNet call.', ['checkpoint'], STEP_BUCKETS)
+  const images = metrics.counter('darkroom_images_total', 'Images rendered, committed or not.', [
+    'scheduler',
+    'checkpoint',
+    'task',
+  ])
+  const steps = metrics.counter('darkroom_denoise_steps_total', 'Denoising steps taken, one per image and UNet call.', [
+    'scheduler',
+    'checkpoint',
+  ])
+  const imageSeconds = metrics.histogram(
+    'darkroom_image_seconds',
+    'Device seconds of one image: its share of each call.',
+    ['scheduler', 'checkpoint'],
+    IMAGE_BUCKETS,
+  )
+  const stepSeconds = metrics.histogram(
+    'darkroom_unet_step_seconds',
+    'Seconds of one UNet call.',
+    ['checkpoint'],
+    STEP_BUCKETS,
+  )
   const batchRows = metrics.histogram('darkroom_unet_batch_rows', 'Rows of one UNet call.', ['checkpoint'], ROW_BUCKETS)
-  const stageSeconds = metrics.histogram('darkroom_stage_seconds', 'Seconds of each stage of an image.', ['stage'], IMAGE_BUCKETS)
+  const stageSeconds = metrics.histogram(
+    'darkroom_stage_seconds',
+    'Seconds of each stage of an image.',
+    ['stage'],
+    IMAGE_BUCKETS,
+  )
   const busy = metrics.counter('darkroom_gpu_busy_seconds_total', 'Seconds that the device computed.', ['device'])
-  const utilization = metrics.gauge('darkroom_gpu_utilization_ratio', 'Share of time in which a kernel ran, by nvidia-smi.', ['gpu'])
+  const utilization = metrics.gauge(
+    'darkroom_gpu_utilization_ratio',
+    'Share of time in which a kernel ran, by nvidia-smi.',
+    ['gpu'],
+  )
   const memoryUsed = metrics.gauge('darkroom_gpu_memory_used_bytes', 'Device memory in use, by nvidia-smi.', ['gpu'])
   const memoryTotal = metrics.gauge('darkroom_gpu_memory_total_bytes', 'Device memory, by nvidia-smi.', ['gpu'])
   const power = metrics.gauge('darkroom_gpu_power_watts', 'Power drawn, by nvidia-smi.', ['gpu'])
-  const temperature = metrics.gauge('darkroom_gpu_temperature_celsius', 'Temperature of the device, by nvidia-smi.', ['gpu'])
-  const loads = metrics.counter('darkroom_checkpoint_loads_total', 'Checkpoints loaded, by how it ended.', ['checkpoint', 'outcome'])
-  const loadSeconds = metrics.histogram('darkroom_checkpoint_load_seconds', 'Seconds to fetch, verify and load a checkpoint.', ['checkpoint'], IMAGE_BUCKETS)
+  const temperature = metrics.gauge('darkroom_gpu_temperature_celsius', 'Temperature of the device, by nvidia-smi.', [
+    'gpu',
+  ])
+  const loads = metrics.counter('darkroom_checkpoint_loads_total', 'Checkpoints loaded, by how it ended.', [
+    'checkpoint',
+    'outcome',
+  ])
+  const loadSeconds = metrics.histogram(
+    'darkroom_checkpoint_load_seconds',
+    'Seconds to fetch, verify and load a checkpoint.',
+    ['checkpoint'],
+    IMAGE_BUCKETS,
+  )
   const commits = metrics.counter('darkroom_commits_total', 'Commit records written by this worker, by kind.', ['kind'])
-  const lostRaces = metrics.counter('darkroom_lost_commit_races_total', 'Shards rendered here whose record another had written first.')
-  const failedItems = metrics.counter('darkroom_failed_items_total', 'Items that failed alone inside a rendered shard.', ['code'])
-  const attempts = metrics.counter('darkroom_shard_attempts_total', 'Shards taken from the queue, by how it ended here.', ['outcome'])
+  const lostRaces = metrics.counter(
+    'darkroom_lost_commit_races_total',
+    'Shards rendered here whose record another had written first.',
+  )
+  const failedItems = metrics.counter(
+    'darkroom_failed_items_total',
+    'Items that failed alone inside a rendered shard.',
+    ['code'],
+  )
+  const attempts = metrics.counter(
+    'darkroom_shard_attempts_total',
+    'Shards taken from the queue, by how it ended here.',
+    ['outcome'],
+  )
   const held = metrics.gauge('darkroom_held_shards', 'Shards in this worker now.')
-  const storeSeconds = metrics.histogram('darkroom_store_request_seconds', 'Seconds of object store requests with their retries.', ['op', 'outcome'], STEP_BUCKETS)
+  const storeSeconds = metrics.histogram(
+    'darkroom_store_request_seconds',
+    'Seconds of object store requests with their retries.',
+    ['op', 'outcome'],
+    STEP_BUCKETS,
+  )
   const linked = metrics.gauge('darkroom_coordinator_connected', 'Whether the stream to the coordinator is open.')
   commits.inc({ kind: 'rendered' }, 0)
   let busySeconds = 0
@@ -92,7 +144,11 @@ export function createEvents(metrics: Metrics, log: Logger) {
       log.info({ ...ids, items }, 'shard taken')
       held.inc()
     },
-    shardLeft(ids: ShardIds, outcome: 'committed' | 'already-ended' | 'lost-race' | 'cancelled' | 'failed' | 'handed-back', err?: unknown): void {
+    shardLeft(
+      ids: ShardIds,
+      outcome: 'committed' | 'already-ended' | 'lost-race' | 'cancelled' | 'failed' | 'handed-back',
+      err?: unknown,
+    ): void {
       log.info({ ...ids, outcome, ...(err !== undefined && { err }) }, 'shard left')
       held.dec()
       attempts.inc({ outcome })

@@ -1,6 +1,15 @@
 import { create } from '@bufbuild/protobuf'
 import { timestampNow } from '@bufbuild/protobuf/wkt'
-import { createLogger, FarmNats, implement, Metrics, ObjectStore, startAdminServer, startGrpcServer, storeConfigFrom } from '@darkroom/chassis'
+import {
+  createLogger,
+  FarmNats,
+  implement,
+  Metrics,
+  ObjectStore,
+  startAdminServer,
+  startGrpcServer,
+  storeConfigFrom,
+} from '@darkroom/chassis'
 import { WorkerSchema, WorkerService, WorkerState } from '@darkroom/proto'
 import type { Worker } from '@darkroom/proto'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -63,7 +72,17 @@ export async function start(config: WorkerConfig, signal: AbortSignal): Promise<
   }
 
   const shelf = new CheckpointShelf(store, engine, events, config.cacheDir)
-  const shards = new ShardLoop({ engine, store, events, uploads: new Limit(UPLOADS_AT_ONCE), nats, shelf, log, workerId: config.workerId, pool: config.pool })
+  const shards = new ShardLoop({
+    engine,
+    store,
+    events,
+    uploads: new Limit(UPLOADS_AT_ONCE),
+    nats,
+    shelf,
+    log,
+    workerId: config.workerId,
+    pool: config.pool,
+  })
   loop = shards
 
   let address = ''
@@ -76,7 +95,12 @@ export async function start(config: WorkerConfig, signal: AbortSignal): Promise<
       state: lifecycle.state,
       pool: config.pool,
       version: packageJson.version,
-      device: { kind: engine.device.kind, name: gpu?.name ?? engine.device.name, memoryBytes: BigInt(gpu?.memoryTotalBytes ?? 0), reason: engine.device.reason },
+      device: {
+        kind: engine.device.kind,
+        name: gpu?.name ?? engine.device.name,
+        memoryBytes: BigInt(gpu?.memoryTotalBytes ?? 0),
+        reason: engine.device.reason,
+      },
       residentCheckpoints: [...shelf.resident],
       running: shards.held.map(({ assignment, stepsDone, stepsTotal }) => ({
         batchId: assignment.batchId,
@@ -108,14 +132,28 @@ export async function start(config: WorkerConfig, signal: AbortSignal): Promise<
   }
 
   const grpc = stack.use(
-    await startGrpcServer({ host: config.host, port: config.port, services: [implement(WorkerService, { describe: describe(current), drain: drain(drainOnce) })], log }),
+    await startGrpcServer({
+      host: config.host,
+      port: config.port,
+      services: [implement(WorkerService, { describe: describe(current), drain: drain(drainOnce) })],
+      log,
+    }),
   )
   address = `${config.host}:${grpc.port}`
-  const isReady = (): boolean => nats.isConnected() && lifecycle.state !== WorkerState.STARTING && lifecycle.state !== WorkerState.DRAINING
+  const isReady = (): boolean =>
+    nats.isConnected() && lifecycle.state !== WorkerState.STARTING && lifecycle.state !== WorkerState.DRAINING
   const admin = stack.use(await startAdminServer({ host: config.host, port: config.adminPort, metrics, isReady, log }))
 
   lifecycle.to(WorkerState.IDLE)
-  stack.use(new CoordinatorLink({ coordinators: config.coordinators, describe: current, onCancel: (batchId, shardId) => shards.cancel(batchId, shardId), onDrain: () => void drainOnce(), events }))
+  stack.use(
+    new CoordinatorLink({
+      coordinators: config.coordinators,
+      describe: current,
+      onCancel: (batchId, shardId) => shards.cancel(batchId, shardId),
+      onDrain: () => void drainOnce(),
+      events,
+    }),
+  )
   shards.start()
   stack.defer(drainOnce)
   keepStreams(nats, config.pool, signal, log)

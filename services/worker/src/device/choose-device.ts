@@ -6,7 +6,10 @@ import type { ChosenDevice, EngineOptions } from '../engine/messages.ts'
 import { Graph } from '../engine/sessions.ts'
 
 /** An ONNX model of one Identity node: the cheapest way to ask whether an execution provider works here. */
-const PROBE = Buffer.from('CAgSADo7ChAKAXgSAXkiCElkZW50aXR5EgVwcm9iZVoPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEA0=', 'base64')
+const PROBE = Buffer.from(
+  'CAgSADo7ChAKAXgSAXkiCElkZW50aXR5EgVwcm9iZVoPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEA0=',
+  'base64',
+)
 
 /**
  * The execution provider that was asked for, or for `auto` the first of CUDA and CPU that works.
@@ -17,20 +20,38 @@ export async function chooseDevice(options: EngineOptions): Promise<ChosenDevice
   if (options.device !== 'auto') {
     const refusal = await refusalOf(options.device, options)
     if (refusal !== null) throw new Error(`device ${options.device} does not work here: ${refusal}`)
-    return { kind: options.device, name: nameOf(options.device, options), reason: 'asked for by DARKROOM_WORKER_DEVICE' }
+    return {
+      kind: options.device,
+      name: nameOf(options.device, options),
+      reason: 'asked for by DARKROOM_WORKER_DEVICE',
+    }
   }
   const refusal = await refusalOf('cuda', options)
   if (refusal === null) return { kind: 'cuda', name: nameOf('cuda', options), reason: 'CUDA works here' }
-  return { kind: 'cpu', name: nameOf('cpu', options), reason: `CUDA does not work here (${refusal}); WebGPU is used only when asked for` }
+  return {
+    kind: 'cpu',
+    name: nameOf('cpu', options),
+    reason: `CUDA does not work here (${refusal}); WebGPU is used only when asked for`,
+  }
 }
 
 /** Where onnxruntime-node's install step puts the CUDA provider. Without it the probe would fail too, but noisily. */
 function cudaProvider(): string {
   const entry = createRequire(import.meta.url).resolve('onnxruntime-node/package.json')
-  return path.join(path.dirname(entry), 'bin', 'napi-v6', process.platform, process.arch, 'libonnxruntime_providers_cuda.so')
+  return path.join(
+    path.dirname(entry),
+    'bin',
+    'napi-v6',
+    process.platform,
+    process.arch,
+    'libonnxruntime_providers_cuda.so',
+  )
 }
 
-async function refusalOf(device: ChosenDevice['kind'], { deviceOrdinal, threads }: EngineOptions): Promise<string | null> {
+async function refusalOf(
+  device: ChosenDevice['kind'],
+  { deviceOrdinal, threads }: EngineOptions,
+): Promise<string | null> {
   if (device === 'cuda' && !existsSync(cudaProvider())) return 'libonnxruntime_providers_cuda.so is not installed'
   try {
     const probe = await Graph.load(PROBE, { device, deviceOrdinal, threads })

@@ -17,7 +17,9 @@ const MIB = 1024 * 1024
 export function parseReading(line: string): GpuReading | null {
   const cells = line.split(',').map((cell) => cell.trim())
   if (cells.length !== FIELDS.length) return null
-  const [utilization, used, total, watts, celsius] = cells.slice(1).map((cell) => (Number.isFinite(Number(cell)) ? Number(cell) : 0))
+  const [utilization, used, total, watts, celsius] = cells
+    .slice(1)
+    .map((cell) => (Number.isFinite(Number(cell)) ? Number(cell) : 0))
   return {
     name: cells[0]!,
     utilizationRatio: utilization! / 100,

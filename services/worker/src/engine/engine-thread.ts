@@ -20,19 +20,28 @@ async function run(): Promise<void> {
     stageTaken: (stage, pin, seconds) => report({ type: 'stage', stage, pin, seconds }),
   })
 
+  const settings = { device: device.kind, deviceOrdinal: options.deviceOrdinal, threads: options.threads }
   const load = async (pin: string, folder: string): Promise<void> => {
-    const start = performance.now()
     try {
-      models.set(pin, await Model.load(folder, { device: device.kind, deviceOrdinal: options.deviceOrdinal, threads: options.threads }))
-      report({ type: 'loaded', pin, seconds: (performance.now() - start) / 1000 })
+      models.set(pin, await Model.load(folder, settings))
+      report({ type: 'loaded', pin })
     } catch (reason) {
       report({ type: 'load-failed', pin, message: reason instanceof Error ? reason.message : String(reason) })
     }
   }
   const obey = async (order: EngineOrder): Promise<void> => {
-    if (order.type === 'load') await load(order.pin, order.folder)
-    else if (order.type === 'render') renderer.add(order)
-    else renderer.drop(order.jobs)
+    switch (order.type) {
+      case 'load':
+        return load(order.pin, order.folder)
+      case 'unload':
+        await models.get(order.pin)?.release()
+        models.delete(order.pin)
+        return
+      case 'render':
+        return renderer.add(order)
+      case 'drop':
+        return renderer.drop(order.jobs)
+    }
   }
 
   // Each UNet call gives the event loop one turn, in which orders arrive.

@@ -1,6 +1,14 @@
 import { DarkroomError } from '@darkroom/chassis'
 import { Worker } from 'node:worker_threads'
-import type { ChosenDevice, EngineOptions, EngineOrder, EngineReport, RenderedRgb, RenderRequest, Tick } from './messages.ts'
+import type {
+  ChosenDevice,
+  EngineOptions,
+  EngineOrder,
+  EngineReport,
+  RenderedRgb,
+  RenderRequest,
+  Tick,
+} from './messages.ts'
 
 export interface EngineListener {
   ticked(tick: Tick): void
@@ -19,17 +27,19 @@ export class Engine implements AsyncDisposable {
   readonly device: ChosenDevice
   readonly #thread: Worker
   readonly #images = new Map<number, Waiting<RenderedRgb>>()
-  readonly #loads = new Map<string, Waiting<number>>()
+  readonly #loads = new Map<string, Waiting<void>>()
   #nextJob = 1
   #isStopping = false
+  #death: DarkroomError | null = null
 
   private constructor(thread: Worker, device: ChosenDevice, listener: EngineListener) {
     this.#thread = thread
     this.device = device
     thread.on('message', (report: EngineReport) => this.#receive(report, listener))
     const died = (reason: Error): void => {
-      if (this.#isStopping) return
-      for (const waiting of [...this.#images.values(), ...this.#loads.values()]) waiting.reject(reason)
+      if (this.#isStopping || this.#death !== null) return
+      this.#death = new DarkroomError('INTERNAL', 'the engine thread died', { cause: reason })
+      for (const waiting of [...this.#images.values(), ...this.#loads.values()]) waiting.reject(this.#death)
       listener.died(reason)
     }
     thread.on('error', (reason) => died(reason as Error))
@@ -41,50 +51,70 @@ export class Engine implements AsyncDisposable {
     const thread = new Worker(new URL('engine-thread.ts', import.meta.url), { workerData: options })
     const device = await new Promise<ChosenDevice>((resolve, reject) => {
       thread.once('error', reject)
+      thread.once('exit', () => reject(new Error('the engine thread ended before it chose a device')))
       thread.once('message', (report: EngineReport) => {
         if (report.type === 'ready') resolve(report.device)
-        else reject(new DarkroomError('INVALID_CONFIG', report.type === 'unusable' ? report.message : 'the engine did not start'))
+        else
+          reject(
+            new DarkroomError(
+              'INVALID_CONFIG',
+              report.type === 'unusable' ? report.message : 'the engine did not start',
+            ),
+          )
       })
     })
     return new Engine(thread, device, listener)
   }
 
-  /** Seconds that it took. @throws DarkroomError CHECKPOINT_INVALID */
-  load(pin: string, folder: string): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#loads.set(pin, { resolve, reject })
-      this.#order({ type: 'load', pin, folder })
-    })
+  /** Loads a verified checkpoint folder. @throws DarkroomError CHECKPOINT_INVALID */
+  async load(pin: string, folder: string): Promise<void> {
+    try {
+      await new Promise<void>((resolve, reject) => {
+        if (this.#death !== null) return reject(this.#death)
+        this.#loads.set(pin, { resolve, reject })
+        this.#order({ type: 'load', pin, folder })
+      })
+    } finally {
+      this.#loads.delete(pin)
+    }
   }
 
-  /** @throws DarkroomError RENDER_FAILED, or CANCELLED once the signal aborts */
-  render(pin: string, request: RenderRequest, signal: AbortSignal, onJob?: (job: number) => void): Promise<RenderedRgb> {
+  /** Frees a checkpoint that no render uses. */
+  unload(pin: string): void {
+    this.#order({ type: 'unload', pin })
+  }
+
+  /**
+   * Renders one image with a loaded checkpoint.
+   * @param onJob told the number that the ticks call it by
+   * @throws DarkroomError RENDER_FAILED, or CANCELLED once the signal aborts
+   */
+  async render(
+    pin: string,
+    request: RenderRequest,
+    signal: AbortSignal,
+    onJob?: (job: number) => void,
+  ): Promise<RenderedRgb> {
     const job = this.#nextJob++
     onJob?.(job)
-    return new Promise((resolve, reject) => {
-      const drop = (): void => {
-        this.#images.delete(job)
-        this.#order({ type: 'drop', jobs: [job] })
-        reject(new DarkroomError('CANCELLED', 'the shard was given up'))
-      }
-      if (signal.aborted) return drop()
-      signal.addEventListener('abort', drop, { once: true })
-      const done = (): void => {
-        signal.removeEventListener('abort', drop)
-        this.#images.delete(job)
-      }
-      this.#images.set(job, {
-        resolve: (image) => {
-          done()
-          resolve(image)
-        },
-        reject: (reason) => {
-          done()
-          reject(reason)
-        },
+    const givenUp = Promise.withResolvers<never>()
+    const giveUp = (): void => {
+      this.#order({ type: 'drop', jobs: [job] })
+      givenUp.reject(new DarkroomError('CANCELLED', 'the shard was given up'))
+    }
+    if (signal.aborted) giveUp()
+    signal.addEventListener('abort', giveUp, { once: true })
+    try {
+      const rendered = new Promise<RenderedRgb>((resolve, reject) => {
+        if (this.#death !== null) return reject(this.#death)
+        this.#images.set(job, { resolve, reject })
+        if (!signal.aborted) this.#order({ type: 'render', job, pin, request })
       })
-      this.#order({ type: 'render', job, pin, request })
-    })
+      return await Promise.race([rendered, givenUp.promise])
+    } finally {
+      signal.removeEventListener('abort', giveUp)
+      this.#images.delete(job)
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -107,9 +137,11 @@ export class Engine implements AsyncDisposable {
       case 'failed':
         return this.#images.get(report.job)?.reject(new DarkroomError(report.code, report.message))
       case 'loaded':
-        return this.#loads.get(report.pin)?.resolve(report.seconds)
+        return this.#loads.get(report.pin)?.resolve()
       case 'load-failed':
-        return this.#loads.get(report.pin)?.reject(new DarkroomError('CHECKPOINT_INVALID', `${report.pin}: ${report.message}`))
+        return this.#loads
+          .get(report.pin)
+          ?.reject(new DarkroomError('CHECKPOINT_INVALID', `${report.pin}: ${report.message}`))
       case 'unusable':
         return listener.died(new Error(report.message))
     }

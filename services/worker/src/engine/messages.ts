@@ -25,6 +25,7 @@ export interface ChosenDevice {
 /** To the engine thread. */
 export type EngineOrder =
   | { readonly type: 'load'; readonly pin: string; readonly folder: string }
+  | { readonly type: 'unload'; readonly pin: string }
   | { readonly type: 'render'; readonly job: number; readonly pin: string; readonly request: RenderRequest }
   | { readonly type: 'drop'; readonly jobs: readonly number[] }
 
@@ -32,12 +33,17 @@ export type EngineOrder =
 export type EngineReport =
   | { readonly type: 'ready'; readonly device: ChosenDevice }
   | { readonly type: 'unusable'; readonly message: string }
-  | { readonly type: 'loaded'; readonly pin: string; readonly seconds: number }
+  | { readonly type: 'loaded'; readonly pin: string }
   | { readonly type: 'load-failed'; readonly pin: string; readonly message: string }
   | { readonly type: 'image'; readonly job: number; readonly image: RenderedRgb }
   | { readonly type: 'failed'; readonly job: number; readonly code: ErrorCode; readonly message: string }
   | { readonly type: 'tick'; readonly tick: Tick }
-  | { readonly type: 'stage'; readonly stage: 'text_encode' | 'vae_decode'; readonly pin: string; readonly seconds: number }
+  | {
+      readonly type: 'stage'
+      readonly stage: 'text_encode' | 'vae_decode'
+      readonly pin: string
+      readonly seconds: number
+    }
 
 /** One UNet call. */
 export interface Tick {

@@ -1,8 +1,16 @@
-import { advanceLane, describeCheckpoint, isGuided, latentsForDecoder, rowsOf, timestepOf, toRgb8, writeModelInput } from '@darkroom/diffusion'
+import {
+  describeCheckpoint,
+  isGuided,
+  latentsForDecoder,
+  rowsOf,
+  timestepOf,
+  toRgb8,
+  writeModelInput,
+} from '@darkroom/diffusion'
 import type { CheckpointDescription, Lane } from '@darkroom/diffusion'
 import { globSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import { PromptCache } from './prompt-cache.ts'
+import { RecentlyUsed } from './recently-used.ts'
 import { Graph } from './sessions.ts'
 import type { SessionSettings } from './sessions.ts'
 import { PromptTokenizer } from './tokenizer.ts'
@@ -22,9 +30,15 @@ export class Model {
   readonly #textEncoder: Graph | null
   readonly #decoder: Graph | null
   readonly #tokenizer: PromptTokenizer | null
-  readonly #prompts = new PromptCache(CACHED_PROMPTS)
+  readonly #prompts = new RecentlyUsed<EncodedPrompt>(CACHED_PROMPTS)
 
-  private constructor(description: CheckpointDescription, unet: Graph, textEncoder: Graph | null, decoder: Graph | null, tokenizer: PromptTokenizer | null) {
+  private constructor(
+    description: CheckpointDescription,
+    unet: Graph,
+    textEncoder: Graph | null,
+    decoder: Graph | null,
+    tokenizer: PromptTokenizer | null,
+  ) {
     this.description = description
     this.#unet = unet
     this.#textEncoder = textEncoder
@@ -35,13 +49,22 @@ export class Model {
   /** @param folder a verified checkpoint in the diffusers layout, exported to ONNX */
   static async load(folder: string, settings: SessionSettings): Promise<Model> {
     const configs = Object.fromEntries(
-      ['model_index.json', ...globSync('*/*config.json', { cwd: folder })].map((file) => [file, JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as unknown]),
+      ['model_index.json', ...globSync('*/*config.json', { cwd: folder })].map((file) => [
+        file,
+        JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as unknown,
+      ]),
     )
     const description = describeCheckpoint(configs)
     const graph = (name: string): Promise<Graph> => Graph.load(path.join(folder, name, 'model.onnx'), settings)
     if (description.promptMaxLength === null) return new Model(description, await graph('unet'), null, null, null)
     const tokenizer = new PromptTokenizer(path.join(folder, 'tokenizer'), description.promptMaxLength)
-    return new Model(description, await graph('unet'), await graph('text_encoder'), await graph('vae_decoder'), tokenizer)
+    return new Model(
+      description,
+      await graph('unet'),
+      await graph('text_encoder'),
+      await graph('vae_decoder'),
+      tokenizer,
+    )
   }
 
   /** Whether lanes at different timesteps fit one call: exports with a scalar timestep take one for all. */
@@ -50,43 +73,38 @@ export class Model {
   }
 
   async encodePrompt(prompt: string): Promise<EncodedPrompt> {
-    const { inputIds, truncated } = this.#tokenizer!.encode(prompt)
     const cached = this.#prompts.get(prompt)
-    if (cached !== undefined) return { embedding: cached, truncated }
-    const { data } = await this.#textEncoder!.run({ input_ids: { data: inputIds, dims: [1, inputIds.length] } }, 'last_hidden_state')
-    this.#prompts.set(prompt, data)
-    return { embedding: data, truncated }
+    if (cached !== undefined) return cached
+    const { inputIds, truncated } = this.#tokenizer!.encode(prompt)
+    const ids = { input_ids: { data: inputIds, dims: [1, inputIds.length] } }
+    const encoded = { embedding: await this.#textEncoder!.run(ids, 'last_hidden_state'), truncated }
+    this.#prompts.set(prompt, encoded)
+    return encoded
   }
 
   /**
-   * One UNet call for all lanes, then each lane's own step.
-   * @param embeddings for each lane, [unconditional, conditional] or [conditional]; empty where the task takes no prompt
+   * One UNet call for all lanes.
+   * @param embeddings what each row is conditioned on, in order; empty where the task takes no prompt
    * @param padTo rows of the call, at least those that the lanes take: closed sets of shapes keep GPUs from recompiling
+   * @returns the output, [padTo, channels, height, width] flattened, the lanes' rows first
    */
-  async step(lanes: readonly Lane[], embeddings: readonly (readonly Float32Array[])[], padTo: number): Promise<void> {
+  async predict(lanes: readonly Lane[], embeddings: readonly Float32Array[], padTo: number): Promise<Float32Array> {
     const first = lanes[0]!
     const size = first.latents.length
     const sample = new Float32Array(padTo * size)
     const timesteps: number[] = []
-    let row = 0
     for (const lane of lanes) {
-      writeModelInput(lane, sample, row * size)
+      writeModelInput(lane, sample, timesteps.length * size)
       for (let r = 0; r < rowsOf(lane); r++) timesteps.push(timestepOf(lane))
-      row += rowsOf(lane)
     }
     while (timesteps.length < padTo) timesteps.push(timesteps[0]!)
-    const isScalar = !this.takesTimestepPerSample
-    const { data } = await this.#unet.run({
+    return this.#unet.run({
       sample: { data: sample, dims: [padTo, ...first.shape] },
-      timestep: isScalar ? { data: [timesteps[0]!], dims: [] } : { data: timesteps, dims: [padTo] },
-      ...this.#conditioning(embeddings.flat(), padTo),
+      timestep: this.takesTimestepPerSample
+        ? { data: timesteps, dims: [padTo] }
+        : { data: timesteps.slice(0, 1), dims: [] },
+      ...this.#conditioning(embeddings, padTo),
     })
-    row = 0
-    for (const lane of lanes) {
-      const rows = rowsOf(lane)
-      advanceLane(lane, data, row * size)
-      row += rows
-    }
   }
 
   #conditioning(rows: readonly Float32Array[], padTo: number): Record<string, { data: Float32Array; dims: number[] }> {
@@ -102,22 +120,34 @@ export class Model {
   async decode(lane: Lane): Promise<Uint8Array> {
     const { width, height } = lane.request
     const sample = this.#decoder === null ? lane.latents : await this.#decodeLatents(lane)
-    if (!sample.every(Number.isFinite)) throw new RangeError('the model put out NaN or infinity: the prompt, size or precision does not suit this checkpoint.')
+    if (!sample.every(Number.isFinite))
+      throw new RangeError(
+        'the model put out NaN or infinity: the prompt, size or precision does not suit this checkpoint.',
+      )
     return toRgb8(sample, width, height)
   }
 
   async #decodeLatents(lane: Lane): Promise<Float32Array> {
     const { scalingFactor, shiftFactor } = this.description
     const latents = latentsForDecoder(lane.latents, scalingFactor, shiftFactor)
-    return (await this.#decoder!.run({ latent_sample: { data: latents, dims: [1, ...lane.shape] } })).data
+    return this.#decoder!.run({ latent_sample: { data: latents, dims: [1, ...lane.shape] } })
   }
 
   /** What the lane's rows are conditioned on, and the text that did not fit. */
-  async condition(lane: Lane, prompt: string, negativePrompt: string): Promise<{ embeddings: Float32Array[]; truncated: string | null }> {
+  async condition(
+    lane: Lane,
+    prompt: string,
+    negativePrompt: string,
+  ): Promise<{ embeddings: Float32Array[]; truncated: string | null }> {
     if (this.#tokenizer === null) return { embeddings: [], truncated: null }
     const { embedding, truncated } = await this.encodePrompt(prompt)
     if (!isGuided(lane.request)) return { embeddings: [embedding], truncated }
     const negative = await this.encodePrompt(negativePrompt)
     return { embeddings: [negative.embedding, embedding], truncated }
+  }
+
+  /** Frees the graphs; nothing may run on them any more. */
+  async release(): Promise<void> {
+    for (const graph of [this.#unet, this.#textEncoder, this.#decoder]) await graph?.release()
   }
 }

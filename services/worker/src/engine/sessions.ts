@@ -13,6 +13,11 @@ interface TensorInput {
   readonly rank: number
 }
 
+interface Feed {
+  readonly data: Float32Array | readonly number[]
+  readonly dims: readonly number[]
+}
+
 /** One ONNX graph: names, ranks and types are read from the file, values are cast to what it declares. */
 export class Graph {
   readonly #session: InferenceSession
@@ -21,7 +26,10 @@ export class Graph {
   private constructor(session: InferenceSession) {
     this.#session = session
     this.inputs = new Map(
-      session.inputMetadata.map((input) => [input.name, { name: input.name, type: input.isTensor ? input.type : 'none', rank: input.isTensor ? input.shape.length : 0 }]),
+      session.inputMetadata.map((input) => [
+        input.name,
+        { name: input.name, type: input.isTensor ? input.type : 'none', rank: input.isTensor ? input.shape.length : 0 },
+      ]),
     )
   }
 
@@ -34,21 +42,27 @@ export class Graph {
       // Spinning threads take the core from the rest of the worker.
       extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
     }
-    const session = typeof model === 'string' ? await InferenceSession.create(model, options) : await InferenceSession.create(model, options)
+    const session =
+      typeof model === 'string'
+        ? await InferenceSession.create(model, options)
+        : await InferenceSession.create(model, options)
     return new Graph(session)
   }
 
   /**
    * Runs the graph; blocks this thread.
-   * @returns the first output (or the named one) as float32, with its dimensions
+   * @param output by default the graph's first
+   * @returns the output as float32
    */
-  async run(feeds: Readonly<Record<string, { data: Float32Array | readonly number[]; dims: readonly number[] }>>, output?: string): Promise<{ data: Float32Array; dims: readonly number[] }> {
+  async run(feeds: Readonly<Record<string, Feed>>, output = this.#session.outputNames[0]!): Promise<Float32Array> {
     const tensors = Object.fromEntries(
-      Object.entries(feeds).map(([name, { data, dims }]) => [name, tensorOf(this.inputs.get(name)?.type ?? 'float32', data, dims)]),
+      Object.entries(feeds).map(([name, { data, dims }]) => [
+        name,
+        tensorOf(this.inputs.get(name)?.type ?? 'float32', data, dims),
+      ]),
     )
-    const results = await this.#session.run(tensors)
-    const result = results[output ?? this.#session.outputNames[0]!]!
-    return { data: toFloat32(result), dims: result.dims }
+    const results = await this.#session.run(tensors, [output])
+    return toFloat32(results[output]!)
   }
 
   async release(): Promise<void> {
@@ -64,7 +78,11 @@ function tensorOf(type: string, data: Float32Array | readonly number[], dims: re
   switch (type) {
     case 'int64':
       // Exports with integer timesteps cut a fractional one, as Optimum's pipelines do.
-      return new Tensor('int64', BigInt64Array.from(data, (value) => BigInt(Math.trunc(value))), dims)
+      return new Tensor(
+        'int64',
+        BigInt64Array.from(data, (value) => BigInt(Math.trunc(value))),
+        dims,
+      )
     case 'int32':
       return new Tensor('int32', Int32Array.from(data), dims)
     case 'float16':
@@ -85,7 +103,9 @@ function toFloat32(tensor: Tensor): Float32Array {
   if (tensor.data instanceof Float32Array) return tensor.data
   if (tensor.type === 'float16') {
     const { data } = tensor as unknown as { data: Float16Array | Uint16Array }
-    return data instanceof Uint16Array ? Float32Array.from(new Float16Array(data.buffer, data.byteOffset, data.length)) : Float32Array.from(data)
+    return data instanceof Uint16Array
+      ? Float32Array.from(new Float16Array(data.buffer, data.byteOffset, data.length))
+      : Float32Array.from(data)
   }
   throw new TypeError(`the graph's output is ${tensor.type}; want float32 or float16`)
 }

@@ -18,7 +18,8 @@ export class PromptTokenizer {
 
   /** @param folder the checkpoint's `tokenizer` folder, with tokenizer.json and tokenizer_config.json */
   constructor(folder: string, maxLength: number) {
-    const read = (name: string): Record<string, unknown> => JSON.parse(readFileSync(path.join(folder, name), 'utf8')) as Record<string, unknown>
+    const read = (name: string): Record<string, unknown> =>
+      JSON.parse(readFileSync(path.join(folder, name), 'utf8')) as Record<string, unknown>
     const config = read('tokenizer_config.json')
     this.#tokenizer = new Tokenizer(read('tokenizer.json'), config)
     this.#maxLength = maxLength
@@ -29,7 +30,8 @@ export class PromptTokenizer {
   encode(text: string): TokenizedPrompt {
     const { ids } = this.#tokenizer.encode(text)
     const room = this.#maxLength
-    if (ids.length <= room) return { inputIds: [...ids, ...Array<number>(room - ids.length).fill(this.#padId)], truncated: null }
+    if (ids.length <= room)
+      return { inputIds: [...ids, ...Array<number>(room - ids.length).fill(this.#padId)], truncated: null }
     const rest = ids.slice(room - 1, -1)
     return { inputIds: [...ids.slice(0, room - 1), this.#endId], truncated: this.#tokenizer.decode(rest) }
   }

@@ -53,7 +53,10 @@ export class CoordinatorLink implements AsyncDisposable {
     }
   }
 
-  async #attach(client: ReturnType<typeof createGrpcClient<typeof WorkerLinkService>>, onAttached: () => void): Promise<void> {
+  async #attach(
+    client: ReturnType<typeof createGrpcClient<typeof WorkerLinkService>>,
+    onAttached: () => void,
+  ): Promise<void> {
     const { describe, onCancel, onDrain, events } = this.#options
     const ended = new AbortController()
     const signal = AbortSignal.any([this.#stop.signal, ended.signal])

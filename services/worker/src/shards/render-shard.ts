@@ -39,7 +39,13 @@ export async function renderShard(
   )
 }
 
-async function renderItem(parts: RenderParts, assignment: ShardAssignment, item: Item, signal: AbortSignal, onJob: (job: number) => void): Promise<ItemResult> {
+async function renderItem(
+  parts: RenderParts,
+  assignment: ShardAssignment,
+  item: Item,
+  signal: AbortSignal,
+  onJob: (job: number) => void,
+): Promise<ItemResult> {
   const numbers = Array.from({ length: item.numImages }, (_, n) => n)
   const rendered = await Promise.all(numbers.map((n) => renderImage(parts, assignment, item, n, signal, onJob)))
   return {
@@ -76,11 +82,16 @@ async function renderImage(
     events.stageTaken('upload', (performance.now() - start) / 1000)
   })
   const { width, height } = result
-  return { image: { n, seed, name, sha256, bytes: png.length, width, height }, seconds: result.seconds, warnings: result.warnings }
+  return {
+    image: { n, seed, name, sha256, bytes: png.length, width, height },
+    seconds: result.seconds,
+    warnings: result.warnings,
+  }
 }
 
 function requestOf(item: Item, seed: number): RenderRequest {
-  if (!isTaskName(item.task)) throw new DarkroomError('RENDER_FAILED', `this worker does not know the task '${item.task}'`)
+  if (!isTaskName(item.task))
+    throw new DarkroomError('RENDER_FAILED', `this worker does not know the task '${item.task}'`)
   return {
     task: item.task,
     prompt: item.prompt,

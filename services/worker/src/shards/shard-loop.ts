@@ -78,7 +78,8 @@ export class ShardLoop {
     const late = new AbortController()
     const timer = setTimeout(() => late.abort(), graceMs)
     const handBack = (): void => {
-      for (const { cancel } of this.#held.values()) cancel.abort(new DarkroomError('CANCELLED', 'the worker is leaving'))
+      for (const { cancel } of this.#held.values())
+        cancel.abort(new DarkroomError('CANCELLED', 'the worker is leaving'))
     }
     late.signal.addEventListener('abort', handBack)
     await Promise.all(this.#handling)
@@ -117,14 +118,23 @@ export class ShardLoop {
     // Delivered twice into the same hands: the first goes on, the second is only a reminder.
     if (this.#held.has(id)) return delivery.nak(WORKING_INTERVAL_MS)
     const stepsTotal = assignment.items.reduce((sum, item) => sum + item.numInferenceSteps * item.numImages, 0)
-    const holding: Holding = { assignment, delivery, cancel: new AbortController(), jobs: new Set(), stepsTotal, stepsDone: 0 }
+    const holding: Holding = {
+      assignment,
+      delivery,
+      cancel: new AbortController(),
+      jobs: new Set(),
+      stepsTotal,
+      stepsDone: 0,
+    }
     this.#held.set(id, holding)
     events.shardTaken(assignment, assignment.items.length)
     const working = setInterval(() => delivery.working(), WORKING_INTERVAL_MS)
     try {
       await this.#render(holding)
     } catch (reason) {
-      await this.#giveUp(holding, DarkroomError.from(reason)).catch((err: unknown) => log.warn({ err }, 'a shard could not be given back'))
+      await this.#giveUp(holding, DarkroomError.from(reason)).catch((err: unknown) =>
+        log.warn({ err }, 'a shard could not be given back'),
+      )
     } finally {
       clearInterval(working)
       this.#held.delete(id)
@@ -158,7 +168,8 @@ export class ShardLoop {
       items,
     }
     const start = performance.now()
-    const committed = (await store.putIfAbsent(key, JSON.stringify(record), { contentType: 'application/json' })) === 'created'
+    const committed =
+      (await store.putIfAbsent(key, JSON.stringify(record), { contentType: 'application/json' })) === 'created'
     events.stageTaken('commit', (performance.now() - start) / 1000)
     await this.#tell(holding, { committed })
     await this.#acknowledge(delivery)
@@ -184,8 +195,13 @@ export class ShardLoop {
     await delivery.ack().catch((err: unknown) => this.#options.log.debug({ err }, 'an ack was lost'))
   }
 
-  async #tell({ assignment }: Holding, word: { committed: boolean; errorCode?: string; errorMessage?: string }): Promise<void> {
+  async #tell(
+    { assignment }: Holding,
+    word: { committed: boolean; errorCode?: string; errorMessage?: string },
+  ): Promise<void> {
     const { batchId, shardId, attempt } = assignment
-    await this.#options.nats.publishCompletion(create(ShardCompletionSchema, { batchId, shardId, attempt, workerId: this.#options.workerId, ...word }))
+    await this.#options.nats.publishCompletion(
+      create(ShardCompletionSchema, { batchId, shardId, attempt, workerId: this.#options.workerId, ...word }),
+    )
   }
 }
