@@ -1,0 +1,113 @@
+import type { Logger, Metrics } from '@darkroom/chassis'
+import { WorkerState } from '@darkroom/proto'
+import type { FarmCommand, RedispatchReason } from './core/decide.ts'
+import type { FarmState, ShardResult } from './core/state.ts'
+
+const SECONDS = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900]
+const BATCH_STATES = ['queued', 'running', 'cancelling', 'finalizing'] as const
+const WORKER_STATES = { [WorkerState.STARTING]: 'starting', [WorkerState.IDLE]: 'idle', [WorkerState.RENDERING]: 'rendering', [WorkerState.DRAINING]: 'draining' } as const
+
+/** Everything in a coordinator that is worth counting or telling. */
+export function createEvents(metrics: Metrics, log: Logger) {
+  const batches = metrics.gauge('darkroom_open_batches', 'Batches that are not ended, by state.', ['state'])
+  const ended = metrics.counter('darkroom_ended_batches_total', 'Batches that ended, by how.', ['outcome'])
+  const items = metrics.counter('darkroom_items_total', 'Items that ended, by how.', ['outcome'])
+  const images = metrics.counter('darkroom_committed_images_total', 'Images in commit records.', ['scheduler'])
+  const steps = metrics.counter('darkroom_committed_steps_total', 'Denoising steps of committed images, as users count them.', ['scheduler'])
+  const seconds = metrics.counter('darkroom_committed_device_seconds_total', 'Device seconds of committed images.', ['scheduler'])
+  const queue = metrics.gauge('darkroom_queue_shards', 'Open shards: planned and waiting, or dispatched.', ['state'])
+  const waiting = metrics.gauge('darkroom_queue_items', 'Accepted items that have not ended.')
+  const oldest = metrics.gauge('darkroom_queue_oldest_age_seconds', 'Age of the oldest batch that is not ended.')
+  const workers = metrics.gauge('darkroom_workers', 'Workers attached to this coordinator, by state.', ['state', 'pool'])
+  const dispatches = metrics.counter('darkroom_dispatches_total', 'Shards put into the stream.')
+  const redispatches = metrics.counter('darkroom_redispatches_total', 'Shards dispatched again, by why.', ['reason'])
+  const commits = metrics.counter('darkroom_commits_total', 'Commit records seen, by kind.', ['kind'])
+  const lostRaces = metrics.counter('darkroom_lost_commit_races_total', 'Attempts that found another record in their place.')
+  const leader = metrics.gauge('darkroom_coordinator_leader', 'Whether this coordinator leads.')
+  const planning = metrics.histogram('darkroom_planning_seconds', 'Seconds to plan one segment.', [], SECONDS)
+  const finalizing = metrics.histogram('darkroom_finalizing_seconds', 'Seconds to write a batch\'s output files.', [], SECONDS)
+  const storeSeconds = metrics.histogram('darkroom_store_request_seconds', 'Seconds of object store requests with their retries.', ['op', 'outcome'], SECONDS)
+  for (const reason of ['worker_lost', 'attempt_failed', 'queue_lost', 'unowned'] as const) redispatches.inc({ reason }, 0)
+  for (const kind of ['rendered', 'cancelled', 'failed', 'split'] as const) commits.inc({ kind }, 0)
+
+  return {
+    /** Gauges are read off the state at each scrape. */
+    observe(farm: FarmState, nowMs: number): void {
+      batches.reset()
+      workers.reset()
+      for (const state of BATCH_STATES) batches.set({ state }, 0)
+      let planned = 0
+      let open = 0
+      let first = nowMs
+      for (const batch of farm.batches.values()) {
+        batches.inc({ state: batch.state })
+        planned += batch.ready.length
+        open += batch.itemCount - batch.rendered - batch.failed - batch.cancelled
+        first = Math.min(first, batch.createdAtMs)
+      }
+      for (const { snapshot } of farm.workers.values()) {
+        workers.inc({ state: WORKER_STATES[snapshot.state as keyof typeof WORKER_STATES] ?? 'unknown', pool: snapshot.pool })
+      }
+      queue.set({ state: 'planned' }, planned)
+      queue.set({ state: 'dispatched' }, farm.outstanding)
+      waiting.set(open)
+      oldest.set(farm.batches.size === 0 ? 0 : (nowMs - first) / 1000)
+    },
+    leading(isLeader: boolean): void {
+      leader.set(isLeader ? 1 : 0)
+    },
+    batchOpened(batchId: string, itemCount: number): void {
+      log.info({ batchId, items: itemCount }, 'batch opened')
+    },
+    batchEnded(batchId: string, outcome: 'completed' | 'cancelled', counts: object, tookSeconds: number): void {
+      log.info({ batchId, outcome, ...counts, seconds: tookSeconds }, 'batch ended')
+      ended.inc({ outcome })
+      finalizing.observe(tookSeconds)
+    },
+    segmentPlanned(batchId: string, segment: number, shards: number, tookSeconds: number): void {
+      log.info({ batchId, segment, shards }, 'segment planned')
+      planning.observe(tookSeconds)
+    },
+    shardDispatched(command: Extract<FarmCommand, { type: 'dispatch' }>): void {
+      log.debug({ batchId: command.batchId, shardId: command.shardId, attempt: command.attempt }, 'shard dispatched')
+      dispatches.inc()
+    },
+    redispatched(reason: RedispatchReason): void {
+      log.warn({ reason }, 'a shard is dispatched again')
+      redispatches.inc({ reason })
+    },
+    shardEnded(batchId: string, shardId: string, result: ShardResult): void {
+      log.debug({ batchId, shardId, kind: result.kind }, 'shard ended')
+      commits.inc({ kind: result.kind })
+      for (const outcome of ['rendered', 'failed', 'cancelled'] as const) items.inc({ outcome }, result[outcome])
+      for (const tally of result.schedulers) {
+        images.inc({ scheduler: tally.scheduler }, tally.images)
+        steps.inc({ scheduler: tally.scheduler }, tally.steps)
+        seconds.inc({ scheduler: tally.scheduler }, tally.seconds)
+      }
+    },
+    attemptFailed(batchId: string, shardId: string, workerId: string, code: string, message: string): void {
+      log.warn({ batchId, shardId, workerId, code, reason: message }, 'an attempt failed')
+    },
+    raceLost(): void {
+      lostRaces.inc()
+    },
+    queueLost(created: readonly string[]): void {
+      log.warn({ created }, 'nats lost its storage: what was outstanding is dispatched again')
+    },
+    workerAttached(workerId: string): void {
+      log.info({ workerId }, 'worker attached')
+    },
+    workerDetached(workerId: string): void {
+      log.info({ workerId }, 'worker detached')
+    },
+    effectFailed(what: string, err: unknown): void {
+      log.warn({ what, err }, 'an effect failed and is tried again')
+    },
+    storeRequested(op: string, outcome: string, tookSeconds: number): void {
+      storeSeconds.observe({ op, outcome }, tookSeconds)
+    },
+  }
+}
+
+export type CoordinatorEvents = ReturnType<typeof createEvents>

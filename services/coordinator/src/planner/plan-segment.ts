@@ -1,0 +1,35 @@
+import type { ObjectStore } from '@darkroom/chassis'
+import { keys, SEGMENT_ITEMS } from '@darkroom/proto'
+import type { ItemLine, PlannedShard, PlanSegment } from '@darkroom/proto'
+import type { ShardSummary } from '../core/state.ts'
+import { segmentCountOf } from './batch-reader.ts'
+import type { BatchReader } from './batch-reader.ts'
+import { costOf } from './cost-model.ts'
+import type { CostModel } from './cost-model.ts'
+import { cutShards } from './cut-shards.ts'
+
+/**
+ * Plans a segment and stores the plan before anything of it is dispatched. Where a plan is stored already (another leader's,
+ * or our own before a restart) that one counts.
+ */
+export async function planSegment(
+  { store, reader, model, targetSeconds }: { store: ObjectStore; reader: BatchReader; model: CostModel; targetSeconds: number },
+  batchId: string,
+  segment: number,
+  workers: number,
+): Promise<{ itemCount: number; shards: ShardSummary[] }> {
+  const batch = await reader.batch(batchId)
+  const items = await reader.items(batchId, segment)
+  const isLast = segment === segmentCountOf(batch) - 1
+  const shards = cutShards(items, model, { segment, targetSeconds, workers, isLast })
+  const plan: PlanSegment = { batchId, segment, firstItem: segment * SEGMENT_ITEMS, itemCount: items.length, shards }
+  const key = keys.planSegment(batchId, segment)
+  const outcome = await store.putIfAbsent(key, JSON.stringify(plan), { contentType: 'application/json' })
+  const stored = outcome === 'created' ? plan : (await store.getJson<PlanSegment>(key))!
+  return { itemCount: stored.itemCount, shards: stored.shards.map((shard) => summarise(shard, items, stored.firstItem)) }
+}
+
+export function summarise(shard: PlannedShard, items: readonly ItemLine[], firstItem: number): ShardSummary {
+  const cost = shard.items.reduce((sum, index) => sum + costOf(items[index - firstItem]!), 0)
+  return { id: shard.id, itemCount: shard.items.length, cost, checkpoint: shard.checkpoint }
+}

@@ -1,0 +1,60 @@
+import { create } from '@bufbuild/protobuf'
+import { timestampFromDate, timestampFromMs } from '@bufbuild/protobuf/wkt'
+import { BatchSchema, BatchState } from '@darkroom/proto'
+import type { Batch, BatchDocument, DoneDocument } from '@darkroom/proto'
+import type { OpenBatch } from './core/state.ts'
+
+const STATES = {
+  queued: BatchState.QUEUED,
+  running: BatchState.RUNNING,
+  cancelling: BatchState.CANCELLING,
+  finalizing: BatchState.FINALIZING,
+} as const
+
+/** An open batch as callers see it. */
+export function viewOpen(batch: OpenBatch, nowMs: number): Batch {
+  const ended = batch.rendered + batch.failed + batch.cancelled
+  const rate = rateOf(batch, nowMs)
+  const left = batch.imageCount - batch.images
+  return create(BatchSchema, {
+    id: batch.id,
+    state: STATES[batch.state],
+    itemCount: batch.itemCount,
+    imageCount: batch.imageCount,
+    items: { rendered: batch.rendered, failed: batch.failed, cancelled: batch.cancelled, open: batch.itemCount - ended },
+    imagesRendered: batch.images,
+    createdAt: timestampFromMs(batch.createdAtMs),
+    ...(batch.startedAtMs !== null && { startedAt: timestampFromMs(batch.startedAtMs) }),
+    imagesPerSecond: rate,
+    ...(rate > 0 && { etaSeconds: left / rate }),
+    schedulers: [...batch.schedulers].map(([scheduler, { images, steps, seconds }]) => ({ scheduler, images: BigInt(images), steps: BigInt(steps), seconds })),
+    runningShards: [...batch.open.values()].filter(({ workerId }) => workerId !== null).map(({ id }) => id),
+  })
+}
+
+/** Images a second over the last minute, or since the start where that is less. */
+function rateOf(batch: OpenBatch, nowMs: number): number {
+  if (batch.startedAtMs === null) return 0
+  const images = batch.recent.reduce((sum, entry) => sum + entry.images, 0)
+  const seconds = Math.min(60_000, nowMs - batch.startedAtMs) / 1000
+  return seconds > 0 ? images / seconds : 0
+}
+
+/** An ended batch, from its documents. */
+export function viewEnded(batch: BatchDocument, done: DoneDocument): Batch {
+  const startedMs = Date.parse(done.startedAt ?? done.endedAt)
+  const seconds = (Date.parse(done.endedAt) - startedMs) / 1000
+  return create(BatchSchema, {
+    id: batch.id,
+    state: done.state === 'completed' ? BatchState.COMPLETED : BatchState.CANCELLED,
+    itemCount: batch.itemCount,
+    imageCount: batch.imageCount,
+    items: { ...done.items, open: 0 },
+    imagesRendered: done.images,
+    createdAt: timestampFromDate(new Date(batch.createdAt)),
+    ...(done.startedAt !== null && { startedAt: timestampFromMs(startedMs) }),
+    endedAt: timestampFromDate(new Date(done.endedAt)),
+    imagesPerSecond: seconds > 0 ? done.images / seconds : 0,
+    schedulers: done.schedulers.map(({ scheduler, images, steps, seconds: took }) => ({ scheduler, images: BigInt(images), steps: BigInt(steps), seconds: took })),
+  })
+}
