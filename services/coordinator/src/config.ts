@@ -7,13 +7,35 @@ export const COORDINATOR_VARIABLES = {
   ...STORE_VARIABLES,
   host: text('DARKROOM_COORDINATOR_HOST', 'address that gRPC and the admin port listen on', '127.0.0.1'),
   port: integer('DARKROOM_COORDINATOR_PORT', 'gRPC port; 0 takes a free one', 50_051, { min: 0, max: 65_535 }),
-  adminPort: integer('DARKROOM_COORDINATOR_ADMIN_PORT', 'port of /metrics, /livez and /readyz; 0 takes a free one', 9_091, { min: 0, max: 65_535 }),
+  adminPort: integer(
+    'DARKROOM_COORDINATOR_ADMIN_PORT',
+    'port of /metrics, /livez and /readyz; 0 takes a free one',
+    9_091,
+    { min: 0, max: 65_535 },
+  ),
   pools: list('DARKROOM_COORDINATOR_POOLS', 'worker pools, comma-separated; the first takes the work', 'default'),
-  leaderLeaseMs: integer('DARKROOM_COORDINATOR_LEADER_LEASE_MS', 'after so long without renewal a standby takes over', 6_000, { min: 1_000 }),
-  heartbeatIntervalMs: integer('DARKROOM_COORDINATOR_HEARTBEAT_INTERVAL_MS', 'how often workers report', 500, { min: 50 }),
-  workerLeaseMs: integer('DARKROOM_COORDINATOR_WORKER_LEASE_MS', 'a worker that is silent for so long loses its shards', 5_000, { min: 500 }),
+  leaderLeaseMs: integer(
+    'DARKROOM_COORDINATOR_LEADER_LEASE_MS',
+    'after so long without renewal a standby takes over',
+    6_000,
+    { min: 1_000 },
+  ),
+  heartbeatIntervalMs: integer('DARKROOM_COORDINATOR_HEARTBEAT_INTERVAL_MS', 'how often workers report', 500, {
+    min: 50,
+  }),
+  workerLeaseMs: integer(
+    'DARKROOM_COORDINATOR_WORKER_LEASE_MS',
+    'a worker that is silent for so long loses its shards',
+    5_000,
+    { min: 500 },
+  ),
   window: integer('DARKROOM_COORDINATOR_WINDOW', 'shards per worker that are dispatched ahead', 2, { min: 1, max: 64 }),
-  targetShardSeconds: number('DARKROOM_COORDINATOR_TARGET_SHARD_SECONDS', 'device seconds that a shard is sized to', 10, { min: 0.1, max: 3_600 }),
+  targetShardSeconds: number(
+    'DARKROOM_COORDINATOR_TARGET_SHARD_SECONDS',
+    'device seconds that a shard is sized to',
+    10,
+    { min: 0.1, max: 3_600 },
+  ),
 } as const
 
 export type CoordinatorConfig = Values<typeof COORDINATOR_VARIABLES>

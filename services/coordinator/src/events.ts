@@ -5,7 +5,12 @@ import type { FarmState, ShardResult } from './core/state.ts'
 
 const SECONDS = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900]
 const BATCH_STATES = ['queued', 'running', 'cancelling', 'finalizing'] as const
-const WORKER_STATES = { [WorkerState.STARTING]: 'starting', [WorkerState.IDLE]: 'idle', [WorkerState.RENDERING]: 'rendering', [WorkerState.DRAINING]: 'draining' } as const
+const WORKER_STATES = {
+  [WorkerState.STARTING]: 'starting',
+  [WorkerState.IDLE]: 'idle',
+  [WorkerState.RENDERING]: 'rendering',
+  [WorkerState.DRAINING]: 'draining',
+} as const
 
 /** Everything in a coordinator that is worth counting or telling. */
 export function createEvents(metrics: Metrics, log: Logger) {
@@ -13,21 +18,44 @@ export function createEvents(metrics: Metrics, log: Logger) {
   const ended = metrics.counter('darkroom_ended_batches_total', 'Batches that ended, by how.', ['outcome'])
   const items = metrics.counter('darkroom_items_total', 'Items that ended, by how.', ['outcome'])
   const images = metrics.counter('darkroom_committed_images_total', 'Images in commit records.', ['scheduler'])
-  const steps = metrics.counter('darkroom_committed_steps_total', 'Denoising steps of committed images, as users count them.', ['scheduler'])
-  const seconds = metrics.counter('darkroom_committed_device_seconds_total', 'Device seconds of committed images.', ['scheduler'])
+  const steps = metrics.counter(
+    'darkroom_committed_steps_total',
+    'Denoising steps of committed images, as users count them.',
+    ['scheduler'],
+  )
+  const seconds = metrics.counter('darkroom_committed_device_seconds_total', 'Device seconds of committed images.', [
+    'scheduler',
+  ])
   const queue = metrics.gauge('darkroom_queue_shards', 'Open shards: planned and waiting, or dispatched.', ['state'])
   const waiting = metrics.gauge('darkroom_queue_items', 'Accepted items that have not ended.')
   const oldest = metrics.gauge('darkroom_queue_oldest_age_seconds', 'Age of the oldest batch that is not ended.')
-  const workers = metrics.gauge('darkroom_workers', 'Workers attached to this coordinator, by state.', ['state', 'pool'])
+  const workers = metrics.gauge('darkroom_workers', 'Workers attached to this coordinator, by state.', [
+    'state',
+    'pool',
+  ])
   const dispatches = metrics.counter('darkroom_dispatches_total', 'Shards put into the stream.')
   const redispatches = metrics.counter('darkroom_redispatches_total', 'Shards dispatched again, by why.', ['reason'])
   const commits = metrics.counter('darkroom_commits_total', 'Commit records seen, by kind.', ['kind'])
-  const lostRaces = metrics.counter('darkroom_lost_commit_races_total', 'Attempts that found another record in their place.')
+  const lostRaces = metrics.counter(
+    'darkroom_lost_commit_races_total',
+    'Attempts that found another record in their place.',
+  )
   const leader = metrics.gauge('darkroom_coordinator_leader', 'Whether this coordinator leads.')
   const planning = metrics.histogram('darkroom_planning_seconds', 'Seconds to plan one segment.', [], SECONDS)
-  const finalizing = metrics.histogram('darkroom_finalizing_seconds', 'Seconds to write a batch\'s output files.', [], SECONDS)
-  const storeSeconds = metrics.histogram('darkroom_store_request_seconds', 'Seconds of object store requests with their retries.', ['op', 'outcome'], SECONDS)
-  for (const reason of ['worker_lost', 'attempt_failed', 'queue_lost', 'unowned'] as const) redispatches.inc({ reason }, 0)
+  const finalizing = metrics.histogram(
+    'darkroom_finalizing_seconds',
+    "Seconds to write a batch's output files.",
+    [],
+    SECONDS,
+  )
+  const storeSeconds = metrics.histogram(
+    'darkroom_store_request_seconds',
+    'Seconds of object store requests with their retries.',
+    ['op', 'outcome'],
+    SECONDS,
+  )
+  for (const reason of ['worker_lost', 'attempt_failed', 'queue_lost', 'unowned'] as const)
+    redispatches.inc({ reason }, 0)
   for (const kind of ['rendered', 'cancelled', 'failed', 'split'] as const) commits.inc({ kind }, 0)
 
   return {
@@ -46,7 +74,10 @@ export function createEvents(metrics: Metrics, log: Logger) {
         first = Math.min(first, batch.createdAtMs)
       }
       for (const { snapshot } of farm.workers.values()) {
-        workers.inc({ state: WORKER_STATES[snapshot.state as keyof typeof WORKER_STATES] ?? 'unknown', pool: snapshot.pool })
+        workers.inc({
+          state: WORKER_STATES[snapshot.state as keyof typeof WORKER_STATES] ?? 'unknown',
+          pool: snapshot.pool,
+        })
       }
       queue.set({ state: 'planned' }, planned)
       queue.set({ state: 'dispatched' }, farm.outstanding)

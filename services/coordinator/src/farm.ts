@@ -147,7 +147,12 @@ export class Farm {
   async #plan({ batchId, segment, workers }: Extract<FarmCommand, { type: 'planSegment' }>): Promise<void> {
     const { store, targetShardSeconds, events } = this.#options
     const start = performance.now()
-    const { itemCount, shards } = await planSegment({ store, reader: this.reader, model: this.#costs, targetSeconds: targetShardSeconds }, batchId, segment, workers)
+    const { itemCount, shards } = await planSegment(
+      { store, reader: this.reader, model: this.#costs, targetSeconds: targetShardSeconds },
+      batchId,
+      segment,
+      workers,
+    )
     events.segmentPlanned(batchId, segment, shards.length, (performance.now() - start) / 1000)
     this.handle({ type: 'segmentPlanned', batchId, segment, itemCount, shards, ended: [] })
   }
@@ -175,10 +180,18 @@ export class Farm {
     this.handle({ type: 'shardDispatched', batchId, shardId, attempt, sequence })
   }
 
-  async #endShard({ batchId, shardId, attempt, kind, itemCount, message }: Extract<FarmCommand, { type: 'endShard' }>): Promise<void> {
+  async #endShard({
+    batchId,
+    shardId,
+    attempt,
+    kind,
+    itemCount,
+    message,
+  }: Extract<FarmCommand, { type: 'endShard' }>): Promise<void> {
     const { store } = this.#options
     const base = { batchId, shardId, attempt, committedAt: new Date().toISOString(), itemCount }
-    const record: CommitRecord = kind === 'cancelled' ? { ...base, kind } : { ...base, kind, code: 'RENDER_FAILED', message }
+    const record: CommitRecord =
+      kind === 'cancelled' ? { ...base, kind } : { ...base, kind, code: 'RENDER_FAILED', message }
     const key = keys.result(batchId, shardId)
     await store.putIfAbsent(key, JSON.stringify(record), { contentType: 'application/json' })
     // Whoever was first.

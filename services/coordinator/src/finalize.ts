@@ -1,7 +1,15 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
-import type { BatchDocument, CommitRecord, DoneDocument, ErrorLine, OutputLine, PlannedShard, PlanSegment } from '@darkroom/proto'
+import type {
+  BatchDocument,
+  CommitRecord,
+  DoneDocument,
+  ErrorLine,
+  OutputLine,
+  PlannedShard,
+  PlanSegment,
+} from '@darkroom/proto'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
@@ -35,7 +43,12 @@ class LineFile {
  * done.json last. Doing it again gives the same.
  * @throws DarkroomError INTERNAL when the records do not add up
  */
-export async function finalizeBatch(store: ObjectStore, reader: BatchReader, batch: BatchDocument, isCancelled: boolean): Promise<DoneDocument> {
+export async function finalizeBatch(
+  store: ObjectStore,
+  reader: BatchReader,
+  batch: BatchDocument,
+  isCancelled: boolean,
+): Promise<DoneDocument> {
   const existing = await store.getJson<DoneDocument>(keys.done(batch.id))
   if (existing !== null) return existing
   const output = new LineFile()
@@ -75,7 +88,11 @@ export async function finalizeBatch(store: ObjectStore, reader: BatchReader, bat
   const unplanned = batch.itemCount - totals.planned
   const items = { rendered: totals.rendered, failed: totals.failed, cancelled: totals.cancelled + unplanned }
   if (items.rendered + items.failed + items.cancelled !== batch.itemCount || (unplanned > 0 && !isCancelled)) {
-    throw new DarkroomError('INTERNAL', `the records of batch ${batch.id} do not add up to its ${batch.itemCount} items`, { cause: { items, unplanned } })
+    throw new DarkroomError(
+      'INTERNAL',
+      `the records of batch ${batch.id} do not add up to its ${batch.itemCount} items`,
+      { cause: { items, unplanned } },
+    )
   }
   const files = { output: output.end(keys.output(batch.id)), errors: errors.end(keys.errors(batch.id)) }
   await uploads
@@ -94,7 +111,10 @@ export async function finalizeBatch(store: ObjectStore, reader: BatchReader, bat
   return (await store.getJson<DoneDocument>(keys.done(batch.id)))!
 }
 
-async function* endedShards(store: ObjectStore, batch: BatchDocument): AsyncGenerator<{ shard: PlannedShard; record: CommitRecord }> {
+async function* endedShards(
+  store: ObjectStore,
+  batch: BatchDocument,
+): AsyncGenerator<{ shard: PlannedShard; record: CommitRecord }> {
   for (let segment = 0; segment < segmentCountOf(batch); segment++) {
     const plan = await store.getJson<PlanSegment>(keys.planSegment(batch.id, segment))
     if (plan === null) return

@@ -24,7 +24,12 @@ export async function recoverBatch(store: ObjectStore, reader: BatchReader, batc
   const batch = await reader.batch(batchId)
   const { id, itemCount, imageCount, createdAt } = batch
   const events: FarmEvent[] = [
-    { type: 'batchOpened', batch: { id, itemCount, imageCount, createdAtMs: Date.parse(createdAt) }, segmentCount: segmentCountOf(batch), isCancelled: cancel !== null },
+    {
+      type: 'batchOpened',
+      batch: { id, itemCount, imageCount, createdAtMs: Date.parse(createdAt) },
+      segmentCount: segmentCountOf(batch),
+      isCancelled: cancel !== null,
+    },
   ]
   const results = await readResults(store, batchId)
   for (let segment = 0; segment < segmentCountOf(batch); segment++) {

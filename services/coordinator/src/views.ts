@@ -21,13 +21,23 @@ export function viewOpen(batch: OpenBatch, nowMs: number): Batch {
     state: STATES[batch.state],
     itemCount: batch.itemCount,
     imageCount: batch.imageCount,
-    items: { rendered: batch.rendered, failed: batch.failed, cancelled: batch.cancelled, open: batch.itemCount - ended },
+    items: {
+      rendered: batch.rendered,
+      failed: batch.failed,
+      cancelled: batch.cancelled,
+      open: batch.itemCount - ended,
+    },
     imagesRendered: batch.images,
     createdAt: timestampFromMs(batch.createdAtMs),
     ...(batch.startedAtMs !== null && { startedAt: timestampFromMs(batch.startedAtMs) }),
     imagesPerSecond: rate,
     ...(rate > 0 && { etaSeconds: left / rate }),
-    schedulers: [...batch.schedulers].map(([scheduler, { images, steps, seconds }]) => ({ scheduler, images: BigInt(images), steps: BigInt(steps), seconds })),
+    schedulers: [...batch.schedulers].map(([scheduler, { images, steps, seconds }]) => ({
+      scheduler,
+      images: BigInt(images),
+      steps: BigInt(steps),
+      seconds,
+    })),
     runningShards: [...batch.open.values()].filter(({ workerId }) => workerId !== null).map(({ id }) => id),
   })
 }
@@ -55,6 +65,11 @@ export function viewEnded(batch: BatchDocument, done: DoneDocument): Batch {
     ...(done.startedAt !== null && { startedAt: timestampFromMs(startedMs) }),
     endedAt: timestampFromDate(new Date(done.endedAt)),
     imagesPerSecond: seconds > 0 ? done.images / seconds : 0,
-    schedulers: done.schedulers.map(({ scheduler, images, steps, seconds: took }) => ({ scheduler, images: BigInt(images), steps: BigInt(steps), seconds: took })),
+    schedulers: done.schedulers.map(({ scheduler, images, steps, seconds: took }) => ({
+      scheduler,
+      images: BigInt(images),
+      steps: BigInt(steps),
+      seconds: took,
+    })),
   })
 }

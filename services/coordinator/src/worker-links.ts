@@ -22,8 +22,13 @@ export class WorkerLinks {
     return true
   }
 
-  cancelShard(workerId: string, { batchId, shardId, attempt }: { batchId: string; shardId: string; attempt: number }): void {
-    this.#outboxes.get(workerId)?.send({ case: 'cancelShard', value: { $typeName: 'darkroom.v1.CancelShard', batchId, shardId, attempt } })
+  cancelShard(
+    workerId: string,
+    { batchId, shardId, attempt }: { batchId: string; shardId: string; attempt: number },
+  ): void {
+    this.#outboxes
+      .get(workerId)
+      ?.send({ case: 'cancelShard', value: { $typeName: 'darkroom.v1.CancelShard', batchId, shardId, attempt } })
   }
 
   /** Ends every stream, so that workers look for the new leader. */

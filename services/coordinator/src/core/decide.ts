@@ -4,13 +4,37 @@ import type { BatchSummary, FarmState, OpenBatch, OpenShard, ShardResult, ShardS
 
 /** What has happened. */
 export type FarmEvent =
-  | { readonly type: 'batchOpened'; readonly batch: BatchSummary; readonly segmentCount: number; readonly isCancelled: boolean }
-  | { readonly type: 'segmentPlanned'; readonly batchId: string; readonly segment: number; readonly itemCount: number; readonly shards: readonly ShardSummary[]; readonly ended: readonly ShardResult[] }
+  | {
+      readonly type: 'batchOpened'
+      readonly batch: BatchSummary
+      readonly segmentCount: number
+      readonly isCancelled: boolean
+    }
+  | {
+      readonly type: 'segmentPlanned'
+      readonly batchId: string
+      readonly segment: number
+      readonly itemCount: number
+      readonly shards: readonly ShardSummary[]
+      readonly ended: readonly ShardResult[]
+    }
   | { readonly type: 'planningFailed'; readonly batchId: string }
-  | { readonly type: 'shardDispatched'; readonly batchId: string; readonly shardId: string; readonly attempt: number; readonly sequence: number }
+  | {
+      readonly type: 'shardDispatched'
+      readonly batchId: string
+      readonly shardId: string
+      readonly attempt: number
+      readonly sequence: number
+    }
   | { readonly type: 'dispatchFailed'; readonly batchId: string; readonly shardId: string; readonly attempt: number }
   | { readonly type: 'shardEnded'; readonly batchId: string; readonly shardId: string; readonly result: ShardResult }
-  | { readonly type: 'attemptFailed'; readonly batchId: string; readonly shardId: string; readonly attempt: number; readonly message: string }
+  | {
+      readonly type: 'attemptFailed'
+      readonly batchId: string
+      readonly shardId: string
+      readonly attempt: number
+      readonly message: string
+    }
   | { readonly type: 'workerSeen'; readonly worker: Worker }
   | { readonly type: 'workerGone'; readonly workerId: string }
   | { readonly type: 'cancelRequested'; readonly batchId: string }
@@ -23,8 +47,22 @@ export type FarmCommand =
   | { readonly type: 'planSegment'; readonly batchId: string; readonly segment: number; readonly workers: number }
   | { readonly type: 'dispatch'; readonly batchId: string; readonly shardId: string; readonly attempt: number }
   | { readonly type: 'withdraw'; readonly sequence: number }
-  | { readonly type: 'cancelOnWorker'; readonly workerId: string; readonly batchId: string; readonly shardId: string; readonly attempt: number }
-  | { readonly type: 'endShard'; readonly batchId: string; readonly shardId: string; readonly attempt: number; readonly kind: 'cancelled' | 'failed'; readonly itemCount: number; readonly message: string }
+  | {
+      readonly type: 'cancelOnWorker'
+      readonly workerId: string
+      readonly batchId: string
+      readonly shardId: string
+      readonly attempt: number
+    }
+  | {
+      readonly type: 'endShard'
+      readonly batchId: string
+      readonly shardId: string
+      readonly attempt: number
+      readonly kind: 'cancelled' | 'failed'
+      readonly itemCount: number
+      readonly message: string
+    }
   | { readonly type: 'finalize'; readonly batchId: string; readonly isCancelled: boolean }
   | { readonly type: 'changed'; readonly batchId: string }
   | { readonly type: 'redispatched'; readonly reason: RedispatchReason }
@@ -69,7 +107,8 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
       return endShard(farm, event, nowMs, commands)
     case 'attemptFailed': {
       const found = find(farm, event.batchId, event.shardId)
-      if (found !== null && found.shard.attempt === event.attempt) blame(farm, found.batch, found.shard, 'attempt_failed', event.message, commands)
+      if (found !== null && found.shard.attempt === event.attempt)
+        blame(farm, found.batch, found.shard, 'attempt_failed', event.message, commands)
       return
     }
     case 'workerSeen':
@@ -129,14 +168,27 @@ function openBatch(farm: FarmState, event: Extract<FarmEvent, { type: 'batchOpen
   commands.push({ type: 'changed', batchId: batch.id })
 }
 
-function addShards(farm: FarmState, event: Extract<FarmEvent, { type: 'segmentPlanned' }>, commands: FarmCommand[]): void {
+function addShards(
+  farm: FarmState,
+  event: Extract<FarmEvent, { type: 'segmentPlanned' }>,
+  commands: FarmCommand[],
+): void {
   const batch = farm.batches.get(event.batchId)
   if (batch === undefined || event.segment !== batch.nextSegment) return
   batch.isPlanning = false
   batch.nextSegment++
   batch.plannedItems += event.itemCount
   for (const summary of event.shards) {
-    batch.open.set(summary.id, { ...summary, state: 'planned', attempt: 0, failures: 0, lastError: '', workerId: null, sequence: null, unownedSinceMs: 0 })
+    batch.open.set(summary.id, {
+      ...summary,
+      state: 'planned',
+      attempt: 0,
+      failures: 0,
+      lastError: '',
+      workerId: null,
+      sequence: null,
+      unownedSinceMs: 0,
+    })
     batch.ready.push(summary.id)
   }
   // Found at recovery: these shards have their records already.
@@ -146,7 +198,12 @@ function addShards(farm: FarmState, event: Extract<FarmEvent, { type: 'segmentPl
   commands.push({ type: 'changed', batchId: batch.id })
 }
 
-function confirmDispatch(farm: FarmState, event: Extract<FarmEvent, { type: 'shardDispatched' }>, nowMs: number, commands: FarmCommand[]): void {
+function confirmDispatch(
+  farm: FarmState,
+  event: Extract<FarmEvent, { type: 'shardDispatched' }>,
+  nowMs: number,
+  commands: FarmCommand[],
+): void {
   const found = find(farm, event.batchId, event.shardId)
   if (found === null || found.shard.state !== 'dispatching' || found.shard.attempt !== event.attempt) {
     // It ended or was cancelled while its message was on the way.
@@ -160,13 +217,19 @@ function confirmDispatch(farm: FarmState, event: Extract<FarmEvent, { type: 'sha
   batch.startedAtMs ??= nowMs
 }
 
-function endShard(farm: FarmState, event: Extract<FarmEvent, { type: 'shardEnded' }>, nowMs: number, commands: FarmCommand[]): void {
+function endShard(
+  farm: FarmState,
+  event: Extract<FarmEvent, { type: 'shardEnded' }>,
+  nowMs: number,
+  commands: FarmCommand[],
+): void {
   const found = find(farm, event.batchId, event.shardId)
   if (found === null) return
   const { batch, shard } = found
   const { result } = event
   if (shard.state !== 'ending') {
-    if (shard.sequence !== null && shard.workerId === null) commands.push({ type: 'withdraw', sequence: shard.sequence })
+    if (shard.sequence !== null && shard.workerId === null)
+      commands.push({ type: 'withdraw', sequence: shard.sequence })
     moveShard(farm, shard, 'ending')
   }
   batch.open.delete(shard.id)
@@ -184,12 +247,23 @@ function tally(batch: OpenBatch, result: ShardResult): void {
   batch.images += result.images
   for (const { scheduler, images, steps, seconds } of result.schedulers) {
     const sum = batch.schedulers.get(scheduler) ?? { images: 0, steps: 0, seconds: 0 }
-    batch.schedulers.set(scheduler, { images: sum.images + images, steps: sum.steps + steps, seconds: sum.seconds + seconds })
+    batch.schedulers.set(scheduler, {
+      images: sum.images + images,
+      steps: sum.steps + steps,
+      seconds: sum.seconds + seconds,
+    })
   }
 }
 
 /** Another attempt, or the end for a shard that has failed too often. */
-function blame(farm: FarmState, batch: OpenBatch, shard: OpenShard, reason: RedispatchReason, message: string, commands: FarmCommand[]): void {
+function blame(
+  farm: FarmState,
+  batch: OpenBatch,
+  shard: OpenShard,
+  reason: RedispatchReason,
+  message: string,
+  commands: FarmCommand[],
+): void {
   if (shard.state !== 'dispatched' && shard.state !== 'dispatching') return
   shard.failures++
   shard.lastError = message
@@ -197,11 +271,25 @@ function blame(farm: FarmState, batch: OpenBatch, shard: OpenShard, reason: Redi
   if (shard.sequence !== null) commands.push({ type: 'withdraw', sequence: shard.sequence })
   moveShard(farm, shard, 'ending')
   const { id: shardId, attempt, itemCount } = shard
-  commands.push({ type: 'endShard', batchId: batch.id, shardId, attempt, kind: 'failed', itemCount, message: `${shard.failures} attempts failed; the last: ${message}` })
+  commands.push({
+    type: 'endShard',
+    batchId: batch.id,
+    shardId,
+    attempt,
+    kind: 'failed',
+    itemCount,
+    message: `${shard.failures} attempts failed; the last: ${message}`,
+  })
 }
 
 /** Back to the front of its batch's queue; the old message must not reach anybody any more. */
-function again(farm: FarmState, batch: OpenBatch, shard: OpenShard, reason: RedispatchReason, commands: FarmCommand[]): void {
+function again(
+  farm: FarmState,
+  batch: OpenBatch,
+  shard: OpenShard,
+  reason: RedispatchReason,
+  commands: FarmCommand[],
+): void {
   if (shard.sequence !== null) commands.push({ type: 'withdraw', sequence: shard.sequence })
   moveShard(farm, shard, 'planned')
   shard.sequence = null
@@ -218,7 +306,8 @@ function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, commands: F
     const found = find(farm, batchId, shardId)
     // Ended elsewhere, or of a batch that is closed: the worker need not go on.
     if (found === null || found.shard.state === 'ending') {
-      if (farm.batches.get(batchId)?.isPlanning !== true && nowMs >= farm.dispatchFromMs) commands.push({ type: 'cancelOnWorker', workerId: snapshot.id, batchId, shardId, attempt })
+      if (farm.batches.get(batchId)?.isPlanning !== true && nowMs >= farm.dispatchFromMs)
+        commands.push({ type: 'cancelOnWorker', workerId: snapshot.id, batchId, shardId, attempt })
       continue
     }
     adopt(farm, found.batch, found.shard, snapshot.id, attempt, nowMs)
@@ -235,7 +324,14 @@ function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, commands: F
 }
 
 /** A worker holds the shard: after a take-over it may be one that this coordinator has not dispatched itself. */
-function adopt(farm: FarmState, batch: OpenBatch, shard: OpenShard, workerId: string, attempt: number, nowMs: number): void {
+function adopt(
+  farm: FarmState,
+  batch: OpenBatch,
+  shard: OpenShard,
+  workerId: string,
+  attempt: number,
+  nowMs: number,
+): void {
   if (shard.state === 'planned' && attempt >= shard.attempt) {
     moveShard(farm, shard, 'dispatching')
     moveShard(farm, shard, 'dispatched')
@@ -253,7 +349,8 @@ function loseWorker(farm: FarmState, workerId: string, commands: FarmCommand[]):
   for (const key of worker.running) {
     const [batchId, shardId] = key.split('/') as [string, string]
     const found = find(farm, batchId, shardId)
-    if (found?.shard.workerId === workerId) blame(farm, found.batch, found.shard, 'worker_lost', `worker ${workerId} was lost`, commands)
+    if (found?.shard.workerId === workerId)
+      blame(farm, found.batch, found.shard, 'worker_lost', `worker ${workerId} was lost`, commands)
   }
 }
 
@@ -267,26 +364,36 @@ function cancel(farm: FarmState, batch: OpenBatch, commands: FarmCommand[]): voi
     if (workerId !== null) commands.push({ type: 'cancelOnWorker', workerId, batchId: batch.id, shardId, attempt })
     if (sequence !== null) commands.push({ type: 'withdraw', sequence })
     moveShard(farm, shard, 'ending')
-    commands.push({ type: 'endShard', batchId: batch.id, shardId, attempt, kind: 'cancelled', itemCount, message: 'the batch was cancelled' })
+    commands.push({
+      type: 'endShard',
+      batchId: batch.id,
+      shardId,
+      attempt,
+      kind: 'cancelled',
+      itemCount,
+      message: 'the batch was cancelled',
+    })
   }
   commands.push({ type: 'changed', batchId: batch.id })
 }
 
 function tick(farm: FarmState, nowMs: number, commands: FarmCommand[]): void {
   const { workerLeaseMs, unownedMs, window } = farm.settings
-  for (const worker of farm.workers.values()) if (nowMs - worker.seenAtMs > workerLeaseMs) loseWorker(farm, worker.id, commands)
+  for (const worker of farm.workers.values())
+    if (nowMs - worker.seenAtMs > workerLeaseMs) loseWorker(farm, worker.id, commands)
   const hasRoom = farm.workers.values().some((worker) => worker.running.size < window)
   everyShard(farm, (batch, shard) => {
     const isLost = shard.state === 'dispatched' && shard.workerId === null && nowMs - shard.unownedSinceMs > unownedMs
     if (isLost && hasRoom) again(farm, batch, shard, 'unowned', commands)
   })
-  for (const batch of farm.batches.values()) batch.recent = batch.recent.filter(({ atMs }) => nowMs - atMs < RATE_WINDOW_MS)
+  for (const batch of farm.batches.values())
+    batch.recent = batch.recent.filter(({ atMs }) => nowMs - atMs < RATE_WINDOW_MS)
 }
 
 /** Dispatches while workers have room, one shard of each open batch in turn; plans ahead where a batch runs out; ends what is done. */
 function fill(farm: FarmState, nowMs: number, commands: FarmCommand[]): void {
   let room = nowMs < farm.dispatchFromMs ? 0 : farm.workers.size * farm.settings.window - farm.outstanding
-  for (let idle = 0; room > 0 && idle < farm.ring.length; ) {
+  for (let idle = 0; room > 0 && idle < farm.ring.length;) {
     const batchId = farm.ring.shift()!
     farm.ring.push(batchId)
     const batch = farm.batches.get(batchId)!
@@ -308,7 +415,10 @@ function fill(farm: FarmState, nowMs: number, commands: FarmCommand[]): void {
       batch.isPlanning = true
       commands.push({ type: 'planSegment', batchId: batch.id, segment: batch.nextSegment, workers: farm.workers.size })
     }
-    const isDone = batch.open.size === 0 && !batch.isPlanning && (batch.state === 'cancelling' || batch.nextSegment === batch.segmentCount)
+    const isDone =
+      batch.open.size === 0 &&
+      !batch.isPlanning &&
+      (batch.state === 'cancelling' || batch.nextSegment === batch.segmentCount)
     if (isDone && batch.state !== 'finalizing') {
       const isCancelled = batch.state === 'cancelling'
       batch.state = 'finalizing'

@@ -34,7 +34,8 @@ export class BatchReader {
     const batch = await this.batch(batchId)
     const first = segment * SEGMENT_ITEMS
     const part = batch.parts.findLast(({ firstItem }) => firstItem <= first)
-    if (part === undefined || first >= batch.itemCount) throw new DarkroomError('NOT_FOUND', `batch ${batchId} has no segment ${segment}`)
+    if (part === undefined || first >= batch.itemCount)
+      throw new DarkroomError('NOT_FOUND', `batch ${batchId} has no segment ${segment}`)
     const inPart = (first - part.firstItem) / SEGMENT_ITEMS
     const start = part.segmentOffsets[inPart]!
     const end = (part.segmentOffsets[inPart + 1] ?? part.bytes) - 1
@@ -66,7 +67,10 @@ export class BatchReader {
     const key = `${batchId}/${segment}`
     let reading = this.#segments.get(key)
     if (reading === undefined) {
-      reading = Promise.all([this.items(batchId, segment), this.plan(batchId, segment)]).then(([items, plan]) => ({ items, plan }))
+      reading = Promise.all([this.items(batchId, segment), this.plan(batchId, segment)]).then(([items, plan]) => ({
+        items,
+        plan,
+      }))
       this.#segments.set(key, reading)
       reading.catch(() => this.#segments.delete(key))
       if (this.#segments.size > CACHED_SEGMENTS) this.#segments.delete(this.#segments.keys().next().value!)

@@ -20,15 +20,28 @@ const SHARDS_PER_WORKER = 4
  * for one message, and at a batch's end small enough that every worker has work until it is over.
  */
 export function cutShards(items: readonly ItemLine[], model: CostModel, options: CutOptions): PlannedShard[] {
-  const groups = Map.groupBy(items, ({ checkpoint, task, width, height }) => JSON.stringify([checkpoint, task, width, height]))
+  const groups = Map.groupBy(items, ({ checkpoint, task, width, height }) =>
+    JSON.stringify([checkpoint, task, width, height]),
+  )
   const total = items.reduce((sum, item) => sum + model.seconds(item.checkpoint, costOf(item)), 0)
   const fairShare = total / (Math.max(options.workers, 1) * SHARDS_PER_WORKER)
-  const limitSeconds = options.isLast ? Math.max(Math.min(options.targetSeconds, fairShare), MIN_SHARD_SECONDS) : options.targetSeconds
+  const limitSeconds = options.isLast
+    ? Math.max(Math.min(options.targetSeconds, fairShare), MIN_SHARD_SECONDS)
+    : options.targetSeconds
   const cuts = groups.values().flatMap((group) => cutGroup(group, model, limitSeconds))
-  return cuts.map((group, number): PlannedShard => {
-    const { checkpoint, task, width, height } = group[0]!
-    return { id: shardIdOf(options.segment, number), checkpoint, task, width, height, items: group.map(({ index }) => index) }
-  }).toArray()
+  return cuts
+    .map((group, number): PlannedShard => {
+      const { checkpoint, task, width, height } = group[0]!
+      return {
+        id: shardIdOf(options.segment, number),
+        checkpoint,
+        task,
+        width,
+        height,
+        items: group.map(({ index }) => index),
+      }
+    })
+    .toArray()
 }
 
 function* cutGroup(items: readonly ItemLine[], model: CostModel, limitSeconds: number): Generator<ItemLine[]> {
@@ -37,7 +50,11 @@ function* cutGroup(items: readonly ItemLine[], model: CostModel, limitSeconds: n
   let bytes = 0
   for (const item of items) {
     const itemSeconds = model.seconds(item.checkpoint, costOf(item))
-    const itemBytes = Buffer.byteLength(item.prompt) + Buffer.byteLength(item.negativePrompt) + JSON.stringify(item.schedulerConfig).length + 256
+    const itemBytes =
+      Buffer.byteLength(item.prompt) +
+      Buffer.byteLength(item.negativePrompt) +
+      JSON.stringify(item.schedulerConfig).length +
+      256
     if (shard.length > 0 && (seconds + itemSeconds > limitSeconds || bytes + itemBytes > MAX_SHARD_BYTES)) {
       yield shard
       shard = []

@@ -13,7 +13,12 @@ import { cutShards } from './cut-shards.ts'
  * or our own before a restart) that one counts.
  */
 export async function planSegment(
-  { store, reader, model, targetSeconds }: { store: ObjectStore; reader: BatchReader; model: CostModel; targetSeconds: number },
+  {
+    store,
+    reader,
+    model,
+    targetSeconds,
+  }: { store: ObjectStore; reader: BatchReader; model: CostModel; targetSeconds: number },
   batchId: string,
   segment: number,
   workers: number,
@@ -26,7 +31,10 @@ export async function planSegment(
   const key = keys.planSegment(batchId, segment)
   const outcome = await store.putIfAbsent(key, JSON.stringify(plan), { contentType: 'application/json' })
   const stored = outcome === 'created' ? plan : (await store.getJson<PlanSegment>(key))!
-  return { itemCount: stored.itemCount, shards: stored.shards.map((shard) => summarise(shard, items, stored.firstItem)) }
+  return {
+    itemCount: stored.itemCount,
+    shards: stored.shards.map((shard) => summarise(shard, items, stored.firstItem)),
+  }
 }
 
 export function summarise(shard: PlannedShard, items: readonly ItemLine[], firstItem: number): ShardSummary {

@@ -13,20 +13,21 @@ export async function startAdminServer(options: {
   port: number
   metrics: Metrics
   isReady: () => boolean | Promise<boolean>
+  /** Sets gauges that are read off a state rather than kept. */
+  beforeScrape?: () => void
   log: Logger
 }): Promise<AdminServer> {
-  const { metrics, isReady, log } = options
+  const { metrics, isReady, beforeScrape, log } = options
   const routes: Record<string, () => Promise<{ status: number; type: string; body: string }>> = {
     '/livez': async () => ({ status: 200, type: 'text/plain', body: 'ok\n' }),
     '/readyz': async () =>
       (await isReady())
         ? { status: 200, type: 'text/plain', body: 'ready\n' }
         : { status: 503, type: 'text/plain', body: 'not ready\n' },
-    '/metrics': async () => ({
-      status: 200,
-      type: metrics.registry.contentType,
-      body: await metrics.registry.metrics(),
-    }),
+    '/metrics': async () => {
+      beforeScrape?.()
+      return { status: 200, type: metrics.registry.contentType, body: await metrics.registry.metrics() }
+    },
   }
   const server = createServer((request, response) => {
     const route = routes[request.url?.split('?')[0] ?? '']

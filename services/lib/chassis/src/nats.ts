@@ -153,6 +153,11 @@ export class FarmNats implements AsyncDisposable {
     )
   }
 
+  /** Drops every shard that no worker has taken; those that are being rendered go on, and their commit records count. */
+  async purgeShards(): Promise<void> {
+    await guard('cannot empty the shard stream', () => this.#manager.streams.purge(SHARD_STREAM))
+  }
+
   /** The next shard of the pool, or null when none came within `expiresMs`. */
   async nextShard(pool: string, options: { expiresMs: number; signal: AbortSignal }): Promise<ShardDelivery | null> {
     return guard('cannot pull a shard', async () => {

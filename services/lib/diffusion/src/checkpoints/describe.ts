@@ -51,7 +51,9 @@ export function describeCheckpoint(configs: Readonly<Record<string, unknown>>): 
 function describeStableDiffusion(configs: Readonly<Record<string, unknown>>, pipelineClass: string) {
   const unet = describeUnet(configs)
   if (object(configs, 'unet/config.json')['time_cond_proj_dim'] != null) {
-    throw new RangeError('unet/config.json: time_cond_proj_dim is set; UNets with guidance embeddings are not supported.')
+    throw new RangeError(
+      'unet/config.json: time_cond_proj_dim is set; UNets with guidance embeddings are not supported.',
+    )
   }
   const latentChannels = integer(configs, VAE, 'latent_channels', 4)
   if (unet.inChannels !== latentChannels) {
@@ -156,7 +158,8 @@ function number(configs: Readonly<Record<string, unknown>>, file: string, key: s
 
 function integer(configs: Readonly<Record<string, unknown>>, file: string, key: string, fallback?: number): number {
   const value = number(configs, file, key, fallback)
-  if (!Number.isInteger(value) || value < 1) throw new TypeError(`${file}: ${key} is ${value}, want a positive integer.`)
+  if (!Number.isInteger(value) || value < 1)
+    throw new TypeError(`${file}: ${key} is ${value}, want a positive integer.`)
   return value
 }
 

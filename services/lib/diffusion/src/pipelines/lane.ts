@@ -149,7 +149,10 @@ export function writeModelInput(lane: Lane, batch: Float32Array, offset: number)
 export function advanceLane(lane: Lane, output: Float32Array, offset: number): void {
   const { scheduler, plan, options, latents, index } = lane
   const size = latents.length
-  const prediction = rowsOf(lane) === 2 ? guide(output, offset, size, lane.request.guidanceScale) : output.subarray(offset, offset + size)
+  const prediction =
+    rowsOf(lane) === 2
+      ? guide(output, offset, size, lane.request.guidanceScale)
+      : output.subarray(offset, offset + size)
   const noise = scheduler.drawsNoise(plan, index, options) ? lane.generator.randn(size) : null
   const next = new Float32Array(size)
   lane.schedulerState = scheduler.step(plan, index, prediction, latents, lane.schedulerState, noise, options, next)

@@ -17,10 +17,30 @@ export interface Task {
 }
 
 export const COMMON_PARAMETERS = {
-  width: { type: 'integer', description: 'Pixels; a multiple of what the checkpoint needs. Default: as it was trained.', minimum: 8, maximum: 2048 },
-  height: { type: 'integer', description: 'Pixels; a multiple of what the checkpoint needs. Default: as it was trained.', minimum: 8, maximum: 2048 },
+  width: {
+    type: 'integer',
+    description: 'Pixels; a multiple of what the checkpoint needs. Default: as it was trained.',
+    minimum: 8,
+    maximum: 2048,
+  },
+  height: {
+    type: 'integer',
+    description: 'Pixels; a multiple of what the checkpoint needs. Default: as it was trained.',
+    minimum: 8,
+    maximum: 2048,
+  },
   numInferenceSteps: { type: 'integer', description: 'Denoising steps.', minimum: 1, maximum: 1000 },
-  eta: { type: 'number', description: 'DDIM: 0 deterministic, 1 as much noise as DDPM. Other schedulers ignore it.', minimum: 0, maximum: 1 },
-  seed: { type: 'integer', description: 'Of the first image; image n has seed + n. Default: drawn at acceptance.', minimum: 0, maximum: 2 ** 53 - 1 },
+  eta: {
+    type: 'number',
+    description: 'DDIM: 0 deterministic, 1 as much noise as DDPM. Other schedulers ignore it.',
+    minimum: 0,
+    maximum: 1,
+  },
+  seed: {
+    type: 'integer',
+    description: 'Of the first image; image n has seed + n. Default: drawn at acceptance.',
+    minimum: 0,
+    maximum: 2 ** 53 - 1,
+  },
   numImages: { type: 'integer', description: 'Pictures of this item.', minimum: 1, maximum: 1000 },
 } as const satisfies Record<string, ParameterSchema>

@@ -8,7 +8,12 @@ export const textToImage: Task = {
     ...COMMON_PARAMETERS,
     prompt: { type: 'string', description: 'What to draw.' },
     negativePrompt: { type: 'string', description: 'What to draw away from; default empty.' },
-    guidanceScale: { type: 'number', description: 'Weight of the prompt; 1 or less turns guidance off.', minimum: 0, maximum: 50 },
+    guidanceScale: {
+      type: 'number',
+      description: 'Weight of the prompt; 1 or less turns guidance off.',
+      minimum: 0,
+      maximum: 50,
+    },
   },
   defaults: { numInferenceSteps: 50, guidanceScale: 7.5 },
   rows: ({ numInferenceSteps, guidanceScale }) => numInferenceSteps * (guidanceScale > 1 ? 2 : 1),

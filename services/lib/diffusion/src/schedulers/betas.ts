@@ -30,7 +30,9 @@ export function roundHalfEven(x: number): number {
 
 /** alpha_bar of Nichol and Dhariwal 2021 (arXiv:2102.09672), eq. 17; diffusers `betas_for_alpha_bar`. */
 function betasForAlphaBar(count: number, alphaBar: (t: number) => number): Float32Array {
-  return Float32Array.from({ length: count }, (_, i) => Math.min(1 - alphaBar((i + 1) / count) / alphaBar(i / count), 0.999))
+  return Float32Array.from({ length: count }, (_, i) =>
+    Math.min(1 - alphaBar((i + 1) / count) / alphaBar(i / count), 0.999),
+  )
 }
 
 /** Float32 betas of a config, of num_train_timesteps or of trained_betas. */
@@ -51,7 +53,9 @@ export function betasOf(config: BetaConfig): Float32Array {
         return Math.sqrt(snr / (1 + snr))
       })
     case 'sigmoid':
-      return linspaceF32(-6, 6, count).map((x) => Math.fround(Math.fround(1 / (1 + Math.exp(-x))) * Math.fround(end - start)) + Math.fround(start))
+      return linspaceF32(-6, 6, count).map(
+        (x) => Math.fround(Math.fround(1 / (1 + Math.exp(-x))) * Math.fround(end - start)) + Math.fround(start),
+      )
   }
 }
 

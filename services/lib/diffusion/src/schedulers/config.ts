@@ -20,7 +20,8 @@ export function numberKey(fallback: number, { min = -Infinity, max = Infinity }:
 }
 
 export function integerKey(fallback: number, { min = -Infinity, max = Infinity }: Range = {}): ConfigKey<number> {
-  const isFine = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= min && (value as number) <= max
+  const isFine = (value: unknown): boolean =>
+    Number.isInteger(value) && (value as number) >= min && (value as number) <= max
   return { default: fallback, want: (value) => (isFine(value) ? null : `an integer from ${min} to ${max}`) }
 }
 

@@ -59,7 +59,15 @@ export const ddim: Scheduler<DdimConfig, DdimPlan, null> = {
     })
     const stride = Math.floor(train / numInferenceSteps)
     assertTrained(timesteps, train)
-    return { timesteps, sigmas: null, initNoiseSigma: 1, order: 1, config, alphasCumprod: alphasCumprod(config), stride }
+    return {
+      timesteps,
+      sigmas: null,
+      initNoiseSigma: 1,
+      order: 1,
+      config,
+      alphasCumprod: alphasCumprod(config),
+      stride,
+    }
   },
 
   initialState: () => null,
@@ -81,7 +89,8 @@ export const ddim: Scheduler<DdimConfig, DdimPlan, null> = {
     for (let j = 0; j < out.length; j++) {
       const m = modelOutput[j]!
       const x = sample[j]!
-      original[j] = config.prediction_type === 'epsilon' ? (x - b * m) / a : config.prediction_type === 'sample' ? m : a * x - b * m
+      original[j] =
+        config.prediction_type === 'epsilon' ? (x - b * m) / a : config.prediction_type === 'sample' ? m : a * x - b * m
     }
     boundOriginalSample(original, config)
 

@@ -25,7 +25,14 @@ interface DdpmPlan extends Plan {
 
 const keys: ConfigKeys<DdpmConfig> = {
   ...betaKeys(['linear', 'scaled_linear', 'squaredcos_cap_v2', 'laplace', 'sigmoid']),
-  variance_type: choiceKey<VarianceType>('fixed_small', ['fixed_small', 'fixed_small_log', 'fixed_large', 'fixed_large_log', 'learned', 'learned_range']),
+  variance_type: choiceKey<VarianceType>('fixed_small', [
+    'fixed_small',
+    'fixed_small_log',
+    'fixed_large',
+    'fixed_large_log',
+    'learned',
+    'learned_range',
+  ]),
   clip_sample: flagKey(true),
   prediction_type: choiceKey('epsilon', ['epsilon', 'sample', 'v_prediction']),
   thresholding: flagKey(false),
@@ -86,7 +93,15 @@ export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
     const sampleCoefficient = fround(fround(sqrt(currentAlpha)) * betaProdPrev) / betaProd
     for (let j = 0; j < out.length; j++) out[j] = originalCoefficient * out[j]! + sampleCoefficient * sample[j]!
 
-    if (t > 0) addVariance(config.variance_type, fround((betaProdPrev / betaProd) * currentBeta), currentBeta, modelOutput, noise!, out)
+    if (t > 0)
+      addVariance(
+        config.variance_type,
+        fround((betaProdPrev / betaProd) * currentBeta),
+        currentBeta,
+        modelOutput,
+        noise!,
+        out,
+      )
     return null
   },
 
@@ -113,7 +128,14 @@ function predictOriginalSample(
 }
 
 /** Adds sigma_t z. Models of the learned types put the variance's channels after the prediction's. */
-function addVariance(type: VarianceType, posterior: number, beta: number, modelOutput: Float32Array, noise: Float32Array, out: Float32Array): void {
+function addVariance(
+  type: VarianceType,
+  posterior: number,
+  beta: number,
+  modelOutput: Float32Array,
+  noise: Float32Array,
+  out: Float32Array,
+): void {
   const small = Math.max(posterior, 1e-20)
   const size = out.length
   if (type === 'learned' || type === 'learned_range') {
@@ -137,7 +159,9 @@ function addVariance(type: VarianceType, posterior: number, beta: number, modelO
 }
 
 function descending(timesteps: readonly number[], train: number): readonly number[] {
-  const isFine = timesteps.every((t, i) => Number.isInteger(t) && t >= 0 && t < train && (i === 0 || t < timesteps[i - 1]!))
+  const isFine = timesteps.every(
+    (t, i) => Number.isInteger(t) && t >= 0 && t < train && (i === 0 || t < timesteps[i - 1]!),
+  )
   if (!isFine || timesteps.length === 0) {
     throw new RangeError(`timesteps is [${timesteps.join(', ')}]; want descending integers from 0 to ${train - 1}.`)
   }

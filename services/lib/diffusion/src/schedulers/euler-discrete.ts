@@ -65,7 +65,9 @@ export const eulerDiscrete: Scheduler<EulerDiscreteConfig, EulerPlan, null> = {
     const isContinuous = config.timestep_type === 'continuous' && config.prediction_type === 'v_prediction'
     const max = sigmas.reduce((a, b) => Math.max(a, b))
     return {
-      timesteps: isContinuous ? Array.from(sigmas.subarray(0, -1), (sigma) => Math.fround(0.25 * Math.log(sigma))) : timesteps.map(Math.fround),
+      timesteps: isContinuous
+        ? Array.from(sigmas.subarray(0, -1), (sigma) => Math.fround(0.25 * Math.log(sigma)))
+        : timesteps.map(Math.fround),
       sigmas,
       initNoiseSigma: config.timestep_spacing === 'leading' ? Math.fround(Math.sqrt(max * max + 1)) : max,
       order: 1,
@@ -96,7 +98,12 @@ export const eulerDiscrete: Scheduler<EulerDiscreteConfig, EulerPlan, null> = {
     for (let j = 0; j < out.length; j++) {
       const m = modelOutput[j]!
       const x = added > 0 ? fround(sample[j]! + added * noise![j]!) : sample[j]!
-      const original = type === 'epsilon' ? x - sigmaHat * m : type === 'v_prediction' ? m * velocityCoefficient + x / sampleDivisor : m
+      const original =
+        type === 'epsilon'
+          ? x - sigmaHat * m
+          : type === 'v_prediction'
+            ? m * velocityCoefficient + x / sampleDivisor
+            : m
       out[j] = x + ((x - original) / sigmaHat) * dt
     }
     return null
@@ -114,9 +121,14 @@ function churn(plan: EulerPlan, i: number, { sChurn = 0, sTmin = 0, sTmax = Infi
   return sTmin <= sigma && sigma <= sTmax ? Math.min(sChurn / (plan.sigmas.length - 1), Math.SQRT2 - 1) : 0
 }
 
-function noiseLevels(config: EulerDiscreteConfig, request: PlanRequest, training: Float32Array): { sigmas: Float32Array; timesteps: readonly number[] } {
+function noiseLevels(
+  config: EulerDiscreteConfig,
+  request: PlanRequest,
+  training: Float32Array,
+): { sigmas: Float32Array; timesteps: readonly number[] } {
   const logSigmas = training.map(Math.log)
-  const toTimesteps = (sigmas: ArrayLike<number>): number[] => Array.from(sigmas, (sigma) => sigmaToTimestep(sigma, logSigmas))
+  const toTimesteps = (sigmas: ArrayLike<number>): number[] =>
+    Array.from(sigmas, (sigma) => sigmaToTimestep(sigma, logSigmas))
   if ('sigmas' in request) {
     const sigmas = Float32Array.from(request.sigmas)
     return { sigmas, timesteps: toTimesteps(sigmas.subarray(0, -1)) }

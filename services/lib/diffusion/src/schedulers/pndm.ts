@@ -68,7 +68,16 @@ export const pndm: Scheduler<PndmConfig, PndmPlan, PndmState> = {
       : ascending.slice(0, -3).reverse()
     const timesteps = [...prkTimesteps, ...plmsTimesteps]
     assertTrained(timesteps, train)
-    return { timesteps, sigmas: null, initNoiseSigma: 1, order: 1, config, alphasCumprod: alphasCumprod(config), stride, prkTimesteps }
+    return {
+      timesteps,
+      sigmas: null,
+      initNoiseSigma: 1,
+      order: 1,
+      config,
+      alphasCumprod: alphasCumprod(config),
+      stride,
+      prkTimesteps,
+    }
   },
 
   initialState: () => ({ counter: 0, ets: [], currentSample: null, currentModelOutput: null }),
@@ -123,7 +132,14 @@ function rungeKuttaStep(
   }
 }
 
-function multistep(plan: PndmPlan, t: number, modelOutput: Float32Array, sample: Float32Array, state: PndmState, out: Float32Array): PndmState {
+function multistep(
+  plan: PndmPlan,
+  t: number,
+  modelOutput: Float32Array,
+  sample: Float32Array,
+  state: PndmState,
+  out: Float32Array,
+): PndmState {
   const { counter } = state
   // The second call repeats the first interval with the mean of both outputs.
   const isRepeat = counter === 1
@@ -160,7 +176,14 @@ function combine(ets: readonly Float32Array[]): Float32Array {
 }
 
 /** Eq. 9: from one timestep to an earlier one along a predicted noise. */
-function transfer(plan: PndmPlan, from: number, to: number, output: Float32Array, sample: Float32Array, out: Float32Array): void {
+function transfer(
+  plan: PndmPlan,
+  from: number,
+  to: number,
+  output: Float32Array,
+  sample: Float32Array,
+  out: Float32Array,
+): void {
   const { fround, sqrt } = Math
   const { alphasCumprod, config } = plan
   const alphaProd = alphasCumprod[from]!
@@ -170,7 +193,9 @@ function transfer(plan: PndmPlan, from: number, to: number, output: Float32Array
   const a = fround(sqrt(alphaProd))
   const b = fround(sqrt(betaProd))
   const sampleCoefficient = fround(sqrt(fround(alphaProdPrev / alphaProd)))
-  const denominator = fround(alphaProd * fround(sqrt(betaProdPrev)) + fround(sqrt(alphaProd * betaProd * alphaProdPrev)))
+  const denominator = fround(
+    alphaProd * fround(sqrt(betaProdPrev)) + fround(sqrt(alphaProd * betaProd * alphaProdPrev)),
+  )
   const outputCoefficient = fround(alphaProdPrev - alphaProd) / denominator
   const isVelocity = config.prediction_type === 'v_prediction'
   for (let j = 0; j < out.length; j++) {

@@ -66,10 +66,13 @@ export type AnyScheduler = Scheduler<any, any, any>
 
 /** @throws RangeError */
 export function stepsOf(request: PlanRequest, numTrainTimesteps: number, name: string): number {
-  if (!('numInferenceSteps' in request)) throw new RangeError(`${name} takes numInferenceSteps, no schedule of its own.`)
+  if (!('numInferenceSteps' in request))
+    throw new RangeError(`${name} takes numInferenceSteps, no schedule of its own.`)
   const steps = request.numInferenceSteps
   if (!Number.isInteger(steps) || steps < 1 || steps > numTrainTimesteps) {
-    throw new RangeError(`numInferenceSteps is ${steps}; want an integer from 1 to ${numTrainTimesteps} (num_train_timesteps).`)
+    throw new RangeError(
+      `numInferenceSteps is ${steps}; want an integer from 1 to ${numTrainTimesteps} (num_train_timesteps).`,
+    )
   }
   return steps
 }

@@ -1,0 +1,43 @@
+import { DarkroomError } from '@darkroom/chassis'
+import type { ObjectStore } from '@darkroom/chassis'
+import { keys } from '@darkroom/proto'
+import type { Batch, BatchDocument, DoneDocument } from '@darkroom/proto'
+import type { Farm } from './farm.ts'
+import { revisionOf } from './core/state.ts'
+import { viewEnded, viewOpen } from './views.ts'
+
+const CACHED = 1_000
+
+/** Batches as callers see them: the open ones from the farm, the ended ones from the bucket. */
+export class Batches {
+  readonly #store: ObjectStore
+  readonly #ended = new Map<string, { batch: Batch; revision: number }>()
+
+  constructor(store: ObjectStore) {
+    this.#store = store
+  }
+
+  /** @throws DarkroomError NOT_FOUND */
+  async view(farm: Farm, batchId: string): Promise<{ batch: Batch; revision: number }> {
+    const open = farm.state.batches.get(batchId)
+    if (open !== undefined) return { batch: viewOpen(open, Date.now()), revision: revisionOf(open) }
+    const known = this.#ended.get(batchId)
+    if (known !== undefined) return known
+    const [document, done] = await Promise.all([
+      this.#store.getJson<BatchDocument>(keys.batch(batchId)),
+      this.#store.getJson<DoneDocument>(keys.done(batchId)),
+    ])
+    if (document === null) throw new DarkroomError('NOT_FOUND', `no batch ${batchId}`)
+    if (done === null) {
+      await farm.openBatch(batchId)
+      return this.view(farm, batchId)
+    }
+    const view = {
+      batch: viewEnded(document, done),
+      revision: revisionOf({ endedShards: done.shards, state: 'ended' }),
+    }
+    this.#ended.set(batchId, view)
+    if (this.#ended.size > CACHED) this.#ended.delete(this.#ended.keys().next().value!)
+    return view
+  }
+}

@@ -1,0 +1,49 @@
+import { DarkroomError } from '@darkroom/chassis'
+import type { ServiceImpl } from '@darkroom/chassis'
+import type { WorkerLinkService } from '@darkroom/proto'
+import type { RpcContext } from './context.ts'
+
+/** A worker's stream: its state up, orders down. When it breaks, what the worker held is dispatched again. */
+export function attach({
+  config,
+  leadership,
+  links,
+  events,
+}: RpcContext): ServiceImpl<typeof WorkerLinkService>['attach'] {
+  return async function* (requests, { signal }) {
+    const farm = leadership.farmNow()
+    if (farm === null) await leadership.farm()
+    const heartbeats = requests[Symbol.asyncIterator]()
+    const first = await heartbeats.next()
+    const worker = first.done === true ? undefined : first.value.worker
+    if (farm === null || worker === undefined)
+      throw new DarkroomError('INVALID_REQUEST', 'the first message of a worker names the worker')
+    const workerId = worker.id
+    const outbox = links.open(workerId)
+    events.workerAttached(workerId)
+    farm.handle({ type: 'workerSeen', worker })
+    outbox.send({
+      case: 'welcome',
+      value: { $typeName: 'darkroom.v1.Welcome', heartbeatIntervalMs: config.heartbeatIntervalMs },
+    })
+    const stop = (): void => outbox.close()
+    signal.addEventListener('abort', stop)
+    void (async () => {
+      try {
+        for (let next = await heartbeats.next(); next.done !== true; next = await heartbeats.next()) {
+          if (next.value.worker !== undefined) farm.handle({ type: 'workerSeen', worker: next.value.worker })
+        }
+      } catch {
+        // The stream broke: the worker is gone, which is what the end of the outbox says below.
+      }
+      outbox.close()
+    })()
+    try {
+      yield* outbox
+    } finally {
+      signal.removeEventListener('abort', stop)
+      events.workerDetached(workerId)
+      if (links.close(workerId, outbox)) farm.handle({ type: 'workerGone', workerId })
+    }
+  }
+}

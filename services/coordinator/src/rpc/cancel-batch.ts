@@ -1,0 +1,26 @@
+import type { ServiceImpl } from '@darkroom/chassis'
+import { BatchState, keys } from '@darkroom/proto'
+import type { CancelDocument, CoordinatorService } from '@darkroom/proto'
+import type { RpcContext } from './context.ts'
+
+/** Stores the wish first, so that it survives a restart; answers once every open shard has its record and nothing starts any more. */
+export function cancelBatch({
+  leadership,
+  batches,
+  watchers,
+  store,
+}: RpcContext): ServiceImpl<typeof CoordinatorService>['cancelBatch'] {
+  return async ({ batchId }, { signal }) => {
+    const farm = await leadership.farm()
+    const { batch } = await batches.view(farm, batchId)
+    if (batch.state === BatchState.COMPLETED || batch.state === BatchState.CANCELLED) return { batch }
+    const wish: CancelDocument = { batchId, requestedAt: new Date().toISOString() }
+    await store.putIfAbsent(keys.cancel(batchId), JSON.stringify(wish), { contentType: 'application/json' })
+    farm.handle({ type: 'cancelRequested', batchId })
+    for await (const _ of watchers.watch(batchId, signal)) {
+      const open = farm.state.batches.get(batchId)
+      if (open === undefined || (open.open.size === 0 && !open.isPlanning)) break
+    }
+    return { batch: (await batches.view(farm, batchId)).batch }
+  }
+}

@@ -1,0 +1,25 @@
+import { implement } from '@darkroom/chassis'
+import type { ServiceRegistration } from '@darkroom/chassis'
+import { CoordinatorService, WorkerLinkService } from '@darkroom/proto'
+import { attach } from './attach.ts'
+import { cancelBatch } from './cancel-batch.ts'
+import type { RpcContext } from './context.ts'
+import { getBatch } from './get-batch.ts'
+import { listBatches } from './list-batches.ts'
+import { listWorkers } from './list-workers.ts'
+import { submitBatch } from './submit-batch.ts'
+import { watchBatch } from './watch-batch.ts'
+
+export function registerServices(context: RpcContext): ServiceRegistration[] {
+  return [
+    implement(CoordinatorService, {
+      submitBatch: submitBatch(context),
+      getBatch: getBatch(context),
+      listBatches: listBatches(context),
+      watchBatch: watchBatch(context),
+      cancelBatch: cancelBatch(context),
+      listWorkers: listWorkers(context),
+    }),
+    implement(WorkerLinkService, { attach: attach(context) }),
+  ]
+}

@@ -1,0 +1,25 @@
+import type { ServiceImpl } from '@darkroom/chassis'
+import { BatchState } from '@darkroom/proto'
+import type { CoordinatorService } from '@darkroom/proto'
+import type { RpcContext } from './context.ts'
+
+const ENDED = [BatchState.COMPLETED, BatchState.CANCELLED]
+
+/** The batch now and after each change, until it ends. */
+export function watchBatch({
+  leadership,
+  batches,
+  watchers,
+}: RpcContext): ServiceImpl<typeof CoordinatorService>['watchBatch'] {
+  return async function* ({ batchId, afterRevision }, { signal }) {
+    let seen = Number(afterRevision)
+    await batches.view(await leadership.farm(), batchId)
+    for await (const _ of watchers.watch(batchId, signal)) {
+      const { batch, revision } = await batches.view(await leadership.farm(), batchId)
+      const isEnded = ENDED.includes(batch.state)
+      if (revision > seen || isEnded) yield { revision: BigInt(revision), batch }
+      seen = Math.max(seen, revision)
+      if (isEnded) return
+    }
+  }
+}

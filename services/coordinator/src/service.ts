@@ -1,0 +1,82 @@
+import {
+  createLogger,
+  FarmNats,
+  Metrics,
+  ObjectStore,
+  startAdminServer,
+  startGrpcServer,
+  storeConfigFrom,
+} from '@darkroom/chassis'
+import { CoordinatorService, WorkerLinkService } from '@darkroom/proto'
+import { randomUUID } from 'node:crypto'
+import { Batches } from './batches.ts'
+import type { CoordinatorConfig } from './config.ts'
+import { createEvents } from './events.ts'
+import { Leadership } from './leadership.ts'
+import { registerServices } from './rpc/mod.ts'
+import { Watchers } from './watchers.ts'
+import { WorkerLinks } from './worker-links.ts'
+
+/** Starts a coordinator: a leader, or a standby until the lease is free. */
+export async function start(config: CoordinatorConfig): Promise<AsyncDisposable> {
+  await using stack = new AsyncDisposableStack()
+  const log = createLogger('coordinator', config.logLevel)
+  const metrics = new Metrics()
+  const events = createEvents(metrics, log)
+  events.leading(false)
+
+  const store = stack.use(ObjectStore.open(storeConfigFrom(config), { onRequest: events.storeRequested }))
+  await store.checkBucket()
+  await store.probeConditionalWrites()
+  const nats = stack.use(await FarmNats.connect({ servers: config.natsUrl, name: 'coordinator' }, log))
+
+  const links = new WorkerLinks()
+  const watchers = new Watchers()
+  let leadership: Leadership | null = null
+  const context = {
+    config,
+    get leadership(): Leadership {
+      return leadership!
+    },
+    batches: new Batches(store),
+    watchers,
+    links,
+    store,
+    events,
+  }
+  const grpc = stack.use(
+    await startGrpcServer({ host: config.host, port: config.port, services: registerServices(context), log }),
+  )
+  const address = `${config.host}:${grpc.port}`
+  leadership = stack.use(
+    new Leadership({
+      config,
+      identity: randomUUID(),
+      address: () => address,
+      store,
+      nats,
+      links,
+      watchers,
+      events,
+      log,
+    }),
+  )
+  const lead = leadership
+  const admin = stack.use(
+    await startAdminServer({
+      host: config.host,
+      port: config.adminPort,
+      metrics,
+      // A standby is ready to take over; that it does not lead is told by its health service and by NOT_LEADER.
+      isReady: () => nats.isConnected(),
+      beforeScrape: () => {
+        const farm = lead.farmNow()
+        if (farm !== null) events.observe(farm.state, Date.now())
+      },
+      log,
+    }),
+  )
+  for (const service of ['', CoordinatorService.typeName, WorkerLinkService.typeName]) grpc.setServing(service, true)
+  log.info({ grpcPort: grpc.port, adminPort: admin.port }, 'ready')
+  return stack.move()
+}
