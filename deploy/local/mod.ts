@@ -1,3 +1,6 @@
+export { Farm } from './farm.ts'
+export type { FarmOptions } from './farm.ts'
 export { freePort } from './free-port.ts'
 export { startNatsServer } from './nats-server.ts'
 export type { NatsServer } from './nats-server.ts'
+export type { Program } from './program.ts'

@@ -3,7 +3,7 @@ import { BatchState } from '@darkroom/proto'
 import type { CoordinatorService } from '@darkroom/proto'
 import type { RpcContext } from './context.ts'
 
-const ENDED = [BatchState.COMPLETED, BatchState.CANCELLED]
+const ENDED: readonly BatchState[] = [BatchState.COMPLETED, BatchState.CANCELLED]
 
 /** The batch now and after each change, until it ends. */
 export function watchBatch({
