@@ -3,47 +3,102 @@ import type { ObjectStore } from '@darkroom/chassis'
 import type { Engine } from './engine/engine.ts'
 import type { WorkerEvents } from './events.ts'
 
-/** The checkpoints that the engine has in memory; each is fetched, verified and loaded once, however many shards ask. */
-export class CheckpointShelf {
-  readonly #store: ObjectStore
-  readonly #engine: Engine
-  readonly #events: WorkerEvents
-  readonly #cacheDir: string
-  readonly #loading = new Map<string, Promise<void>>()
-  readonly #resident = new Set<string>()
+interface Entry {
+  readonly loading: Promise<void>
+  isResident: boolean
+  holders: number
+}
 
-  constructor(store: ObjectStore, engine: Engine, events: WorkerEvents, cacheDir: string) {
-    this.#store = store
-    this.#engine = engine
-    this.#events = events
-    this.#cacheDir = cacheDir
+export interface ShelfOptions {
+  readonly store: ObjectStore
+  readonly engine: Engine
+  readonly events: WorkerEvents
+  readonly cacheDir: string
+  /** Checkpoints kept in memory; more only while more are in use at once. */
+  readonly capacity: number
+}
+
+/** The checkpoints in the engine's memory: each is fetched, verified and loaded once, however many shards ask. */
+export class CheckpointShelf implements Disposable {
+  readonly #options: ShelfOptions
+  readonly #closing = new AbortController()
+  /** The least recently used first. */
+  readonly #entries = new Map<string, Entry>()
+
+  constructor(options: ShelfOptions) {
+    this.#options = options
   }
 
   get resident(): readonly string[] {
-    return [...this.#resident]
+    return [...this.#entries].filter(([, { isResident }]) => isResident).map(([pin]) => pin)
   }
 
-  /** @throws DarkroomError CHECKPOINT_MISMATCH, CHECKPOINT_INVALID, NOT_FOUND, STORE_UNAVAILABLE */
-  ensure(pin: string): Promise<void> {
-    let loading = this.#loading.get(pin)
-    if (loading === undefined) {
-      loading = this.#load(pin)
-      this.#loading.set(pin, loading)
-      // A failure is not remembered: the next shard tries again.
-      loading.catch(() => this.#loading.delete(pin))
+  /**
+   * Keeps a checkpoint in memory until what it returns is disposed.
+   * @throws DarkroomError CHECKPOINT_MISMATCH, CHECKPOINT_INVALID, NOT_FOUND, STORE_UNAVAILABLE, or CANCELLED by the signal
+   */
+  async hold(pin: string, signal: AbortSignal): Promise<Disposable> {
+    const entry = this.#entries.get(pin) ?? this.#open(pin)
+    this.#entries.delete(pin)
+    this.#entries.set(pin, entry)
+    entry.holders++
+    const release = (): void => {
+      entry.holders--
     }
-    return loading
+    const aborted = Promise.withResolvers<never>()
+    const abort = (): void =>
+      aborted.reject(new DarkroomError('CANCELLED', 'given up while its checkpoint was loading'))
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      await Promise.race([entry.loading, aborted.promise])
+    } catch (reason) {
+      release()
+      throw reason
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
+    return { [Symbol.dispose]: release }
+  }
+
+  [Symbol.dispose](): void {
+    this.#closing.abort(new DarkroomError('CANCELLED', 'the worker is leaving'))
+  }
+
+  #open(pin: string): Entry {
+    this.#makeRoom()
+    const entry: Entry = { loading: this.#load(pin), isResident: false, holders: 0 }
+    entry.loading.then(
+      () => {
+        entry.isResident = true
+        this.#options.events.residentChanged(this.resident.length)
+      },
+      // A failure is not remembered: the next shard tries again.
+      () => this.#entries.delete(pin),
+    )
+    return entry
+  }
+
+  #makeRoom(): void {
+    const { engine, events, capacity } = this.#options
+    for (const [pin, { isResident, holders }] of this.#entries) {
+      if (this.#entries.size < capacity) return
+      if (!isResident || holders > 0) continue
+      engine.unload(pin)
+      this.#entries.delete(pin)
+      events.checkpointUnloaded(pin)
+    }
   }
 
   async #load(pin: string): Promise<void> {
+    const { store, engine, events, cacheDir } = this.#options
     const start = performance.now()
     try {
-      const folder = await fetchCheckpoint(this.#store, pin, this.#cacheDir)
-      await this.#engine.load(pin, folder)
-      this.#resident.add(pin)
-      this.#events.checkpointLoaded(pin, (performance.now() - start) / 1000)
+      const folder = await fetchCheckpoint(store, pin, cacheDir, { signal: this.#closing.signal })
+      await engine.load(pin, folder)
+      events.checkpointLoaded(pin, (performance.now() - start) / 1000)
     } catch (reason) {
-      this.#events.checkpointRefused(pin, reason)
+      events.checkpointRefused(pin, reason)
       throw DarkroomError.from(reason)
     }
   }

@@ -29,6 +29,7 @@ export const WORKER_VARIABLES = {
     min: 2,
     max: 256,
   }),
+  maxCheckpoints: integer('DARKROOM_WORKER_MAX_CHECKPOINTS', 'checkpoints kept in memory', 4, { min: 1, max: 1_000 }),
   graceMs: integer('DARKROOM_WORKER_GRACE_MS', 'time for running shards after SIGTERM', 20_000, {
     min: 0,
     max: 28_000,

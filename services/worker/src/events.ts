@@ -1,6 +1,6 @@
 import type { Logger, Metrics } from '@darkroom/chassis'
 import { parsePin } from '@darkroom/proto'
-import type { ChosenDevice, Tick } from './engine/messages.ts'
+import type { ChosenDevice, EngineStage, Tick } from './engine/messages.ts'
 import type { GpuReading } from './device/nvidia-smi.ts'
 
 const STEP_BUCKETS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2]
@@ -13,8 +13,20 @@ export interface ShardIds {
   readonly attempt: number
 }
 
-/** A checkpoint's name without its digest: few enough for a label. */
-const nameOf = (pin: string): string => parsePin(pin)?.name ?? 'unknown'
+/** The ids alone: what carries them may carry prompts too. */
+const idsOf = ({ batchId, shardId, attempt }: ShardIds): ShardIds => ({ batchId, shardId, attempt })
+
+const NAMES_AS_LABELS = 50
+
+/** A checkpoint's name without its digest, for labels: `other` once there are too many. */
+function createCheckpointNames(): (pin: string) => string {
+  const known = new Set<string>()
+  return (pin) => {
+    const name = parsePin(pin)?.name ?? 'other'
+    if (known.size < NAMES_AS_LABELS) known.add(name)
+    return known.has(name) ? name : 'other'
+  }
+}
 
 /** Everything in a worker that is worth counting or telling. */
 export function createEvents(metrics: Metrics, log: Logger) {
@@ -35,11 +47,16 @@ export function createEvents(metrics: Metrics, log: Logger) {
   )
   const stepSeconds = metrics.histogram(
     'darkroom_unet_step_seconds',
-    'Seconds of one UNet call.',
-    ['checkpoint'],
+    'Seconds of one UNet call, by the scheduler of its images: mixed where they have several.',
+    ['scheduler', 'checkpoint'],
     STEP_BUCKETS,
   )
-  const batchRows = metrics.histogram('darkroom_unet_batch_rows', 'Rows of one UNet call.', ['checkpoint'], ROW_BUCKETS)
+  const batchRows = metrics.histogram(
+    'darkroom_unet_batch_rows',
+    'Rows of one UNet call, by the scheduler of its images: mixed where they have several.',
+    ['scheduler', 'checkpoint'],
+    ROW_BUCKETS,
+  )
   const stageSeconds = metrics.histogram(
     'darkroom_stage_seconds',
     'Seconds of each stage of an image.',
@@ -92,8 +109,16 @@ export function createEvents(metrics: Metrics, log: Logger) {
   )
   const linked = metrics.gauge('darkroom_coordinator_connected', 'Whether the stream to the coordinator is open.')
   commits.inc({ kind: 'rendered' }, 0)
+  const resident = metrics.gauge('darkroom_resident_checkpoints', 'Checkpoints in memory now.')
+  const nameOf = createCheckpointNames()
+  let kind: ChosenDevice['kind'] = 'cpu'
   let busySeconds = 0
   let imageCount = 0
+  let isLinked: boolean | null = null
+  const computed = (seconds: number): void => {
+    busy.inc({ device: kind }, seconds)
+    busySeconds += seconds
+  }
 
   return {
     get busySeconds(): number {
@@ -104,18 +129,20 @@ export function createEvents(metrics: Metrics, log: Logger) {
     },
     deviceChosen(device: ChosenDevice): void {
       log.info({ device }, 'device chosen')
-      busy.inc({ device: device.kind }, 0)
+      kind = device.kind
+      computed(0)
     },
-    ticked(device: ChosenDevice, tick: Tick): void {
-      const checkpoint = nameOf(tick.pin)
-      for (const scheduler of tick.schedulers) steps.inc({ scheduler, checkpoint })
-      stepSeconds.observe({ checkpoint }, tick.seconds)
-      batchRows.observe({ checkpoint }, tick.rows)
-      busy.inc({ device: device.kind }, tick.seconds)
-      busySeconds += tick.seconds
+    ticked({ pin, rows, seconds, schedulers }: Tick): void {
+      const checkpoint = nameOf(pin)
+      for (const scheduler of schedulers) steps.inc({ scheduler, checkpoint })
+      const scheduler = new Set(schedulers).size === 1 ? schedulers[0]! : 'mixed'
+      stepSeconds.observe({ scheduler, checkpoint }, seconds)
+      batchRows.observe({ scheduler, checkpoint }, rows)
+      computed(seconds)
     },
-    stageTaken(stage: 'text_encode' | 'vae_decode' | 'encode' | 'upload' | 'commit', seconds: number): void {
+    stageTaken(stage: EngineStage | 'encode' | 'upload' | 'commit', seconds: number): void {
       stageSeconds.observe({ stage }, seconds)
+      if (stage === 'text_encode' || stage === 'vae_decode') computed(seconds)
     },
     imageRendered(scheduler: string, pin: string, task: string, seconds: number): void {
       const checkpoint = nameOf(pin)
@@ -140,8 +167,14 @@ export function createEvents(metrics: Metrics, log: Logger) {
       log.error({ pin, err }, 'checkpoint refused')
       loads.inc({ checkpoint: nameOf(pin), outcome: 'refused' })
     },
+    checkpointUnloaded(pin: string): void {
+      log.info({ pin }, 'checkpoint unloaded')
+    },
+    residentChanged(count: number): void {
+      resident.set(count)
+    },
     shardTaken(ids: ShardIds, items: number): void {
-      log.info({ ...ids, items }, 'shard taken')
+      log.info({ ...idsOf(ids), items }, 'shard taken')
       held.inc()
     },
     shardLeft(
@@ -149,14 +182,14 @@ export function createEvents(metrics: Metrics, log: Logger) {
       outcome: 'committed' | 'already-ended' | 'lost-race' | 'cancelled' | 'failed' | 'handed-back',
       err?: unknown,
     ): void {
-      log.info({ ...ids, outcome, ...(err !== undefined && { err }) }, 'shard left')
+      log.info({ ...idsOf(ids), outcome, ...(err !== undefined && { err }) }, 'shard left')
       held.dec()
       attempts.inc({ outcome })
       if (outcome === 'committed') commits.inc({ kind: 'rendered' })
       if (outcome === 'lost-race') lostRaces.inc()
     },
     itemFailed(ids: ShardIds, index: number, code: string, message: string): void {
-      log.warn({ ...ids, index, code, reason: message }, 'item failed alone')
+      log.warn({ ...idsOf(ids), index, code, reason: message }, 'item failed alone')
       failedItems.inc({ code })
     },
     storeRequested(op: string, outcome: string, seconds: number): void {
@@ -164,10 +197,13 @@ export function createEvents(metrics: Metrics, log: Logger) {
     },
     coordinatorAttached(): void {
       log.info('attached to the coordinator')
+      isLinked = true
       linked.set(1)
     },
     coordinatorLost(err: unknown): void {
-      log.warn({ err }, 'not attached to a coordinator')
+      // Told once, not at each of the attempts that follow.
+      if (isLinked !== false) log.warn({ err }, 'not attached to a coordinator')
+      isLinked = false
       linked.set(0)
     },
   }

@@ -1,15 +1,12 @@
 import type { Logger } from '@darkroom/chassis'
-import { WorkerState } from '@darkroom/proto'
+import { WorkerState, WorkerStateSchema } from '@darkroom/proto'
 
 /** What may follow what. `rendering` and `idle` alternate; draining ends the life. */
-const TRANSITIONS = {
-  [WorkerState.UNSPECIFIED]: [],
-  [WorkerState.STARTING]: [WorkerState.IDLE, WorkerState.DRAINING],
-  [WorkerState.IDLE]: [WorkerState.RENDERING, WorkerState.DRAINING],
-  [WorkerState.RENDERING]: [WorkerState.IDLE, WorkerState.DRAINING],
-  [WorkerState.DRAINING]: [],
-  [WorkerState.LOST]: [],
-} as const satisfies Record<WorkerState, readonly WorkerState[]>
+const TRANSITIONS: ReadonlyMap<WorkerState, readonly WorkerState[]> = new Map([
+  [WorkerState.STARTING, [WorkerState.IDLE, WorkerState.DRAINING]],
+  [WorkerState.IDLE, [WorkerState.RENDERING, WorkerState.DRAINING]],
+  [WorkerState.RENDERING, [WorkerState.IDLE, WorkerState.DRAINING]],
+])
 
 /** The worker's state, changed in one place only, which checks and logs. */
 export class Lifecycle {
@@ -24,11 +21,18 @@ export class Lifecycle {
     return this.#state
   }
 
+  /** @throws Error for a transition that cannot be, which is a bug */
   to(next: WorkerState): void {
     if (next === this.#state) return
-    const allowed: readonly WorkerState[] = TRANSITIONS[this.#state]
-    if (!allowed.includes(next)) throw new Error(`a worker cannot go from state ${this.#state} to ${next}`)
-    this.#log.debug({ from: this.#state, to: next }, 'state changed')
+    const names = { from: nameOf(this.#state), to: nameOf(next) }
+    if (!TRANSITIONS.get(this.#state)?.includes(next)) {
+      throw new Error(`a worker cannot go from ${names.from} to ${names.to}`)
+    }
+    this.#log.debug(names, 'state changed')
     this.#state = next
   }
+}
+
+function nameOf(state: WorkerState): string {
+  return WorkerStateSchema.value[state]?.name ?? String(state)
 }

@@ -17,7 +17,7 @@ async function run(): Promise<void> {
     ticked: (tick) => report({ type: 'tick', tick }),
     rendered: (job, image) => report({ type: 'image', job, image }, [image.rgb.buffer as ArrayBuffer]),
     failed: (job, { code, message }) => report({ type: 'failed', job, code, message }),
-    stageTaken: (stage, pin, seconds) => report({ type: 'stage', stage, pin, seconds }),
+    stageTaken: (stage, seconds) => report({ type: 'stage', stage, seconds }),
   })
 
   const settings = { device: device.kind, deviceOrdinal: options.deviceOrdinal, threads: options.threads }

@@ -5,6 +5,7 @@ import type {
   EngineOptions,
   EngineOrder,
   EngineReport,
+  EngineStage,
   RenderedRgb,
   RenderRequest,
   Tick,
@@ -12,7 +13,7 @@ import type {
 
 export interface EngineListener {
   ticked(tick: Tick): void
-  stageTaken(stage: 'text_encode' | 'vae_decode', pin: string, seconds: number): void
+  stageTaken(stage: EngineStage, seconds: number): void
   /** The thread is gone: nothing renders here any more. */
   died(reason: Error): void
 }
@@ -123,6 +124,7 @@ export class Engine implements AsyncDisposable {
   }
 
   #order(order: EngineOrder): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- threads have no origin
     this.#thread.postMessage(order)
   }
 
@@ -131,7 +133,7 @@ export class Engine implements AsyncDisposable {
       case 'tick':
         return listener.ticked(report.tick)
       case 'stage':
-        return listener.stageTaken(report.stage, report.pin, report.seconds)
+        return listener.stageTaken(report.stage, report.seconds)
       case 'image':
         return this.#images.get(report.job)?.resolve(report.image)
       case 'failed':

@@ -40,10 +40,12 @@ export type EngineReport =
   | { readonly type: 'tick'; readonly tick: Tick }
   | {
       readonly type: 'stage'
-      readonly stage: 'text_encode' | 'vae_decode'
-      readonly pin: string
+      readonly stage: EngineStage
       readonly seconds: number
     }
+
+/** Where an image's device seconds go. */
+export type EngineStage = 'text_encode' | 'denoise' | 'vae_decode'
 
 /** One UNet call. */
 export interface Tick {

@@ -1,7 +1,7 @@
 import { advanceLane, createLane, isFinished, isGuided, rowsOf, stepsLeft, timestepOf } from '@darkroom/diffusion'
 import type { Lane } from '@darkroom/diffusion'
 import { DarkroomError } from '@darkroom/chassis'
-import type { ChosenDevice, RenderedRgb, RenderRequest, Tick } from './messages.ts'
+import type { ChosenDevice, EngineStage, RenderedRgb, RenderRequest, Tick } from './messages.ts'
 import type { Model } from './model.ts'
 
 interface Job {
@@ -31,7 +31,7 @@ export interface RendererEvents {
   ticked(tick: Tick): void
   rendered(job: number, image: RenderedRgb): void
   failed(job: number, error: DarkroomError): void
-  stageTaken(stage: 'text_encode' | 'vae_decode', pin: string, seconds: number): void
+  stageTaken(stage: EngineStage, seconds: number): void
 }
 
 /**
@@ -116,7 +116,7 @@ export class Renderer {
     const lane = createLane(model.description.spec, job.request)
     const start = performance.now()
     const { embeddings, truncated } = await model.condition(lane, job.request.prompt, job.request.negativePrompt)
-    if (embeddings.length > 0) this.#events.stageTaken('text_encode', job.pin, secondsSince(start))
+    if (embeddings.length > 0) this.#events.stageTaken('text_encode', secondsSince(start))
     const limit = model.description.promptMaxLength
     const warnings =
       truncated === null ? [] : [`the prompt is longer than ${limit} tokens; this was cut off: ${truncated.trim()}`]
@@ -172,7 +172,8 @@ export class Renderer {
     try {
       const rgb = await job.model.decode(job.lane)
       const seconds = secondsSince(start)
-      this.#events.stageTaken('vae_decode', job.pin, seconds)
+      this.#events.stageTaken('denoise', job.seconds)
+      this.#events.stageTaken('vae_decode', seconds)
       const { width, height } = job.request
       const { steps, warnings } = job
       group.active = group.active.filter((other) => other !== job)

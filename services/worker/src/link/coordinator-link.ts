@@ -1,6 +1,6 @@
 import { createGrpcClient, DarkroomError } from '@darkroom/chassis'
 import { WorkerLinkService } from '@darkroom/proto'
-import type { Worker } from '@darkroom/proto'
+import type { CancelShard, Worker } from '@darkroom/proto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { WorkerEvents } from '../events.ts'
 
@@ -8,7 +8,7 @@ export interface LinkOptions {
   readonly coordinators: readonly string[]
   /** The worker as it is now. */
   readonly describe: () => Worker
-  readonly onCancel: (batchId: string, shardId: string) => void
+  readonly onCancel: (order: CancelShard) => void
   readonly onDrain: () => void
   readonly events: WorkerEvents
 }
@@ -73,7 +73,7 @@ export class CoordinatorLink implements AsyncDisposable {
           heartbeatMs = order.value.heartbeatIntervalMs
           onAttached()
           events.coordinatorAttached()
-        } else if (order.case === 'cancelShard') onCancel(order.value.batchId, order.value.shardId)
+        } else if (order.case === 'cancelShard') onCancel(order.value)
         else if (order.case === 'drain') onDrain()
       }
     } finally {

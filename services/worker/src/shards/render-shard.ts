@@ -2,12 +2,14 @@ import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import { isTaskName } from '@darkroom/diffusion'
 import { imageName, keys } from '@darkroom/proto'
-import type { Item, ItemResult, RenderedImage, ShardAssignment } from '@darkroom/proto'
+import type { Item, ItemResult, RenderedImage } from '@darkroom/proto'
 import { createHash } from 'node:crypto'
 import type { Engine } from '../engine/engine.ts'
 import type { RenderRequest } from '../engine/messages.ts'
 import type { WorkerEvents } from '../events.ts'
 import { encodePng } from './encode-png.ts'
+import type { HeldShard } from './held-shard.ts'
+import { insist } from './insist.ts'
 import type { Limit } from './limit.ts'
 
 export interface RenderParts {
@@ -18,36 +20,25 @@ export interface RenderParts {
 }
 
 /** Renders and uploads every image of a shard. An item that cannot be rendered fails alone; anything else fails the attempt. */
-export async function renderShard(
-  parts: RenderParts,
-  assignment: ShardAssignment,
-  signal: AbortSignal,
-  onJob: (job: number) => void,
-): Promise<ItemResult[]> {
+export async function renderShard(parts: RenderParts, shard: HeldShard): Promise<ItemResult[]> {
   return Promise.all(
-    assignment.items.map(async (item): Promise<ItemResult> => {
+    shard.assignment.items.map(async (item): Promise<ItemResult> => {
       const { index, customId } = item
       try {
-        return await renderItem(parts, assignment, item, signal, onJob)
+        return await renderItem(parts, shard, item)
       } catch (reason) {
-        const error = DarkroomError.from(reason)
-        if (error.code !== 'RENDER_FAILED') throw error
-        parts.events.itemFailed(assignment, index, error.code, error.message)
-        return { index, customId, state: 'failed', code: error.code, message: error.message }
+        const { code, message } = DarkroomError.from(reason)
+        if (code !== 'RENDER_FAILED') throw reason
+        parts.events.itemFailed(shard.assignment, index, code, message)
+        return { index, customId, state: 'failed', code, message }
       }
     }),
   )
 }
 
-async function renderItem(
-  parts: RenderParts,
-  assignment: ShardAssignment,
-  item: Item,
-  signal: AbortSignal,
-  onJob: (job: number) => void,
-): Promise<ItemResult> {
+async function renderItem(parts: RenderParts, shard: HeldShard, item: Item): Promise<ItemResult> {
   const numbers = Array.from({ length: item.numImages }, (_, n) => n)
-  const rendered = await Promise.all(numbers.map((n) => renderImage(parts, assignment, item, n, signal, onJob)))
+  const rendered = await Promise.all(numbers.map((n) => renderImage(parts, shard, item, n)))
   return {
     index: item.index,
     customId: item.customId,
@@ -62,23 +53,22 @@ async function renderItem(
 
 async function renderImage(
   { engine, store, events, uploads }: RenderParts,
-  assignment: ShardAssignment,
+  shard: HeldShard,
   item: Item,
   n: number,
-  signal: AbortSignal,
-  onJob: (job: number) => void,
 ): Promise<{ image: RenderedImage; seconds: number; warnings: readonly string[] }> {
+  const { batchId, checkpoint } = shard.assignment
   const seed = Number(item.seed) + n
-  const result = await engine.render(assignment.checkpoint, requestOf(item, seed), signal, onJob)
-  events.imageRendered(item.scheduler, assignment.checkpoint, item.task, result.seconds)
-  const started = performance.now()
+  const result = await engine.render(checkpoint, requestOf(item, seed), shard.signal, (job) => shard.addJob(job))
+  events.imageRendered(item.scheduler, checkpoint, item.task, result.seconds)
+  const encodeStart = performance.now()
   const png = await encodePng(result)
-  events.stageTaken('encode', (performance.now() - started) / 1000)
+  events.stageTaken('encode', (performance.now() - encodeStart) / 1000)
   const sha256 = createHash('sha256').update(png).digest('hex')
   const name = imageName(item.index, n, sha256, 'png')
   await uploads.run(async () => {
     const start = performance.now()
-    await store.put(keys.image(assignment.batchId, name), png, { contentType: 'image/png' })
+    await insist(shard.signal, () => store.put(keys.image(batchId, name), png, { contentType: 'image/png' }))
     events.stageTaken('upload', (performance.now() - start) / 1000)
   })
   const { width, height } = result
@@ -90,8 +80,9 @@ async function renderImage(
 }
 
 function requestOf(item: Item, seed: number): RenderRequest {
-  if (!isTaskName(item.task))
+  if (!isTaskName(item.task)) {
     throw new DarkroomError('RENDER_FAILED', `this worker does not know the task '${item.task}'`)
+  }
   return {
     task: item.task,
     prompt: item.prompt,

@@ -1,0 +1,111 @@
+import { create } from '@bufbuild/protobuf'
+import { DarkroomError, ERROR_CODES } from '@darkroom/chassis'
+import type { FarmNats, Logger } from '@darkroom/chassis'
+import { keys, ShardCompletionSchema } from '@darkroom/proto'
+import type { CommitRecord } from '@darkroom/proto'
+import type { CheckpointShelf } from '../checkpoint-shelf.ts'
+import type { HeldShard } from './held-shard.ts'
+import { insist } from './insist.ts'
+import { renderShard } from './render-shard.ts'
+import type { RenderParts } from './render-shard.ts'
+
+export interface ShardParts extends RenderParts {
+  readonly nats: FarmNats
+  readonly shelf: CheckpointShelf
+  readonly log: Logger
+  readonly workerId: string
+}
+
+type Ending = 'committed' | 'already-ended' | 'lost-race'
+
+const RETURN_DELAY_MS = 5_000
+
+/**
+ * One shard from its delivery to its acknowledgement: images first, then the commit record, then the completion, then the
+ * ack. Never throws: what goes wrong is told to the coordinator or left to a redelivery.
+ */
+export async function handleShard(parts: ShardParts, shard: HeldShard): Promise<void> {
+  const { events, log } = parts
+  events.shardTaken(shard.assignment, shard.assignment.items.length)
+  let ending: Ending
+  try {
+    ending = await renderAndCommit(parts, shard)
+  } catch (reason) {
+    // The images that were still on their way are not wanted any more.
+    const why = shard.givenUp
+    shard.giveUp('cancelled')
+    const error = why === null ? DarkroomError.from(reason) : why
+    await giveBack(parts, shard, error).catch((err: unknown) => log.warn({ err }, 'a shard could not be given back'))
+    return
+  }
+  try {
+    await insist(shard.signal, () => tell(parts, shard, { committed: ending === 'committed' }))
+    await shard.delivery.ack()
+  } catch (err) {
+    // The record is in the bucket: whoever gets the shard next finds it there.
+    log.warn({ err }, 'a shard has ended but nobody could be told')
+  }
+  events.shardLeft(shard.assignment, ending)
+}
+
+async function renderAndCommit(parts: ShardParts, shard: HeldShard): Promise<Ending> {
+  const { store, shelf, events, workerId } = parts
+  const { batchId, shardId, attempt, checkpoint } = shard.assignment
+  const key = keys.result(batchId, shardId)
+  if ((await insist(shard.signal, () => store.head(key))) !== null) return 'already-ended'
+  const startedAt = new Date().toISOString()
+  using _checkpoint = await shelf.hold(checkpoint, shard.signal)
+  const items = await renderShard(parts, shard)
+  const record: CommitRecord = {
+    kind: 'rendered',
+    batchId,
+    shardId,
+    attempt,
+    workerId,
+    checkpoint,
+    startedAt,
+    committedAt: new Date().toISOString(),
+    deviceSeconds: items.reduce((sum, item) => sum + (item.state === 'rendered' ? item.seconds : 0), 0),
+    items,
+  }
+  const start = performance.now()
+  const body = JSON.stringify(record)
+  const answer = await insist(shard.signal, () => store.putIfAbsent(key, body, { contentType: 'application/json' }))
+  events.stageTaken('commit', (performance.now() - start) / 1000)
+  return answer === 'created' ? 'committed' : 'lost-race'
+}
+
+/** An attempt that made no record: handed back, dropped, or told of, as the reason wants. */
+async function giveBack(
+  parts: ShardParts,
+  shard: HeldShard,
+  why: DarkroomError | 'cancelled' | 'leaving',
+): Promise<void> {
+  const { events } = parts
+  const { assignment, delivery } = shard
+  if (why === 'leaving') {
+    delivery.nak(0)
+    return events.shardLeft(assignment, 'handed-back')
+  }
+  if (why === 'cancelled') {
+    await delivery.ack()
+    return events.shardLeft(assignment, 'cancelled')
+  }
+  // The farm's trouble, not the shard's: no attempt is counted. A bug is the exception, or it would go round for ever.
+  if (ERROR_CODES[why.code].retry === 'later' && why.code !== 'INTERNAL') {
+    delivery.nak(RETURN_DELAY_MS)
+    return events.shardLeft(assignment, 'handed-back', why)
+  }
+  events.shardLeft(assignment, 'failed', why.cause ?? why)
+  await tell(parts, shard, { committed: false, errorCode: why.code, errorMessage: why.message })
+  await delivery.ack()
+}
+
+async function tell(
+  { nats, workerId }: ShardParts,
+  { assignment }: HeldShard,
+  word: { committed: boolean; errorCode?: string; errorMessage?: string },
+): Promise<void> {
+  const { batchId, shardId, attempt } = assignment
+  await nats.publishCompletion(create(ShardCompletionSchema, { batchId, shardId, attempt, workerId, ...word }))
+}

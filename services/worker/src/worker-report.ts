@@ -1,0 +1,65 @@
+import { create } from '@bufbuild/protobuf'
+import { timestampNow } from '@bufbuild/protobuf/wkt'
+import { WorkerSchema, WorkerState } from '@darkroom/proto'
+import type { Worker } from '@darkroom/proto'
+import packageJson from '../package.json' with { type: 'json' }
+import type { CheckpointShelf } from './checkpoint-shelf.ts'
+import type { GpuReading } from './device/nvidia-smi.ts'
+import type { ChosenDevice } from './engine/messages.ts'
+import type { WorkerEvents } from './events.ts'
+import type { ShardLoop } from './shards/shard-loop.ts'
+import type { Lifecycle } from './state.ts'
+
+export interface ReportParts {
+  readonly id: string
+  readonly pool: string
+  /** Where the worker serves gRPC, "host:port"; known once it does. */
+  readonly serving: { readonly address: string }
+  readonly device: ChosenDevice
+  readonly lifecycle: Lifecycle
+  readonly shelf: CheckpointShelf
+  readonly shards: ShardLoop
+  readonly events: WorkerEvents
+  readonly gpu: () => GpuReading | null
+}
+
+/** Returns what tells the worker as it is at each call: for heartbeats and Describe. */
+export function createReport({ id, pool, serving, device, lifecycle, shelf, shards, events, gpu }: ReportParts) {
+  const connectedAt = timestampNow()
+  return (): Worker => {
+    const reading = gpu()
+    if (lifecycle.state === WorkerState.IDLE || lifecycle.state === WorkerState.RENDERING) {
+      lifecycle.to(shards.held.length > 0 ? WorkerState.RENDERING : WorkerState.IDLE)
+    }
+    return create(WorkerSchema, {
+      id,
+      pool,
+      address: serving.address,
+      state: lifecycle.state,
+      version: packageJson.version,
+      device: {
+        kind: device.kind,
+        name: reading?.name ?? device.name,
+        memoryBytes: BigInt(reading?.memoryTotalBytes ?? 0),
+        reason: device.reason,
+      },
+      residentCheckpoints: [...shelf.resident],
+      running: shards.held.map(({ assignment: { batchId, shardId, attempt }, stepsDone, stepsTotal }) => {
+        return { batchId, shardId, attempt, stepsDone, stepsTotal }
+      }),
+      ...(reading !== null && {
+        gpu: {
+          utilizationRatio: reading.utilizationRatio,
+          memoryUsedBytes: BigInt(reading.memoryUsedBytes),
+          memoryTotalBytes: BigInt(reading.memoryTotalBytes),
+          powerWatts: reading.powerWatts,
+          temperatureCelsius: reading.temperatureCelsius,
+        },
+      }),
+      connectedAt,
+      seenAt: timestampNow(),
+      imagesRendered: BigInt(events.imageCount),
+      busySeconds: events.busySeconds,
+    })
+  }
+}
