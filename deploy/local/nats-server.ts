@@ -24,7 +24,15 @@ export async function startNatsServer(options: { directory: string; port?: numbe
   if (binary === null) throw new Error('no nats-server: run npm run setup')
   mkdirSync(options.directory, { recursive: true })
   const port = options.port ?? (await freePort())
-  const args = ['--addr', '127.0.0.1', '--port', String(port), '--jetstream', '--store_dir', path.join(options.directory, 'store')]
+  const args = [
+    '--addr',
+    '127.0.0.1',
+    '--port',
+    String(port),
+    '--jetstream',
+    '--store_dir',
+    path.join(options.directory, 'store'),
+  ]
   const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   child.stderr.pipe(createWriteStream(path.join(options.directory, 'nats-server.log'), { flags: 'a' }))
   const exited = once(child, 'exit')
@@ -40,7 +48,8 @@ export async function startNatsServer(options: { directory: string; port?: numbe
 async function answers(child: ChildProcess, port: number): Promise<void> {
   const giveUp = Date.now() + START_TIMEOUT_MS
   while (Date.now() < giveUp) {
-    if (child.exitCode !== null) throw new Error(`nats-server ended with exit code ${child.exitCode}: see nats-server.log`)
+    if (child.exitCode !== null)
+      throw new Error(`nats-server ended with exit code ${child.exitCode}: see nats-server.log`)
     if (await greets(port)) return
     await delay(20)
   }

@@ -30,7 +30,12 @@ const STOP_GRACE_MS = 35_000
 const CHILD = path.join(import.meta.dirname, 'child.mjs')
 
 /** Starts a program of the farm as a process of its own and waits for its `ready` line. */
-export async function startProgram(options: { name: string; main: string; env: Record<string, string>; logFolder: string }): Promise<Program> {
+export async function startProgram(options: {
+  name: string
+  main: string
+  env: Record<string, string>
+  logFolder: string
+}): Promise<Program> {
   const { name, main, env, logFolder } = options
   const logFile = path.join(logFolder, `${name}.log`)
   const child = spawn(process.execPath, [CHILD, main], {

@@ -20,7 +20,9 @@ if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1
   fail(`Node ${process.versions.node} is too old: install Node ${OLDEST_NODE.join('.')} or newer`)
 }
 
-const lockfile = createHash('sha256').update(readFileSync(path.join(ROOT, 'package-lock.json'))).digest('hex')
+const lockfile = createHash('sha256')
+  .update(readFileSync(path.join(ROOT, 'package-lock.json')))
+  .digest('hex')
 if (!existsSync(STAMP) || readFileSync(STAMP, 'utf8') !== lockfile) {
   console.log('installing the npm packages (once, about a minute) …')
   const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], {

@@ -15,16 +15,26 @@ type Decoded = AsyncGenerator<Buffer, ReadonlyMap<string, string>>
  * signatures, trailers, checksums, length.
  * @returns the ETag (MD5 in hex) once all was handed to `sink`
  */
-export async function readBody(request: IncomingMessage, verified: VerifiedRequest, sink: (piece: Buffer) => Promise<void> | void): Promise<{ etag: string; bytes: number }> {
+export async function readBody(
+  request: IncomingMessage,
+  verified: VerifiedRequest,
+  sink: (piece: Buffer) => Promise<void> | void,
+): Promise<{ etag: string; bytes: number }> {
   const { payload, chunkSigning } = verified
   const isChunked = payload.startsWith('STREAMING-')
   const claimed = new Map<string, string>()
   for (const [name, value] of Object.entries(request.headers)) {
     if ((isChecksumName(name) || name === 'content-md5') && typeof value === 'string') claimed.set(name, value)
   }
-  const trailerNames = (request.headers['x-amz-trailer'] as string | undefined)?.split(',').map((name) => name.trim().toLowerCase()) ?? []
-  const checks = new BodyChecks([...claimed.keys(), ...trailerNames], isChunked || payload === UNSIGNED || payload === '' ? null : payload)
-  const decoded = isChunked ? unframe(request, payload.includes('AWS4-HMAC-SHA256') ? chunkSigning : null) : plain(request)
+  const trailerNames =
+    (request.headers['x-amz-trailer'] as string | undefined)?.split(',').map((name) => name.trim().toLowerCase()) ?? []
+  const checks = new BodyChecks(
+    [...claimed.keys(), ...trailerNames],
+    isChunked || payload === UNSIGNED || payload === '' ? null : payload,
+  )
+  const decoded = isChunked
+    ? unframe(request, payload.includes('AWS4-HMAC-SHA256') ? chunkSigning : null)
+    : plain(request)
   for (;;) {
     const { value, done } = await decoded.next()
     if (done === true) {
@@ -34,9 +44,14 @@ export async function readBody(request: IncomingMessage, verified: VerifiedReque
     checks.update(value)
     await sink(value)
   }
-  const declared = request.headers['x-amz-decoded-content-length'] ?? (isChunked ? undefined : request.headers['content-length'])
+  const declared =
+    request.headers['x-amz-decoded-content-length'] ?? (isChunked ? undefined : request.headers['content-length'])
   if (declared !== undefined && Number(declared) !== checks.bytes) {
-    throw new S3Error(400, 'IncompleteBody', 'You did not provide the number of bytes specified by the Content-Length HTTP header')
+    throw new S3Error(
+      400,
+      'IncompleteBody',
+      'You did not provide the number of bytes specified by the Content-Length HTTP header',
+    )
   }
   return { etag: checks.finish(claimed), bytes: checks.bytes }
 }
@@ -62,7 +77,14 @@ async function* unframe(request: IncomingMessage, signing: ChunkSigning | null):
     if (signing !== null) {
       const data = Buffer.concat(pieces)
       const given = extensions.find((text) => text.startsWith('chunk-signature='))?.slice('chunk-signature='.length)
-      const text = ['AWS4-HMAC-SHA256-PAYLOAD', signing.amzDate, signing.scope, previous, EMPTY_SHA256, sha256Hex(data)].join('\n')
+      const text = [
+        'AWS4-HMAC-SHA256-PAYLOAD',
+        signing.amzDate,
+        signing.scope,
+        previous,
+        EMPTY_SHA256,
+        sha256Hex(data),
+      ].join('\n')
       const expected = hmac(signing.key, text).toString('hex')
       if (given !== expected) throw new S3Error(403, 'SignatureDoesNotMatch', 'A chunk signature does not match.')
       previous = expected
@@ -92,7 +114,8 @@ class ByteReader {
   async line(): Promise<string> {
     let end = this.#rest.indexOf('\r\n')
     while (end === -1) {
-      if (this.#rest.length > MAX_LINE) throw new S3Error(400, 'InvalidRequest', 'A line of the chunked body is too long.')
+      if (this.#rest.length > MAX_LINE)
+        throw new S3Error(400, 'InvalidRequest', 'A line of the chunked body is too long.')
       if (!(await this.#more())) throw new S3Error(400, 'IncompleteBody', 'The body ended inside a chunk.')
       end = this.#rest.indexOf('\r\n')
     }
@@ -104,7 +127,8 @@ class ByteReader {
   async *take(count: number): AsyncGenerator<Buffer> {
     let left = count
     while (left > 0) {
-      if (this.#rest.length === 0 && !(await this.#more())) throw new S3Error(400, 'IncompleteBody', 'The body ended inside a chunk.')
+      if (this.#rest.length === 0 && !(await this.#more()))
+        throw new S3Error(400, 'IncompleteBody', 'The body ended inside a chunk.')
       const piece = this.#rest.subarray(0, left)
       this.#rest = this.#rest.subarray(piece.length)
       left -= piece.length

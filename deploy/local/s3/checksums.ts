@@ -77,10 +77,15 @@ export class BodyChecks {
   /** @param claimed base64 by name. @returns the ETag. @throws S3Error BadDigest */
   finish(claimed: ReadonlyMap<string, string>): string {
     for (const [name, digest] of this.#digests) {
-      if (digest.finish() !== claimed.get(name)) throw new S3Error(400, 'BadDigest', `The ${name} you specified did not match what we received.`)
+      if (digest.finish() !== claimed.get(name))
+        throw new S3Error(400, 'BadDigest', `The ${name} you specified did not match what we received.`)
     }
     if (this.#wantsSha256 !== null && this.#sha256.digest('hex') !== this.#wantsSha256) {
-      throw new S3Error(400, 'XAmzContentSHA256Mismatch', 'The provided x-amz-content-sha256 header does not match what was computed.')
+      throw new S3Error(
+        400,
+        'XAmzContentSHA256Mismatch',
+        'The provided x-amz-content-sha256 header does not match what was computed.',
+      )
     }
     return this.#md5.digest('hex')
   }

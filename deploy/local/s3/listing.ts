@@ -11,7 +11,10 @@ export function listObjects(storage: Storage, bucket: string, query: URLSearchPa
   const token = query.get('continuation-token')
   // A token is the last key or folded prefix that was listed.
   const after = token === null ? (query.get('start-after') ?? '') : Buffer.from(token, 'base64url').toString()
-  const encode = query.get('encoding-type') === 'url' ? (text: string) => encodeURIComponent(text).replaceAll('%2F', '/') : (text: string) => text
+  const encode =
+    query.get('encoding-type') === 'url'
+      ? (text: string) => encodeURIComponent(text).replaceAll('%2F', '/')
+      : (text: string) => text
 
   const index = storage.index(bucket)
   const contents: ObjectHeader[] = []

@@ -37,32 +37,43 @@ export class MultipartUploads {
   }
 
   async putPart(upload: Upload, number: number, part: Part): Promise<void> {
-    if (!(number >= 1 && number <= 10_000)) throw new S3Error(400, 'InvalidArgument', 'Part number must be an integer between 1 and 10000.')
+    if (!(number >= 1 && number <= 10_000))
+      throw new S3Error(400, 'InvalidArgument', 'Part number must be an integer between 1 and 10000.')
     const previous = upload.parts.get(number)
     upload.parts.set(number, part)
     await previous?.draft.abandon()
   }
 
   /** Joins the named parts into a new draft. @returns it with its ETag and size */
-  async join(upload: Upload, wanted: readonly { number: number; etag: string }[], storage: Storage): Promise<{ draft: Draft; etag: string; bytes: number }> {
+  async join(
+    upload: Upload,
+    wanted: readonly { number: number; etag: string }[],
+    storage: Storage,
+  ): Promise<{ draft: Draft; etag: string; bytes: number }> {
     if (wanted.length === 0) throw new S3Error(400, 'MalformedXML', 'You must specify at least one part.')
     const parts = wanted.map(({ number, etag }, i) => {
       const part = upload.parts.get(number)
-      if (part === undefined || part.etag !== etag) throw new S3Error(400, 'InvalidPart', 'One or more of the specified parts could not be found.')
-      if (i > 0 && number <= wanted[i - 1]!.number) throw new S3Error(400, 'InvalidPartOrder', 'The list of parts was not in ascending order.')
-      if (i < wanted.length - 1 && part.bytes < MIN_PART_BYTES) throw new S3Error(400, 'EntityTooSmall', 'Your proposed upload is smaller than the minimum allowed size.')
+      if (part === undefined || part.etag !== etag)
+        throw new S3Error(400, 'InvalidPart', 'One or more of the specified parts could not be found.')
+      if (i > 0 && number <= wanted[i - 1]!.number)
+        throw new S3Error(400, 'InvalidPartOrder', 'The list of parts was not in ascending order.')
+      if (i < wanted.length - 1 && part.bytes < MIN_PART_BYTES)
+        throw new S3Error(400, 'EntityTooSmall', 'Your proposed upload is smaller than the minimum allowed size.')
       return part
     })
     const draft = await storage.draft()
     try {
       for (const part of parts) {
-        for await (const piece of createReadStream(part.draft.file, { start: PART_OFFSET })) await draft.write(piece as Buffer)
+        for await (const piece of createReadStream(part.draft.file, { start: PART_OFFSET }))
+          await draft.write(piece as Buffer)
       }
     } catch (reason) {
       await draft.abandon()
       throw reason
     }
-    const digest = createHash('md5').update(Buffer.concat(parts.map(({ etag }) => Buffer.from(etag, 'hex')))).digest('hex')
+    const digest = createHash('md5')
+      .update(Buffer.concat(parts.map(({ etag }) => Buffer.from(etag, 'hex'))))
+      .digest('hex')
     return { draft, etag: `${digest}-${parts.length}`, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0) }
   }
 

@@ -27,11 +27,15 @@ export function contentTypeOf(request: IncomingMessage): string {
 
 export function conditionOf(request: IncomingMessage): Condition {
   const ifNoneMatch = request.headers['if-none-match']
-  if (ifNoneMatch !== undefined && ifNoneMatch !== '*') throw new S3Error(501, 'NotImplemented', 'A conditional write takes If-None-Match: * only.')
+  if (ifNoneMatch !== undefined && ifNoneMatch !== '*')
+    throw new S3Error(501, 'NotImplemented', 'A conditional write takes If-None-Match: * only.')
   return { ifNoneMatch, ifMatch: request.headers['if-match'] }
 }
 
-export async function putObject({ request, response, verified, bucket, key }: ObjectCall, storage: Storage): Promise<void> {
+export async function putObject(
+  { request, response, verified, bucket, key }: ObjectCall,
+  storage: Storage,
+): Promise<void> {
   if (Buffer.byteLength(key) > MAX_KEY_BYTES) throw new S3Error(400, 'KeyTooLongError', 'Your key is too long.')
   storage.index(bucket)
   const condition = conditionOf(request)
@@ -57,11 +61,16 @@ export async function putObject({ request, response, verified, bucket, key }: Ob
 }
 
 /** GET and HEAD, whole or a range. */
-export async function getObject({ request, response, query, bucket, key }: ObjectCall, storage: Storage): Promise<void> {
+export async function getObject(
+  { request, response, query, bucket, key }: ObjectCall,
+  storage: Storage,
+): Promise<void> {
   const header = storage.header(bucket, key)
   const etag = `"${header.etag}"`
-  const matches = (value: string | undefined): boolean => value !== undefined && (value === '*' || value.split(',').some((one) => one.trim() === etag))
-  if (request.headers['if-match'] !== undefined && !matches(request.headers['if-match'])) throw new S3Error(412, 'PreconditionFailed', 'The ETag differs.')
+  const matches = (value: string | undefined): boolean =>
+    value !== undefined && (value === '*' || value.split(',').some((one) => one.trim() === etag))
+  if (request.headers['if-match'] !== undefined && !matches(request.headers['if-match']))
+    throw new S3Error(412, 'PreconditionFailed', 'The ETag differs.')
   if (matches(request.headers['if-none-match'])) return void response.writeHead(304, { etag }).end()
   const range = rangeOf(request.headers.range, header.size)
   const { start, end } = range ?? { start: 0, end: header.size - 1 }
@@ -72,12 +81,17 @@ export async function getObject({ request, response, query, bucket, key }: Objec
     'accept-ranges': 'bytes',
     etag,
     ...(range !== null && { 'content-range': `bytes ${start}-${end}/${header.size}` }),
-    ...(query.get('response-content-disposition') !== null && { 'content-disposition': query.get('response-content-disposition')! }),
+    ...(query.get('response-content-disposition') !== null && {
+      'content-disposition': query.get('response-content-disposition')!,
+    }),
     ...Object.fromEntries(Object.entries(header.metadata).map(([name, value]) => [`x-amz-meta-${name}`, value])),
   })
   if (request.method === 'HEAD' || header.size === 0) return void response.end()
   const { handle, offset } = await storage.open(bucket, key)
-  await pipeline(handle.createReadStream({ start: offset + start, end: offset + end, highWaterMark: 256 * 1024 }), response)
+  await pipeline(
+    handle.createReadStream({ start: offset + start, end: offset + end, highWaterMark: 256 * 1024 }),
+    response,
+  )
 }
 
 function rangeOf(header: string | undefined, size: number): { start: number; end: number } | null {

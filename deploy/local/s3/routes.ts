@@ -27,19 +27,33 @@ export function operationOf(method: string, query: URLSearchParams, bucket: stri
   if (bucket === '') return method === 'GET' ? 'ListBuckets' : 'Unknown'
   if (key === '') {
     if (method === 'POST' && query.has('delete')) return 'DeleteObjects'
-    return { GET: query.has('location') ? 'GetBucketLocation' : 'ListObjectsV2', PUT: 'CreateBucket', HEAD: 'HeadBucket' }[method] ?? 'Unknown'
+    return (
+      { GET: query.has('location') ? 'GetBucketLocation' : 'ListObjectsV2', PUT: 'CreateBucket', HEAD: 'HeadBucket' }[
+        method
+      ] ?? 'Unknown'
+    )
   }
   if (query.has('uploadId')) {
-    return { PUT: 'UploadPart', POST: 'CompleteMultipartUpload', DELETE: 'AbortMultipartUpload', GET: 'ListParts' }[method] ?? 'Unknown'
+    return (
+      { PUT: 'UploadPart', POST: 'CompleteMultipartUpload', DELETE: 'AbortMultipartUpload', GET: 'ListParts' }[
+        method
+      ] ?? 'Unknown'
+    )
   }
   if (method === 'POST' && query.has('uploads')) return 'CreateMultipartUpload'
   return { GET: 'GetObject', HEAD: 'HeadObject', PUT: 'PutObject', DELETE: 'DeleteObject' }[method] ?? 'Unknown'
 }
 
 /** Carries an operation out. @throws S3Error */
-export async function carryOut(operation: string, call: ObjectCall, storage: Storage, uploads: MultipartUploads): Promise<void> {
+export async function carryOut(
+  operation: string,
+  call: ObjectCall,
+  storage: Storage,
+  uploads: MultipartUploads,
+): Promise<void> {
   const { request, response, verified, query, bucket, key } = call
-  const answer = (document: string): void => void response.writeHead(200, { 'content-type': 'application/xml' }).end(document)
+  const answer = (document: string): void =>
+    void response.writeHead(200, { 'content-type': 'application/xml' }).end(document)
   switch (operation) {
     case 'ListBuckets':
       return answer(xml('ListAllMyBucketsResult', { Buckets: { Bucket: storage.buckets().map((Name) => ({ Name })) } }))
@@ -61,7 +75,8 @@ export async function carryOut(operation: string, call: ObjectCall, storage: Sto
       return answer(xml('DeleteResult', { Deleted: wanted.map((Key) => ({ Key })) }))
     }
     case 'PutObject':
-      if (request.headers['x-amz-copy-source'] !== undefined) throw new S3Error(501, 'NotImplemented', 'CopyObject is not supported here.')
+      if (request.headers['x-amz-copy-source'] !== undefined)
+        throw new S3Error(501, 'NotImplemented', 'CopyObject is not supported here.')
       return putObject(call, storage)
     case 'GetObject':
     case 'HeadObject':
@@ -71,14 +86,26 @@ export async function carryOut(operation: string, call: ObjectCall, storage: Sto
       return void response.writeHead(204).end()
     case 'CreateMultipartUpload': {
       storage.index(bucket)
-      const UploadId = uploads.create({ bucket, key, contentType: contentTypeOf(request), metadata: metadataOf(request) })
+      const UploadId = uploads.create({
+        bucket,
+        key,
+        contentType: contentTypeOf(request),
+        metadata: metadataOf(request),
+      })
       return answer(xml('InitiateMultipartUploadResult', { Bucket: bucket, Key: key, UploadId }))
     }
     case 'UploadPart':
       return uploadPart(call, storage, uploads)
     case 'ListParts': {
       const parts = [...uploads.get(query.get('uploadId')!, bucket, key).parts].toSorted(([a], [b]) => a - b)
-      return answer(xml('ListPartsResult', { Bucket: bucket, Key: key, IsTruncated: false, Part: parts.map(([PartNumber, { etag, bytes }]) => ({ PartNumber, ETag: `"${etag}"`, Size: bytes })) }))
+      return answer(
+        xml('ListPartsResult', {
+          Bucket: bucket,
+          Key: key,
+          IsTruncated: false,
+          Part: parts.map(([PartNumber, { etag, bytes }]) => ({ PartNumber, ETag: `"${etag}"`, Size: bytes })),
+        }),
+      )
     }
     case 'CompleteMultipartUpload':
       return completeUpload(call, storage, uploads)
@@ -91,7 +118,11 @@ export async function carryOut(operation: string, call: ObjectCall, storage: Sto
   }
 }
 
-async function uploadPart({ request, response, verified, query, bucket, key }: ObjectCall, storage: Storage, uploads: MultipartUploads): Promise<void> {
+async function uploadPart(
+  { request, response, verified, query, bucket, key }: ObjectCall,
+  storage: Storage,
+  uploads: MultipartUploads,
+): Promise<void> {
   const upload = uploads.get(query.get('uploadId')!, bucket, key)
   const draft = await storage.draft()
   try {
@@ -105,15 +136,30 @@ async function uploadPart({ request, response, verified, query, bucket, key }: O
   }
 }
 
-async function completeUpload({ request, response, verified, query, bucket, key }: ObjectCall, storage: Storage, uploads: MultipartUploads): Promise<void> {
+async function completeUpload(
+  { request, response, verified, query, bucket, key }: ObjectCall,
+  storage: Storage,
+  uploads: MultipartUploads,
+): Promise<void> {
   const id = query.get('uploadId')!
   const upload = uploads.get(id, bucket, key)
   const document = await readDocument(request, verified)
   const numbers = textsOf(document, 'PartNumber').map(Number)
   const etags = textsOf(document, 'ETag').map((etag) => etag.replaceAll('"', ''))
-  const { draft, etag, bytes } = await uploads.join(upload, numbers.map((number, i) => ({ number, etag: etags[i] ?? '' })), storage)
+  const { draft, etag, bytes } = await uploads.join(
+    upload,
+    numbers.map((number, i) => ({ number, etag: etags[i] ?? '' })),
+    storage,
+  )
   const { contentType, metadata } = upload
-  await storage.commit(bucket, draft, { key, size: bytes, etag, modified: Date.now(), contentType, metadata }, conditionOf(request))
+  await storage.commit(
+    bucket,
+    draft,
+    { key, size: bytes, etag, modified: Date.now(), contentType, metadata },
+    conditionOf(request),
+  )
   await uploads.remove(id)
-  response.writeHead(200, { 'content-type': 'application/xml' }).end(xml('CompleteMultipartUploadResult', { Bucket: bucket, Key: key, ETag: `"${etag}"` }))
+  response
+    .writeHead(200, { 'content-type': 'application/xml' })
+    .end(xml('CompleteMultipartUploadResult', { Bucket: bucket, Key: key, ETag: `"${etag}"` }))
 }

@@ -62,7 +62,9 @@ export async function startS3Server(options: S3ServerOptions): Promise<S3Server>
     response.writeContinue()
     server.emit('request', request, response)
   })
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(options.port ?? 0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve, reject) =>
+    server.once('error', reject).listen(options.port ?? 0, '127.0.0.1', resolve),
+  )
   const { port } = server.address() as AddressInfo
   return {
     url: `http://127.0.0.1:${port}`,
@@ -77,8 +79,12 @@ export async function startS3Server(options: S3ServerOptions): Promise<S3Server>
 
 function refuse(request: IncomingMessage, response: ServerResponse, reason: unknown): void {
   if (response.headersSent || request.socket.destroyed) return void request.socket.destroy()
-  const error = reason instanceof S3Error ? reason : new S3Error(500, 'InternalError', reason instanceof Error ? reason.message : String(reason))
-  const body = request.method === 'HEAD' ? '' : xml('Error', { Code: error.code, Message: error.message, Resource: request.url! })
+  const error =
+    reason instanceof S3Error
+      ? reason
+      : new S3Error(500, 'InternalError', reason instanceof Error ? reason.message : String(reason))
+  const body =
+    request.method === 'HEAD' ? '' : xml('Error', { Code: error.code, Message: error.message, Resource: request.url! })
   // What is left of the body is not wanted.
   if (!request.complete) response.setHeader('connection', 'close')
   response.writeHead(error.status, { 'content-type': 'application/xml' }).end(body)

@@ -60,7 +60,10 @@ export function verifySignature(request: IncomingMessage, credentials: Credentia
   }
   const canonical = [
     request.method!,
-    rawPath.split('/').map((part) => encode(decodeURIComponent(part))).join('/'),
+    rawPath
+      .split('/')
+      .map((part) => encode(decodeURIComponent(part)))
+      .join('/'),
     query
       .filter(([name]) => name !== 'X-Amz-Signature')
       .map(([name, value]) => `${encode(name)}=${encode(value)}`)
@@ -76,9 +79,16 @@ export function verifySignature(request: IncomingMessage, credentials: Credentia
   const expected = hmac(key, [ALGORITHM, claim.amzDate, claim.scope, sha256Hex(canonical)].join('\n'))
   const given = Buffer.from(claim.signature, 'hex')
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
-    throw new S3Error(403, 'SignatureDoesNotMatch', 'The request signature we calculated does not match the signature you provided.')
+    throw new S3Error(
+      403,
+      'SignatureDoesNotMatch',
+      'The request signature we calculated does not match the signature you provided.',
+    )
   }
-  return { payload: claim.payload, chunkSigning: { key, scope: claim.scope, amzDate: claim.amzDate, seedSignature: claim.signature } }
+  return {
+    payload: claim.payload,
+    chunkSigning: { key, scope: claim.scope, amzDate: claim.amzDate, seedSignature: claim.signature },
+  }
 }
 
 interface Claim {
@@ -91,11 +101,17 @@ interface Claim {
 }
 
 function headerClaim(header: string, request: IncomingMessage, now: number): Claim {
-  const match = /^AWS4-HMAC-SHA256 Credential=([^/]+)\/([^,]+),\s*SignedHeaders=([^,]+),\s*Signature=([0-9a-f]{64})$/.exec(header)
+  const match =
+    /^AWS4-HMAC-SHA256 Credential=([^/]+)\/([^,]+),\s*SignedHeaders=([^,]+),\s*Signature=([0-9a-f]{64})$/.exec(header)
   const amzDate = headerText(request, 'x-amz-date')
-  if (match === null || amzDate === '') throw new S3Error(403, 'AccessDenied', 'The Authorization header is not AWS Signature Version 4.')
+  if (match === null || amzDate === '')
+    throw new S3Error(403, 'AccessDenied', 'The Authorization header is not AWS Signature Version 4.')
   if (Math.abs(now - timeOf(amzDate)) > MAX_SKEW_MS) {
-    throw new S3Error(403, 'RequestTimeTooSkewed', 'The difference between the request time and the current time is too large.')
+    throw new S3Error(
+      403,
+      'RequestTimeTooSkewed',
+      'The difference between the request time and the current time is too large.',
+    )
   }
   const signedHeaders = match[3]!.split(';')
   if (!signedHeaders.includes('host')) throw new S3Error(403, 'AccessDenied', 'The host header is not signed.')
@@ -108,11 +124,16 @@ function presignedClaim(query: ReadonlyMap<string, string>, now: number): Claim 
   const slash = credential.indexOf('/')
   const amzDate = query.get('X-Amz-Date') ?? ''
   const expiresSeconds = Number(query.get('X-Amz-Expires'))
-  if (query.get('X-Amz-Algorithm') !== ALGORITHM || slash === -1 || !(expiresSeconds > 0 && expiresSeconds <= 604_800)) {
+  if (
+    query.get('X-Amz-Algorithm') !== ALGORITHM ||
+    slash === -1 ||
+    !(expiresSeconds > 0 && expiresSeconds <= 604_800)
+  ) {
     throw new S3Error(403, 'AccessDenied', 'The request is not signed.')
   }
   const start = timeOf(amzDate)
-  if (now > start + expiresSeconds * 1000 || now < start - MAX_SKEW_MS) throw new S3Error(403, 'AccessDenied', 'Request has expired')
+  if (now > start + expiresSeconds * 1000 || now < start - MAX_SKEW_MS)
+    throw new S3Error(403, 'AccessDenied', 'Request has expired')
   return {
     accessKeyId: credential.slice(0, slash),
     scope: credential.slice(slash + 1),

@@ -1,5 +1,15 @@
 import { randomUUID } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readSync, renameSync, rmSync, unlinkSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+} from 'node:fs'
 import { open, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import path from 'node:path'
@@ -100,7 +110,8 @@ export class Storage {
     try {
       const bytes = Buffer.alloc(HEADER_BYTES)
       const text = Buffer.from(JSON.stringify(header))
-      if (text.length + 4 > HEADER_BYTES) throw new S3Error(400, 'MetadataTooLarge', 'Your metadata headers exceed the maximum allowed metadata size.')
+      if (text.length + 4 > HEADER_BYTES)
+        throw new S3Error(400, 'MetadataTooLarge', 'Your metadata headers exceed the maximum allowed metadata size.')
       bytes.writeUInt32BE(text.length)
       text.copy(bytes, 4)
       await draft.handle.write(bytes, 0, HEADER_BYTES, 0)

@@ -1,5 +1,9 @@
 /** What an element holds: text, further elements, or a list of either under one name. */
-export type XmlValue = string | number | boolean | { readonly [name: string]: XmlValue | readonly XmlValue[] | undefined }
+export type XmlValue =
+  | string
+  | number
+  | boolean
+  | { readonly [name: string]: XmlValue | readonly XmlValue[] | undefined }
 
 function escape(text: string): string {
   const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
@@ -9,7 +13,10 @@ function escape(text: string): string {
 function element(name: string, value: XmlValue | readonly XmlValue[] | undefined): string {
   if (value === undefined) return ''
   if (Array.isArray(value)) return value.map((entry: XmlValue) => element(name, entry)).join('')
-  if (typeof value === 'object') return `<${name}>${Object.entries(value).map(([child, inner]) => element(child, inner)).join('')}</${name}>`
+  if (typeof value === 'object')
+    return `<${name}>${Object.entries(value)
+      .map(([child, inner]) => element(child, inner))
+      .join('')}</${name}>`
   return `<${name}>${escape(String(value))}</${name}>`
 }
 

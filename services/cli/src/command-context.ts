@@ -1,0 +1,30 @@
+import { ObjectStore, readConfig, STORE_VARIABLES, storeConfigFrom } from '@darkroom/chassis'
+import { GatewayClient } from './gateway-client.ts'
+
+export interface GlobalOptions {
+  readonly json?: boolean
+  readonly gateway?: string
+}
+
+/** What every command works with: the gateway, the bucket, and how it speaks. */
+export class CommandContext {
+  readonly isJson: boolean
+  readonly gateway: GatewayClient
+  readonly #environment: Readonly<Record<string, string | undefined>>
+
+  constructor(options: GlobalOptions, environment: Readonly<Record<string, string | undefined>>) {
+    this.isJson = options.json === true
+    this.gateway = new GatewayClient(options.gateway ?? environment['DARKROOM_GATEWAY_URL'] ?? 'http://127.0.0.1:8080')
+    this.#environment = environment
+  }
+
+  /** The bucket itself, for what must not go through the farm. @throws DarkroomError INVALID_CONFIG that names every missing variable */
+  openStore(): ObjectStore {
+    return ObjectStore.open(storeConfigFrom(readConfig(STORE_VARIABLES, this.#environment)))
+  }
+
+  /** One result: JSON for programs, else a text for people. */
+  print(value: unknown, text: () => string): void {
+    console.log(this.isJson ? JSON.stringify(value) : text())
+  }
+}

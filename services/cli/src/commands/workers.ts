@@ -1,0 +1,31 @@
+import type { Command } from 'commander'
+import type { CommandContext } from '../command-context.ts'
+import { table } from '../table.ts'
+
+export function addWorkers(program: Command, context: () => CommandContext): void {
+  program
+    .command('workers')
+    .description('list workers: device, why it was chosen, what runs')
+    .action(async () => {
+      const workers = await context().gateway.workers()
+      const rows = workers.map(
+        ({ id, state, pool, device, residentCheckpoints, running, imagesRendered, busySeconds }) => [
+          id,
+          state,
+          pool,
+          device?.kind ?? '',
+          running.length,
+          imagesRendered,
+          Number(busySeconds.toFixed(1)),
+          residentCheckpoints.map((pin) => pin.split('@')[0]).join(' '),
+          device?.reason ?? '',
+        ],
+      )
+      context().print(workers, () =>
+        table(
+          ['worker', 'state', 'pool', 'device', 'shards', 'images', 'busy s', 'checkpoints', 'why this device'],
+          rows,
+        ),
+      )
+    })
+}

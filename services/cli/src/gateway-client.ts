@@ -1,0 +1,173 @@
+import { DarkroomError } from '@darkroom/chassis'
+import type { Problem } from '@darkroom/chassis'
+import type { Readable } from 'node:stream'
+
+export interface BatchJson {
+  readonly id: string
+  readonly state: 'queued' | 'running' | 'finalizing' | 'completed' | 'cancelling' | 'cancelled'
+  readonly createdAt: string | null
+  readonly startedAt: string | null
+  readonly endedAt: string | null
+  readonly itemCount: number
+  readonly imageCount: number
+  readonly items: {
+    readonly open: number
+    readonly rendered: number
+    readonly failed: number
+    readonly cancelled: number
+  }
+  readonly imagesRendered: number
+  readonly imagesPerSecond: number
+  readonly etaSeconds: number | null
+  readonly schedulers: readonly {
+    readonly scheduler: string
+    readonly images: number
+    readonly steps: number
+    readonly seconds: number
+  }[]
+}
+
+export interface WorkerJson {
+  readonly id: string
+  readonly state: string
+  readonly pool: string
+  readonly device: { readonly kind: string; readonly name: string; readonly reason: string } | null
+  readonly residentCheckpoints: readonly string[]
+  readonly running: readonly {
+    readonly batchId: string
+    readonly shardId: string
+    readonly stepsDone: number
+    readonly stepsTotal: number
+  }[]
+  readonly imagesRendered: number
+  readonly busySeconds: number
+}
+
+/** The problem document of RFC 9457 as the gateway writes it. */
+interface ProblemJson {
+  readonly title?: string
+  readonly detail?: string
+  readonly status?: number
+  readonly errors?: readonly Problem[]
+}
+
+const RECONNECT_MS = 1_000
+
+/** The gateway's HTTP API, as far as the command line needs it. Refusals become DarkroomErrors. */
+export class GatewayClient {
+  readonly url: string
+
+  constructor(url: string) {
+    this.url = url.replace(/\/$/, '')
+  }
+
+  async submitJson(body: object): Promise<BatchJson> {
+    return this.#json('POST', '/api/v1/batches', {
+      body: JSON.stringify(body),
+      headers: { 'content-type': 'application/json' },
+    })
+  }
+
+  /** Streams a file of one item a line; defaults go into the query. */
+  async submitNdjson(lines: Readable, defaults: Record<string, string>): Promise<BatchJson> {
+    const query = new URLSearchParams(defaults).toString()
+    return this.#json('POST', `/api/v1/batches${query === '' ? '' : `?${query}`}`, {
+      body: lines as unknown as NonNullable<RequestInit['body']>,
+      headers: { 'content-type': 'application/x-ndjson' },
+      duplex: 'half',
+    })
+  }
+
+  batch(id: string): Promise<BatchJson> {
+    return this.#json('GET', `/api/v1/batches/${encodeURIComponent(id)}`)
+  }
+
+  async batches(limit: number): Promise<readonly BatchJson[]> {
+    return (await this.#json<{ batches: BatchJson[] }>('GET', `/api/v1/batches?limit=${limit}`)).batches
+  }
+
+  cancel(id: string): Promise<BatchJson> {
+    return this.#json('POST', `/api/v1/batches/${encodeURIComponent(id)}/cancel`)
+  }
+
+  async workers(): Promise<readonly WorkerJson[]> {
+    return (await this.#json<{ workers: WorkerJson[] }>('GET', '/api/v1/workers')).workers
+  }
+
+  async checkpoints(): Promise<readonly { name: string; pin: string; tags: readonly string[] }[]> {
+    return (
+      await this.#json<{ checkpoints: { name: string; pin: string; tags: string[] }[] }>('GET', '/api/v1/checkpoints')
+    ).checkpoints
+  }
+
+  /** A whole answer as a stream. @throws DarkroomError */
+  async download(path: string): Promise<Response> {
+    return this.#send('GET', path)
+  }
+
+  /** The batch now and after each change, until it ends; goes on after a broken connection where it stopped. */
+  async *follow(id: string, signal: AbortSignal): AsyncGenerator<BatchJson> {
+    let last: string | null = null
+    for (;;) {
+      try {
+        const response = await this.#send('GET', `/api/v1/batches/${encodeURIComponent(id)}/events`, {
+          headers: { accept: 'text/event-stream', ...(last !== null && { 'last-event-id': last }) },
+          signal,
+        })
+        if (response.status === 204) return
+        for await (const event of eventsOf(response)) {
+          last = event.id
+          yield JSON.parse(event.data) as BatchJson
+          if (event.name === 'end') return
+        }
+      } catch (reason) {
+        if (signal.aborted) return
+        if (reason instanceof DarkroomError && reason.code !== 'COORDINATOR_UNAVAILABLE') throw reason
+      }
+      await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS))
+    }
+  }
+
+  async #json<T>(method: string, path: string, init: RequestInit & { duplex?: 'half' } = {}): Promise<T> {
+    return (await (await this.#send(method, path, init)).json()) as T
+  }
+
+  async #send(method: string, path: string, init: RequestInit & { duplex?: 'half' } = {}): Promise<Response> {
+    let response: Response
+    try {
+      response = await fetch(`${this.url}${path}`, { method, ...init })
+    } catch (reason) {
+      if (init.signal?.aborted) throw reason
+      throw new DarkroomError(
+        'COORDINATOR_UNAVAILABLE',
+        `no gateway answers at ${this.url}: start one with npm run dev, or set DARKROOM_GATEWAY_URL`,
+        { cause: reason },
+      )
+    }
+    if (response.ok) return response
+    const problem = (await response.json().catch(() => ({}))) as ProblemJson
+    const code =
+      response.status === 404 ? 'NOT_FOUND' : response.status >= 500 ? 'COORDINATOR_UNAVAILABLE' : 'INVALID_REQUEST'
+    throw new DarkroomError(code, problem.detail ?? problem.title ?? `the gateway answered ${response.status}`, {
+      problems: problem.errors ?? [],
+    })
+  }
+}
+
+/** Server-sent events of a response. */
+async function* eventsOf(response: Response): AsyncGenerator<{ id: string | null; name: string; data: string }> {
+  const decoder = new TextDecoder()
+  let text = ''
+  for await (const chunk of response.body! as unknown as AsyncIterable<Uint8Array>) {
+    text += decoder.decode(chunk, { stream: true })
+    for (let end = text.indexOf('\n\n'); end !== -1; end = text.indexOf('\n\n')) {
+      const lines = text.slice(0, end).split('\n')
+      text = text.slice(end + 2)
+      const field = (name: string): string[] =>
+        lines.filter((line) => line.startsWith(`${name}:`)).map((line) => line.slice(name.length + 1).trimStart())
+      const data = field('data')
+      if (data.length > 0)
+        yield { id: field('id')[0] ?? null, name: field('event')[0] ?? 'message', data: data.join('\n') }
+    }
+  }
+}

@@ -1,0 +1,7 @@
+export { downloadBatch } from './commands/download.ts'
+export { schedulerTable } from './commands/status.ts'
+export { GatewayClient } from './gateway-client.ts'
+export type { BatchJson } from './gateway-client.ts'
+export { duration, progressLine } from './progress.ts'
+export { verifyBatch } from './verify/verify-batch.ts'
+export type { VerifyReport } from './verify/verify-batch.ts'
