@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { Type } from 'typebox'
 
 /** Crockford's base 32 in lower case: byte order is numeric order. */
 const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz'
@@ -19,3 +20,8 @@ export function createBatchId(now: Date): string {
 export function isBatchId(text: string): boolean {
   return BATCH_ID.test(text)
 }
+
+/** Path parameters of every route of one batch. */
+export const batchIdParams = Type.Object({
+  id: Type.String({ maxLength: 100, description: 'Of the batch.', examples: ['b01kb3m8x5t7v9rj2w4n6pqa'] }),
+})

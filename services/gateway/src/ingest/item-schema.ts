@@ -84,9 +84,14 @@ export function defaultsSchema(properties: TProperties) {
 }
 
 export const metadataSchema = Type.Record(
-  Type.String({ minLength: 1, maxLength: MAX_METADATA_KEY }),
+  Type.String({ pattern: `^[^]{1,${MAX_METADATA_KEY}}$` }),
   Type.String({ maxLength: MAX_METADATA_VALUE }),
-  { maxProperties: MAX_METADATA_PAIRS, description: 'Your own notes on the batch, given back with it.' },
+  {
+    additionalProperties: false,
+    maxProperties: MAX_METADATA_PAIRS,
+    description: `your own notes, given back with the batch: at most ${MAX_METADATA_PAIRS} strings of up to ${MAX_METADATA_VALUE} characters, names up to ${MAX_METADATA_KEY}`,
+    examples: [{ project: 'fruit' }],
+  },
 )
 
 function fieldOf(name: string, schema: ParameterSchema): TSchema {
@@ -99,29 +104,29 @@ function fieldOf(name: string, schema: ParameterSchema): TSchema {
       return Type.Integer(options)
     case 'number':
       return Type.Number(options)
+    default:
+      return type satisfies never
   }
 }
 
 /** What a field wants, as the end of a sentence. */
 export function wanted(schema: TSchema): string {
-  const {
-    type,
-    enum: values,
-    minimum,
-    maximum,
-    minLength,
-    maxLength,
-  } = schema as {
-    type?: string
-    enum?: readonly string[]
-    minimum?: number
-    maximum?: number
-    minLength?: number
-    maxLength?: number
-  }
-  if (values !== undefined) return `one of ${values.join(', ')}`
-  if (type === 'object') return 'an object'
+  const keywords: SchemaKeywords = schema
+  const { type, minimum, minLength } = keywords
+  if (keywords.enum !== undefined) return `one of ${keywords.enum.join(', ')}`
+  if (type === 'object') return `an object: ${keywords.description}`
+  if (type === 'array') return 'a list'
   const noun = type === 'integer' ? 'an integer' : type === 'number' ? 'a number' : 'a string'
-  if (minLength !== undefined) return `${noun} of ${minLength} to ${maxLength} characters`
-  return minimum === undefined ? noun : `${noun} from ${minimum} to ${maximum}`
+  if (minLength !== undefined) return `${noun} of ${minLength} to ${keywords.maxLength} characters`
+  return minimum === undefined ? noun : `${noun} from ${minimum} to ${keywords.maximum}`
+}
+
+interface SchemaKeywords {
+  readonly type?: string
+  readonly description?: string
+  readonly enum?: readonly string[]
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly minLength?: number
+  readonly maxLength?: number
 }

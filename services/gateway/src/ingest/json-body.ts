@@ -8,11 +8,11 @@ const OPENING = new Set([0x5b, 0x7b])
 const CLOSING = new Set([0x5d, 0x7d])
 
 /**
- * Parses a JSON body.
- * @throws DarkroomError INVALID_REQUEST: empty, not UTF-8, nested deeper than any batch, or no JSON
+ * Parses a JSON body; undefined where there is none.
+ * @throws DarkroomError INVALID_REQUEST: not UTF-8, nested deeper than any batch, or no JSON
  */
 export function parseJsonBody(body: Buffer): unknown {
-  if (body.length === 0) throw invalid('the body is empty: send {"items": [{"prompt": "a red apple"}]}')
+  if (body.length === 0) return undefined
   if (!isUtf8(body)) throw invalid('the body is not UTF-8: send it in that encoding')
   // Before the parser: a megabyte of brackets costs it a hundred of memory.
   if (isTooDeep(body)) throw invalid(`the JSON is nested deeper than ${MAX_DEPTH} levels: a batch needs four`)

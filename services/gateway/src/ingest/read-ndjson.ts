@@ -1,10 +1,24 @@
-import { lineBlocks, lineTooLong } from './line-blocks.ts'
+import { DarkroomError } from '@darkroom/chassis'
 import type { Intake } from './intake.ts'
+import { lineBlocks, lineTooLong } from './line-blocks.ts'
 
 const MAX_BYTES_PER_UTF16_UNIT = 3
 
-/** Reads the items of an NDJSON body, one object a line, blank lines skipped, at the pace of the object store. */
+/**
+ * Reads the items of an NDJSON body, one object a line, blank lines skipped, at the pace of the object store. What is wrong
+ * with the body becomes problems of the intake.
+ */
 export async function readNdjson(body: AsyncIterable<Buffer>, intake: Intake, maxLineBytes: number): Promise<void> {
+  try {
+    await readLines(body, intake, maxLineBytes)
+  } catch (reason) {
+    const problems = reason instanceof DarkroomError && reason.code === 'INVALID_REQUEST' ? reason.problems : []
+    if (problems.length === 0) throw reason
+    for (const problem of problems) intake.problems.add(problem)
+  }
+}
+
+async function readLines(body: AsyncIterable<Buffer>, intake: Intake, maxLineBytes: number): Promise<void> {
   for await (const { text, firstLine } of lineBlocks(body, maxLineBytes)) {
     let line = firstLine
     for (let start = 0; start < text.length; line++) {
@@ -16,9 +30,10 @@ export async function readNdjson(body: AsyncIterable<Buffer>, intake: Intake, ma
         throw lineTooLong(line, maxLineBytes)
       }
       const value = parseLine(content, line, intake)
-      if (value === undefined) continue
-      const waiting = intake.add(value, line)
-      if (waiting !== undefined) await waiting
+      if (value !== undefined) {
+        const waiting = intake.add(value, line)
+        if (waiting !== undefined) await waiting
+      }
       if (intake.problems.isFull) return
     }
   }

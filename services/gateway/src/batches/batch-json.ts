@@ -1,0 +1,113 @@
+import { timestampDate } from '@bufbuild/protobuf/wkt'
+import type { Timestamp } from '@bufbuild/protobuf/wkt'
+import { BatchState } from '@darkroom/proto'
+import type { Batch, BatchDocument } from '@darkroom/proto'
+import { Type } from 'typebox'
+import type { Static, TSchema } from 'typebox'
+
+const STATES = {
+  [BatchState.QUEUED]: 'queued',
+  [BatchState.RUNNING]: 'running',
+  [BatchState.FINALIZING]: 'finalizing',
+  [BatchState.COMPLETED]: 'completed',
+  [BatchState.CANCELLING]: 'cancelling',
+  [BatchState.CANCELLED]: 'cancelled',
+} as const
+
+const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+const time = Type.String({ format: 'date-time' })
+
+const progressProperties = {
+  id: Type.String({ examples: ['b01kb3m8x5t7v9rj2w4n6pqa'] }),
+  state: Type.Enum(Object.values(STATES)),
+  createdAt: orNull(time),
+  startedAt: orNull(time),
+  endedAt: orNull(time),
+  itemCount: Type.Integer(),
+  imageCount: Type.Integer({ description: 'Images that the items ask for.' }),
+  items: Type.Object(
+    { open: Type.Integer(), rendered: Type.Integer(), failed: Type.Integer(), cancelled: Type.Integer() },
+    { description: 'They always sum to itemCount.' },
+  ),
+  imagesRendered: Type.Integer(),
+  imagesPerSecond: Type.Number({ description: 'Recent rate over the whole farm; 0 while unknown.' }),
+  etaSeconds: orNull(Type.Number()),
+  schedulers: Type.Array(
+    Type.Object({
+      scheduler: Type.String(),
+      images: Type.Integer(),
+      steps: Type.Integer({ description: 'Denoising steps of images, as you count them.' }),
+      seconds: Type.Number({ description: 'Engine seconds that the images took.' }),
+    }),
+  ),
+}
+
+/** A batch as the list and the events show it. */
+export const batchProgressSchema = Type.Object(progressProperties)
+
+/** A batch with what was said at its acceptance. */
+export const batchSchema = Type.Object({
+  ...progressProperties,
+  checkpoints: Type.Array(Type.String({ description: 'NAME@sha256:HEX' }), { description: 'Pins of all its items.' }),
+  metadata: Type.Record(Type.String(), Type.String()),
+})
+
+export type BatchProgress = Static<typeof batchProgressSchema>
+
+export function batchProgress(batch: Batch): BatchProgress {
+  const { open = 0, rendered = 0, failed = 0, cancelled = 0 } = batch.items ?? {}
+  return {
+    id: batch.id,
+    state: stateName(batch.state),
+    createdAt: isoTime(batch.createdAt),
+    startedAt: isoTime(batch.startedAt),
+    endedAt: isoTime(batch.endedAt),
+    itemCount: batch.itemCount,
+    imageCount: batch.imageCount,
+    items: { open, rendered, failed, cancelled },
+    imagesRendered: batch.imagesRendered,
+    imagesPerSecond: batch.imagesPerSecond,
+    etaSeconds: batch.etaSeconds ?? null,
+    schedulers: batch.schedulers.map(({ scheduler, images, steps, seconds }) => ({
+      scheduler,
+      images: Number(images),
+      steps: Number(steps),
+      seconds,
+    })),
+  }
+}
+
+/** A batch that was accepted and that no coordinator has told anything of. */
+export function acceptedProgress({ id, createdAt, itemCount, imageCount }: BatchDocument): BatchProgress {
+  return {
+    id,
+    state: 'queued',
+    createdAt,
+    startedAt: null,
+    endedAt: null,
+    itemCount,
+    imageCount,
+    items: { open: itemCount, rendered: 0, failed: 0, cancelled: 0 },
+    imagesRendered: 0,
+    imagesPerSecond: 0,
+    etaSeconds: null,
+    schedulers: [],
+  }
+}
+
+export function batchJson(progress: BatchProgress, document: BatchDocument): Static<typeof batchSchema> {
+  return { ...progress, checkpoints: [...document.checkpoints], metadata: { ...document.metadata } }
+}
+
+export function isEnded(state: BatchState): boolean {
+  return state === BatchState.COMPLETED || state === BatchState.CANCELLED
+}
+
+export function isoTime(timestamp: Timestamp | undefined): string | null {
+  return timestamp === undefined ? null : timestampDate(timestamp).toISOString()
+}
+
+/** What this gateway does not know yet is shown as queued. */
+function stateName(state: BatchState): (typeof STATES)[keyof typeof STATES] {
+  return Object.hasOwn(STATES, state) ? STATES[state as keyof typeof STATES] : 'queued'
+}

@@ -1,0 +1,32 @@
+import { DarkroomError } from '@darkroom/chassis'
+import type { Batch, BatchDocument } from '@darkroom/proto'
+import type { GatewayContext } from '../context.ts'
+import { isBatchId } from './batch-id.ts'
+
+/** @throws DarkroomError NOT_FOUND */
+export async function findDocument(context: GatewayContext, batchId: string): Promise<BatchDocument> {
+  const document = isBatchId(batchId) ? await context.documents.get(batchId) : null
+  if (document === null) throw new DarkroomError('NOT_FOUND', `no batch ${batchId}: GET /api/v1/batches lists them`)
+  return document
+}
+
+/**
+ * Asks the coordinator how a batch stands. A batch that it has not found yet, because it was away at the acceptance, it is
+ * told of now.
+ * @throws DarkroomError NOT_FOUND, COORDINATOR_UNAVAILABLE
+ */
+export async function findBatch(
+  context: GatewayContext,
+  batchId: string,
+): Promise<{ batch: Batch; document: BatchDocument }> {
+  const document = await findDocument(context, batchId)
+  const { coordinator } = context
+  try {
+    const { batch } = await coordinator.getBatch({ batchId })
+    return { batch: batch!, document }
+  } catch (reason) {
+    if (DarkroomError.from(reason).code !== 'NOT_FOUND') throw reason
+    const { batch } = await coordinator.submitBatch({ batchId })
+    return { batch: batch!, document }
+  }
+}

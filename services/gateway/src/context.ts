@@ -1,0 +1,24 @@
+import type { Client, ObjectStore } from '@darkroom/chassis'
+import type { CoordinatorService } from '@darkroom/proto'
+import type { TProperties } from 'typebox'
+import type { BatchDocuments } from './batches/batch-documents.ts'
+import type { CheckpointCatalog } from './checkpoints/catalog.ts'
+import type { GatewayConfig } from './config.ts'
+import type { GatewayEvents } from './events.ts'
+import type { IntakeRules } from './ingest/intake.ts'
+
+/** What routes work with. */
+export interface GatewayContext {
+  readonly config: GatewayConfig
+  readonly store: ObjectStore
+  readonly coordinator: Client<typeof CoordinatorService>
+  readonly catalog: CheckpointCatalog
+  readonly documents: BatchDocuments
+  readonly intakeRules: IntakeRules
+  readonly itemProperties: TProperties
+  readonly events: GatewayEvents
+  /** Intakes under way: the service waits for them at its end, so that none leaves half a batch. */
+  readonly openIntakes: Set<Promise<unknown>>
+  /** Aborts when the service stops: event streams end. */
+  readonly stopping: AbortSignal
+}

@@ -1,0 +1,165 @@
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import {
+  createLogger,
+  DarkroomError,
+  implement,
+  ObjectStore,
+  pushCheckpoint,
+  readConfig,
+  startGrpcServer,
+  storeConfigFrom,
+} from '@darkroom/chassis'
+import type { GrpcServer } from '@darkroom/chassis'
+import { startS3Server } from '@darkroom/local/s3'
+import type { S3Server } from '@darkroom/local/s3'
+import { create } from '@bufbuild/protobuf'
+import { BatchSchema, BatchState, CoordinatorService, keys } from '@darkroom/proto'
+import type { Batch, BatchDocument, WatchBatchRequest, Worker } from '@darkroom/proto'
+import { GATEWAY_VARIABLES } from './config.ts'
+import { start } from './service.ts'
+
+const CHECKPOINTS = path.resolve(import.meta.dirname, '../../../deploy/checkpoints')
+
+/**
+ * Plays the coordinator: a real gRPC server whose batches stand as the test puts them. A batch is known once it was
+ * submitted, and is queued until the test says more.
+ */
+export class PlayedCoordinator implements AsyncDisposable {
+  readonly batches = new Map<string, Batch>()
+  readonly submitted: string[] = []
+  workers: Worker[] = []
+  /** What WatchBatch streams; each test sets its own. */
+  watch: (request: WatchBatchRequest) => AsyncIterable<{ revision: bigint; batch: Batch }> = async function* () {}
+  #server: GrpcServer | null = null
+  #port = 0
+
+  async start(): Promise<void> {
+    const impl = implement(CoordinatorService, {
+      submitBatch: async ({ batchId }) => {
+        this.submitted.push(batchId)
+        if (!this.batches.has(batchId)) this.put(batchId, {})
+        return { batch: this.#find(batchId) }
+      },
+      getBatch: async ({ batchId }) => ({ batch: this.#find(batchId) }),
+      listBatches: async ({ pageSize, pageToken }) => {
+        const ids = [...this.batches.keys()].sort().toReversed()
+        const from = pageToken === '' ? 0 : ids.indexOf(pageToken)
+        const page = ids.slice(from, from + pageSize)
+        return { batches: page.map((id) => this.#find(id)), nextPageToken: ids[from + pageSize] ?? '' }
+      },
+      watchBatch: (request) => this.watch(request),
+      cancelBatch: async ({ batchId }) => ({ batch: this.put(batchId, { state: BatchState.CANCELLING }) }),
+      listWorkers: async () => ({ workers: this.workers }),
+    })
+    const log = createLogger('played-coordinator', 'silent')
+    this.#server = await startGrpcServer({ host: '127.0.0.1', port: this.#port, services: [impl], log })
+    this.#port = this.#server.port
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.#port}`
+  }
+
+  put(id: string, values: Partial<Omit<Batch, '$typeName' | 'id'>>): Batch {
+    const before = this.batches.get(id) ?? create(BatchSchema, { id, state: BatchState.QUEUED })
+    const batch = { ...before, ...values }
+    this.batches.set(id, batch)
+    return batch
+  }
+
+  /** As when the process is gone; `start` brings it back at the same address. */
+  async stop(): Promise<void> {
+    await this.#server?.[Symbol.asyncDispose]()
+    this.#server = null
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  #find(id: string): Batch {
+    const batch = this.batches.get(id)
+    if (batch === undefined) throw new DarkroomError('NOT_FOUND', `no batch ${id}`)
+    return batch
+  }
+}
+
+export interface TestGateway extends AsyncDisposable {
+  readonly url: string
+  readonly adminUrl: string
+  readonly httpPort: number
+  readonly store: ObjectStore
+  readonly s3: S3Server
+  readonly coordinator: PlayedCoordinator
+  /** Pins by name: emoji-sd and emoji-ddpm, their configs without the weights. */
+  readonly pins: Readonly<Record<'emoji-sd' | 'emoji-ddpm', string>>
+  post(body: string, options?: { type?: string; query?: string; headers?: Record<string, string> }): Promise<Response>
+  /** Submits items that the test expects to be accepted, and returns what was stored. */
+  accept(items: readonly object[]): Promise<BatchDocument>
+  /** Keys under batches/. */
+  storedKeys(): Promise<readonly string[]>
+}
+
+/** A gateway with a real S3 server over a temporary folder and a played coordinator. */
+export async function startTestGateway(variables: Record<string, string> = {}): Promise<TestGateway> {
+  await using stack = new AsyncDisposableStack()
+  const directory = stack.adopt(mkdtempSync(path.join(os.tmpdir(), 'darkroom-gateway-')), (folder) =>
+    rmSync(folder, { recursive: true, force: true }),
+  )
+  const credentials = { accessKeyId: 'test', secretAccessKey: 'test-secret' }
+  const s3 = stack.use(await startS3Server({ directory: path.join(directory, 's3'), fsync: false, ...credentials }))
+  const coordinator = stack.use(new PlayedCoordinator())
+  await coordinator.start()
+  const config = readConfig(GATEWAY_VARIABLES, {
+    DARKROOM_LOG_LEVEL: 'silent',
+    DARKROOM_S3_ENDPOINT: s3.url,
+    DARKROOM_S3_BUCKET: 'farm',
+    DARKROOM_S3_ACCESS_KEY_ID: credentials.accessKeyId,
+    DARKROOM_S3_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+    DARKROOM_GATEWAY_PORT: '0',
+    DARKROOM_GATEWAY_ADMIN_PORT: '0',
+    DARKROOM_GATEWAY_GRACE_MS: '1000',
+    DARKROOM_GATEWAY_COORDINATORS: coordinator.address,
+    ...variables,
+  })
+  const store = stack.use(ObjectStore.open(storeConfigFrom(config)))
+  await store.ensureBucket()
+  const pins = {
+    'emoji-sd': await pushConfigs(store, directory, 'emoji-sd'),
+    'emoji-ddpm': await pushConfigs(store, directory, 'emoji-ddpm'),
+  }
+  const gateway = stack.use(await start(config))
+  const url = `http://127.0.0.1:${gateway.httpPort}`
+  const post: TestGateway['post'] = (body, { type = 'application/json', query = '', headers = {} } = {}) =>
+    fetch(`${url}/api/v1/batches${query}`, { method: 'POST', body, headers: { 'content-type': type, ...headers } })
+  const running = stack.move()
+  return {
+    url,
+    adminUrl: `http://127.0.0.1:${gateway.adminPort}`,
+    httpPort: gateway.httpPort,
+    store,
+    s3,
+    coordinator,
+    pins,
+    post,
+    async accept(items) {
+      const response = await post(JSON.stringify({ items }))
+      const answer = (await response.json()) as { id: string }
+      if (response.status !== 201) throw new Error(`not accepted: ${JSON.stringify(answer)}`)
+      return (await store.getJson<BatchDocument>(keys.batch(answer.id)))!
+    },
+    async storedKeys() {
+      return Array.fromAsync(store.list(keys.batches), ({ key }) => key)
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  }
+}
+
+async function pushConfigs(store: ObjectStore, directory: string, name: string): Promise<string> {
+  const copy = path.join(directory, name)
+  const isWeight = (file: string): boolean => /\.onnx$|\.onnx_data$/.test(file)
+  cpSync(path.join(CHECKPOINTS, name), copy, { recursive: true, filter: (file) => !isWeight(file) })
+  return pushCheckpoint(store, copy)
+}

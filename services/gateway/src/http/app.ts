@@ -1,0 +1,106 @@
+import { randomUUID } from 'node:crypto'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import { fastify } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { DarkroomError, ERROR_CODES } from '@darkroom/chassis'
+import { parseJsonBody } from '../ingest/json-body.ts'
+import type { GatewayEvents } from '../events.ts'
+import { errorOf, problemDetails } from './problem.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** JSON Schema of a body that the route checks itself: for the OpenAPI document alone. */
+    documentedBody?: unknown
+  }
+}
+
+const REQUEST_ID = /^[\w.:-]{1,100}$/
+const RETRY_AFTER_SECONDS = 2
+/** How long the rest of a refused body is read, so that the client gets to see the answer. */
+const LINGER_MS = 10_000
+
+export type App = ReturnType<typeof createApp>
+
+/** A Fastify instance with what all routes share: bodies, ids, errors as problem details, measurement. */
+export function createApp(options: { events: GatewayEvents; maxJsonBytes: number; idleMs: number }) {
+  const { events } = options
+  const app = fastify({
+    // Its own lines would hold URLs; events.ts writes one line a request.
+    logger: false,
+    bodyLimit: options.maxJsonBytes,
+    connectionTimeout: options.idleMs,
+    forceCloseConnections: 'idle',
+    genReqId: ({ headers }) => {
+      const given = headers['x-request-id']
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
+    },
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: true, useDefaults: true } },
+    clientErrorHandler: (reason, socket) => {
+      if (!socket.writable) {
+        socket.destroy()
+        return
+      }
+      const error = new DarkroomError('INVALID_REQUEST', 'the request is no HTTP, or was cut off', { cause: reason })
+      const body = JSON.stringify(problemDetails(error, randomUUID()))
+      const head = 'HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nconnection: close\r\n'
+      socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>()
+
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
+    parseJsonBody(body),
+  )
+  app.addContentTypeParser('application/x-ndjson', async () => undefined)
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+    events.requestOpened()
+    reply.raw.once('close', () => {
+      const finished = reply.raw.writableFinished
+      events.requestEnded({
+        method: request.method,
+        route: request.routeOptions.url ?? 'none',
+        code: finished ? String(reply.raw.statusCode) : 'aborted',
+        seconds: reply.elapsedTime / 1000,
+        requestId: request.id,
+      })
+      if (finished && !request.raw.complete) linger(request)
+    })
+    const { 'content-encoding': encoding = 'identity' } = request.headers
+    if (encoding !== 'identity') {
+      throw new DarkroomError('UNSUPPORTED_MEDIA_TYPE', `content-encoding ${encoding} is not supported: send it plain`)
+    }
+  })
+  app.setErrorHandler((reason, request, reply) => sendProblem(errorOf(reason), request, reply, events))
+  app.setNotFoundHandler((request, reply) => {
+    const error = new DarkroomError(
+      'NOT_FOUND',
+      `no route ${request.method} ${request.url.split('?')[0]}: see /openapi.json`,
+    )
+    return sendProblem(error, request, reply, events)
+  })
+  return app
+}
+
+function linger(request: FastifyRequest): void {
+  const { raw } = request
+  const timer = setTimeout(() => raw.socket.destroy(), LINGER_MS)
+  timer.unref()
+  raw.once('close', () => clearTimeout(timer))
+  raw.resume()
+}
+
+function sendProblem(
+  error: DarkroomError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  events: GatewayEvents,
+): FastifyReply {
+  if (error.code === 'INTERNAL') events.requestFailed(request.id, error.cause)
+  const problem = problemDetails(error, request.id)
+  if (problem.status === 503 && ERROR_CODES[error.code].retry === 'later') {
+    reply.header('retry-after', String(RETRY_AFTER_SECONDS))
+  }
+  return reply.code(problem.status).type('application/problem+json').send(problem)
+}

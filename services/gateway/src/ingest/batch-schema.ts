@@ -1,0 +1,69 @@
+import { DarkroomError } from '@darkroom/chassis'
+import { Type } from 'typebox'
+import type { TProperties } from 'typebox'
+import { ShapeCheck } from './check-item.ts'
+import { defaultsSchema, itemSchema, metadataSchema } from './item-schema.ts'
+import type { ItemInput } from './item-schema.ts'
+
+/** A JSON body, checked but for its items. */
+export interface BatchInput {
+  readonly items: readonly unknown[]
+  readonly defaults: ItemInput
+  readonly metadata: Readonly<Record<string, string>>
+}
+
+/** The whole body as the OpenAPI document shows it. */
+export function batchRequestSchema(properties: TProperties) {
+  return Type.Object(
+    {
+      items: Type.Array(itemSchema(properties), { minItems: 1 }),
+      defaults: Type.Optional(defaultsSchema(properties)),
+      metadata: Type.Optional(metadataSchema),
+    },
+    {
+      additionalProperties: false,
+      examples: [
+        {
+          defaults: { checkpoint: 'emoji-sd', guidanceScale: 3.5 },
+          items: [
+            { prompt: 'a red apple', seed: 7 },
+            { prompt: 'a panda', scheduler: 'EulerDiscreteScheduler', numInferenceSteps: 25, numImages: 4 },
+          ],
+        },
+      ],
+    },
+  )
+}
+
+const envelopeCheck = new ShapeCheck(
+  Type.Object(
+    {
+      items: Type.Array(Type.Unknown()),
+      defaults: Type.Optional(Type.Unknown()),
+      metadata: Type.Optional(metadataSchema),
+    },
+    { additionalProperties: false },
+  ),
+)
+
+/** @throws DarkroomError INVALID_REQUEST with every problem of the envelope and of the defaults */
+export function parseBatch(body: unknown, defaultsCheck: ShapeCheck): BatchInput {
+  if (body === undefined || !envelopeCheck.passes(body)) {
+    const problems = envelopeCheck.problemsOf(body)
+    throw new DarkroomError('INVALID_REQUEST', 'the body is no batch; nothing was stored', {
+      problems: problems.length > 0 ? problems : [{ field: 'items', message: 'is required: want a list' }],
+    })
+  }
+  const { items, defaults = {}, metadata = {} } = body as Partial<BatchInput> & Pick<BatchInput, 'items'>
+  return { items, defaults: parseDefaults(defaults, defaultsCheck), metadata }
+}
+
+/** @throws DarkroomError INVALID_REQUEST */
+export function parseDefaults(defaults: unknown, check: ShapeCheck): ItemInput {
+  if (check.passes(defaults)) return defaults
+  const problems = check.problemsOf(defaults).map(({ field, ...problem }) => ({
+    field: field === undefined ? 'defaults' : `defaults.${field}`,
+    ...problem,
+  }))
+  throw new DarkroomError('INVALID_REQUEST', 'the defaults are not usable; nothing was stored', { problems })
+}

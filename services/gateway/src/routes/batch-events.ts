@@ -1,0 +1,90 @@
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Type } from 'typebox'
+import { DarkroomError } from '@darkroom/chassis'
+import { batchIdParams } from '../batches/batch-id.ts'
+import { batchProgress, isEnded } from '../batches/batch-json.ts'
+import { findBatch } from '../batches/find-batch.ts'
+import type { GatewayContext } from '../context.ts'
+import type { App } from '../http/app.ts'
+import { problemResponses } from '../http/problem.ts'
+
+interface ProgressEvent {
+  readonly id: string
+  readonly event: 'progress' | 'end'
+  readonly data: string
+}
+
+const RETRY_MS = 1_000
+
+export function batchEvents(app: App, context: GatewayContext): void {
+  const { events, stopping } = context
+  app.route({
+    method: 'GET',
+    url: '/api/v1/batches/:id/events',
+    sse: { kind: 'only', serializer: String },
+    schema: {
+      operationId: 'batchEvents',
+      summary: 'Follow a batch as server-sent events',
+      description:
+        'Event `progress` with the batch as it is now, then one for each change, and `end` with its last state. Ids are ' +
+        'revisions: send the last one as Last-Event-ID to go on from there. 204 where nothing can follow.',
+      tags: ['batches'],
+      params: batchIdParams,
+      headers: Type.Object({ 'last-event-id': Type.Optional(Type.String({ pattern: '^[0-9]{1,19}$' })) }),
+      response: {
+        200: { description: 'A stream of events.', content: { 'text/event-stream': { schema: Type.String() } } },
+        204: { description: 'The batch has ended and Last-Event-ID was its last event.' },
+        ...problemResponses,
+      },
+    },
+    handler: async (request, reply) => {
+      const { batch } = await findBatch(context, request.params.id)
+      const gone = new AbortController()
+      const closed = once(reply.raw, 'close')
+        .catch(() => {})
+        .finally(() => gone.abort())
+      const signal = AbortSignal.any([gone.signal, stopping])
+      const after = BigInt(request.headers['last-event-id'] ?? 0)
+      const changes = follow(context, batch.id, after, signal)[Symbol.asyncIterator]()
+      // Of a batch that has ended all events come at once, or none: then EventSource must not try again.
+      const first = isEnded(batch.state) ? await changes.next() : null
+      if (first?.done === true) return reply.code(204).send()
+      reply.sse.sendHeaders()
+      events.eventStreamOpened()
+      try {
+        if (first !== null) await reply.sse.send(first.value)
+        // A client that reads no more and then goes away would never let `send` end.
+        await Promise.race([reply.sse.send({ [Symbol.asyncIterator]: () => changes }), closed])
+      } finally {
+        events.eventStreamClosed()
+      }
+      return undefined
+    },
+  })
+}
+
+/** Every change of a batch until it ends. A coordinator that goes away is waited for. */
+async function* follow(
+  { coordinator, events }: GatewayContext,
+  batchId: string,
+  afterRevision: bigint,
+  signal: AbortSignal,
+): AsyncGenerator<ProgressEvent, void> {
+  let seen = afterRevision
+  while (!signal.aborted) {
+    try {
+      for await (const { revision, batch } of coordinator.watchBatch({ batchId, afterRevision: seen }, { signal })) {
+        const event = isEnded(batch!.state) ? 'end' : 'progress'
+        yield { id: String(revision), event, data: JSON.stringify(batchProgress(batch!)) }
+        if (event === 'end') return
+        seen = revision
+      }
+      return
+    } catch (reason) {
+      if (signal.aborted) return
+      events.eventStreamBroken(batchId, DarkroomError.from(reason))
+      await delay(RETRY_MS, undefined, { signal }).catch(() => {})
+    }
+  }
+}

@@ -1,0 +1,51 @@
+import { Type } from 'typebox'
+import { DarkroomError } from '@darkroom/chassis'
+import { keys } from '@darkroom/proto'
+import { batchIdParams, isBatchId } from '../batches/batch-id.ts'
+import type { GatewayContext } from '../context.ts'
+import type { App } from '../http/app.ts'
+import { problemResponses } from '../http/problem.ts'
+
+const URL_LIFE_SECONDS = 3600
+
+export function getImage(app: App, { store, config }: GatewayContext): void {
+  app.route({
+    method: 'GET',
+    url: '/api/v1/batches/:id/images/:name',
+    schema: {
+      operationId: 'getImage',
+      summary: 'Download a picture',
+      description: 'Redirects to a URL of the object store that is good for an hour, or sends the picture itself.',
+      tags: ['results'],
+      params: Type.Object({
+        ...batchIdParams.properties,
+        name: Type.String({
+          pattern: '^[0-9]{1,10}-[0-9]{1,10}-[0-9a-f]{64}\\.[a-z]{1,5}$',
+          description: '`name` of an image in output.jsonl or in /items.',
+        }),
+      }),
+      querystring: Type.Object(
+        { proxy: Type.Optional(Type.Integer({ minimum: 0, maximum: 1, description: '1: no redirect.' })) },
+        { additionalProperties: false },
+      ),
+      response: {
+        200: { description: 'The picture.', content: { 'image/png': { schema: Type.String({ format: 'binary' }) } } },
+        307: { description: 'Where the picture is.' },
+        ...problemResponses,
+      },
+    },
+    handler: async (request, reply) => {
+      const { id, name } = request.params
+      if (!isBatchId(id)) throw new DarkroomError('NOT_FOUND', `no batch ${id}`)
+      const key = keys.image(id, name)
+      if (config.images === 'redirect' && request.query.proxy !== 1) {
+        return reply.redirect(await store.presignGet(key, { expiresSeconds: URL_LIFE_SECONDS }), 307)
+      }
+      const stream = await store.getStream(key)
+      if (stream === null) throw new DarkroomError('NOT_FOUND', `the batch has no image ${name}`)
+      // The name holds the content's hash.
+      reply.header('cache-control', 'private, max-age=31536000, immutable').header('etag', stream.etag)
+      return reply.type(stream.contentType).header('content-length', stream.size).send(stream.body)
+    },
+  })
+}

@@ -1,0 +1,33 @@
+import { Type } from 'typebox'
+import { batchProgress, batchProgressSchema } from '../batches/batch-json.ts'
+import type { GatewayContext } from '../context.ts'
+import type { App } from '../http/app.ts'
+import { nextLink, pageQuery } from '../http/paging.ts'
+import { problemResponses } from '../http/problem.ts'
+
+export function listBatches(app: App, { coordinator }: GatewayContext): void {
+  app.route({
+    method: 'GET',
+    url: '/api/v1/batches',
+    schema: {
+      operationId: 'listBatches',
+      summary: 'List batches, newest first',
+      tags: ['batches'],
+      querystring: Type.Object(pageQuery(100, 20), { additionalProperties: false }),
+      response: {
+        200: Type.Object({
+          batches: Type.Array(batchProgressSchema),
+          nextCursor: Type.Union([Type.String(), Type.Null()]),
+        }),
+        ...problemResponses,
+      },
+    },
+    handler: async (request, reply) => {
+      const { limit, cursor = '' } = request.query
+      const { batches, nextPageToken } = await coordinator.listBatches({ pageSize: limit, pageToken: cursor })
+      const nextCursor = nextPageToken === '' ? null : nextPageToken
+      if (nextCursor !== null) reply.header('link', nextLink(request, nextCursor))
+      return { batches: batches.map(batchProgress), nextCursor }
+    },
+  })
+}

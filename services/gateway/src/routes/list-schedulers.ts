@@ -1,0 +1,45 @@
+import { SCHEDULERS } from '@darkroom/diffusion'
+import { Type } from 'typebox'
+import type { GatewayContext } from '../context.ts'
+import type { App } from '../http/app.ts'
+
+const schedulerSchema = Type.Object({
+  name: Type.String({ examples: ['EulerDiscreteScheduler'] }),
+  isStochastic: Type.Boolean({ description: 'Whether it can draw noise after the first step.' }),
+  config: Type.Record(
+    Type.String(),
+    Type.Object({
+      default: Type.Unknown(),
+      values: Type.Optional(Type.Array(Type.Unknown(), { description: 'All that it may be.' })),
+    }),
+    { description: 'Keys that schedulerConfig may override. The default stands where the checkpoint says nothing.' },
+  ),
+})
+
+/** As far as the answer needs them. */
+type ConfigKeys = Readonly<Record<string, { readonly default: unknown; readonly values?: readonly unknown[] }>>
+
+const schedulers = Object.entries(SCHEDULERS).map(([name, { isStochastic, keys }]) => ({
+  name,
+  isStochastic,
+  config: Object.fromEntries(
+    Object.entries(keys as ConfigKeys).map(([key, { default: fallback, values }]) => [
+      key,
+      { default: fallback, ...(values !== undefined && { values: [...values] }) },
+    ]),
+  ),
+}))
+
+export function listSchedulers(app: App, _context: GatewayContext): void {
+  app.route({
+    method: 'GET',
+    url: '/api/v1/schedulers',
+    schema: {
+      operationId: 'listSchedulers',
+      summary: 'List diffusion schedulers and the keys of their configs',
+      tags: ['farm'],
+      response: { 200: Type.Object({ schedulers: Type.Array(schedulerSchema) }) },
+    },
+    handler: async () => ({ schedulers }),
+  })
+}

@@ -1,0 +1,32 @@
+import type { GatewayContext } from '../context.ts'
+import type { App } from '../http/app.ts'
+import { batchEvents } from './batch-events.ts'
+import { batchItems } from './batch-items.ts'
+import { cancelBatch } from './cancel-batch.ts'
+import { getBatch } from './get-batch.ts'
+import { getImage } from './get-image.ts'
+import { indexPage } from './index-page.ts'
+import { listBatches } from './list-batches.ts'
+import { listCheckpoints } from './list-checkpoints.ts'
+import { listSchedulers } from './list-schedulers.ts'
+import { listWorkers } from './list-workers.ts'
+import { openapi } from './openapi.ts'
+import { resultFiles } from './result-files.ts'
+import { submitBatch } from './submit-batch.ts'
+
+/** Every route; each file adds its own. */
+export const ROUTES: readonly ((app: App, context: GatewayContext) => void)[] = [
+  indexPage,
+  openapi,
+  submitBatch,
+  listBatches,
+  getBatch,
+  cancelBatch,
+  batchEvents,
+  batchItems,
+  resultFiles,
+  getImage,
+  listWorkers,
+  listCheckpoints,
+  listSchedulers,
+]
