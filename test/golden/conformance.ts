@@ -1,4 +1,5 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
+import { readJson } from './read-json.ts'
 
 /** What the library computes for the inputs of a case file. Knows no expected values. Formats: README.md beside this file. */
 const KINDS: Record<string, (args: string[]) => Promise<void>> = {
@@ -9,10 +10,6 @@ const KINDS: Record<string, (args: string[]) => Promise<void>> = {
     writeJson(output!, await runTokenizer(folder!, readJson(input!)))
   },
   pipelines: async ([folder, output]) => (await import('./pipelines.ts')).runPipelines(folder!, output!),
-}
-
-function readJson<T>(path: string): T {
-  return JSON.parse(readFileSync(path, 'utf8')) as T
 }
 
 function writeJson(path: string, value: unknown): void {

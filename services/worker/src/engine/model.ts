@@ -1,15 +1,7 @@
-import {
-  describeCheckpoint,
-  isGuided,
-  latentsForDecoder,
-  rowsOf,
-  timestepOf,
-  toRgb8,
-  writeModelInput,
-} from '@darkroom/diffusion'
+import { isGuided, latentsForDecoder, rowsOf, timestepOf, toRgb8, writeModelInput } from '@darkroom/diffusion'
 import type { CheckpointDescription, Lane } from '@darkroom/diffusion'
-import { globSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import { describeFolder } from './describe-folder.ts'
 import { RecentlyUsed } from './recently-used.ts'
 import { Graph } from './sessions.ts'
 import type { SessionSettings } from './sessions.ts'
@@ -48,13 +40,7 @@ export class Model {
 
   /** @param folder a verified checkpoint in the diffusers layout, exported to ONNX */
   static async load(folder: string, settings: SessionSettings): Promise<Model> {
-    const configs = Object.fromEntries(
-      ['model_index.json', ...globSync('*/*config.json', { cwd: folder })].map((file) => [
-        file,
-        JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as unknown,
-      ]),
-    )
-    const description = describeCheckpoint(configs)
+    const description = describeFolder(folder)
     const graph = (name: string): Promise<Graph> => Graph.load(path.join(folder, name, 'model.onnx'), settings)
     if (description.promptMaxLength === null) return new Model(description, await graph('unet'), null, null, null)
     const tokenizer = new PromptTokenizer(path.join(folder, 'tokenizer'), description.promptMaxLength)
