@@ -1,4 +1,5 @@
 import type { BetaConfig } from './config.ts'
+import { torchSqrt } from './torch-sqrt.ts'
 
 /** torch.linspace in float32, bit for bit: from either end to the middle, with one rounding per element. */
 export function linspaceF32(start: number, end: number, count: number): Float32Array {
@@ -73,7 +74,7 @@ export function alphasCumprodOf(betas: Float32Array): Float32Array {
 /** Betas whose last alpha_bar is 0. Lin et al. 2023 (arXiv:2305.08891), algorithm 1; diffusers `rescale_zero_terminal_snr`. */
 export function rescaleZeroTerminalSnr(betas: Float32Array): Float32Array {
   const { fround } = Math
-  const roots = alphasCumprodOf(betas).map(Math.sqrt)
+  const roots = alphasCumprodOf(betas).map(torchSqrt)
   const first = roots[0]!
   const last = roots.at(-1)!
   const scale = fround(first / fround(first - last))

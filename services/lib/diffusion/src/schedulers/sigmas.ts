@@ -1,9 +1,10 @@
 import { linspace } from './betas.ts'
 import { betaQuantile } from './beta-distribution.ts'
+import { torchSqrt } from './torch-sqrt.ts'
 
 /** Training noise levels sqrt((1 - a) / a) in float32, ascending with the timestep. */
 export function trainingSigmas(alphasCumprod: Float32Array): Float32Array {
-  return alphasCumprod.map((a) => Math.fround(Math.sqrt(Math.fround(Math.fround(1 - a) / a))))
+  return alphasCumprod.map((a) => torchSqrt(Math.fround(Math.fround(1 - a) / a)))
 }
 
 /** numpy.interp over indices 0 … values.length - 1, clamped at both ends. */
