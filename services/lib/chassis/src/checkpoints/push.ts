@@ -49,7 +49,8 @@ export async function pushCheckpoint(
   for (const path of paths) {
     const file = { path, ...(await hashFile(join(directory, path))) }
     files.push(file)
-    onFile?.({ ...file, uploaded: await pushBlob(store, join(directory, path), file) })
+    const uploaded = await pushBlob(store, join(directory, path), file)
+    onFile?.({ ...file, uploaded })
   }
   const { bytes, pin } = encodeManifest(name, files)
   await store.putIfAbsent(keys.checkpointManifest(name, pin.hex), bytes, { contentType: 'application/json' })
