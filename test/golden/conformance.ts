@@ -7,7 +7,7 @@ const KINDS: Record<string, (args: string[]) => Promise<void>> = {
   schedulers: async (args) => jsonToJson(args, (await import('./schedulers.ts')).runSchedulers),
   tokenizer: async ([folder, input, output]) => {
     const { runTokenizer } = await import('./tokenizer.ts')
-    writeJson(output!, await runTokenizer(folder!, readJson(input!)))
+    writeJson(output!, runTokenizer(folder!, readJson(input!) as Parameters<typeof runTokenizer>[1]))
   },
   pipelines: async ([folder, output]) => (await import('./pipelines.ts')).runPipelines(folder!, output!),
 }
@@ -17,7 +17,7 @@ function writeJson(path: string, value: unknown): void {
 }
 
 async function jsonToJson<I, O>([input, output]: string[], run: (value: I) => O): Promise<void> {
-  writeJson(output!, run(readJson<I>(input!)))
+  writeJson(output!, run(readJson(input!) as I))
 }
 
 const [kind, ...args] = process.argv.slice(2)

@@ -12,7 +12,11 @@ interface PipelineCase {
   readonly checkpoint: string
   readonly task: string
   /** Fields by diffusers' names. */
-  readonly request: Readonly<Record<string, unknown>> & { readonly scheduler: Readonly<Record<string, unknown>> }
+  readonly request: Readonly<Record<string, unknown>> & {
+    readonly prompt?: string
+    readonly negative_prompt?: string | null
+    readonly scheduler: Readonly<Record<string, unknown>>
+  }
 }
 
 interface Rendered {
@@ -36,7 +40,7 @@ const FIELDS = new Set([
 /** Renders each case of DIR/pipelines.json through the worker's engine to OUT_DIR/<index>.png and lists them in index.json. */
 export async function runPipelines(directory: string, output: string): Promise<void> {
   mkdirSync(output, { recursive: true })
-  const { cases } = readJson<{ cases: PipelineCase[] }>(path.join(directory, 'pipelines.json'))
+  const { cases } = readJson(path.join(directory, 'pipelines.json')) as { cases: PipelineCase[] }
   await using engine = await Engine.start(
     { device: 'cpu', deviceOrdinal: 0, threads: 1, maxRows: 8 },
     { ticked() {}, stageTaken() {}, died: (reason) => console.error(reason) },
@@ -75,8 +79,8 @@ function requestOf({ task, request }: PipelineCase, folder: string): RenderReque
   const number = (field: string, fallback: number): number => Number(request[field] ?? fallback)
   return {
     task,
-    prompt: String(request['prompt'] ?? ''),
-    negativePrompt: String(request['negative_prompt'] ?? ''),
+    prompt: request.prompt ?? '',
+    negativePrompt: request.negative_prompt ?? '',
     width: number('width', defaultWidth),
     height: number('height', defaultHeight),
     scheduler: String(scheduler),

@@ -18,7 +18,10 @@ interface GoldenCase extends SchedulerCase {
 /** max|difference| / max|expected| */
 function relativeError(got: Float32Array, want: Float32Array): number {
   expect(got).toHaveLength(want.length)
-  const difference = got.reduce((worst, value, i) => Math.max(worst, Number.isNaN(value) ? Infinity : Math.abs(value - want[i]!)), 0)
+  const difference = got.reduce(
+    (worst, value, i) => Math.max(worst, Number.isNaN(value) ? Infinity : Math.abs(value - want[i]!)),
+    0,
+  )
   return difference === 0 ? 0 : difference / want.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
 }
 
@@ -33,21 +36,32 @@ function amplifiesTheRoot({ scheduler }: SchedulerCase): boolean {
 describe('schedulers follow diffusers', () => {
   const { cases } = golden<{ cases: GoldenCase[] }>('schedulers.json')
 
-  test.for(cases.map((one) => [one.name, one] as const))('%s: the same schedule and the same samples at every step', ([, one]) => {
-    const got = runSchedulers({ cases: [one] }).cases[0]!
-    expect(got.error).toBeNull()
-    expect(got.order).toBe(one.expect.order)
-    const rounding = amplifiesTheRoot(one) ? 2e-4 : 2e-6
-    expect(relativeError(Float32Array.from(got.timesteps), Float32Array.from(one.expect.timesteps))).toBeLessThanOrEqual(rounding)
-    if (one.expect.sigmas !== null) expect(relativeError(Float32Array.from(got.sigmas!), Float32Array.from(one.expect.sigmas))).toBeLessThanOrEqual(rounding)
-    expect(got.init_noise_sigma / one.expect.init_noise_sigma).toBeCloseTo(1, 6)
-    const indices = Object.keys(one.expect.samples_f32_base64)
-    expect(indices.length).toBeGreaterThan(0)
-    for (const i of indices) {
-      const error = relativeError(decodeFloat32(got.samples_f32_base64[i]!), decodeFloat32(one.expect.samples_f32_base64[i]!))
-      expect(error, `step ${i}`).toBeLessThanOrEqual(amplifiesTheRoot(one) ? 5e-4 : one.tolerance)
-    }
-  })
+  test.for(cases.map((one) => [one.name, one] as const))(
+    '%s: the same schedule and the same samples at every step',
+    ([, one]) => {
+      const got = runSchedulers({ cases: [one] }).cases[0]!
+      expect(got.error).toBeNull()
+      expect(got.order).toBe(one.expect.order)
+      const rounding = amplifiesTheRoot(one) ? 2e-4 : 2e-6
+      expect(
+        relativeError(Float32Array.from(got.timesteps), Float32Array.from(one.expect.timesteps)),
+      ).toBeLessThanOrEqual(rounding)
+      if (one.expect.sigmas !== null)
+        expect(relativeError(Float32Array.from(got.sigmas!), Float32Array.from(one.expect.sigmas))).toBeLessThanOrEqual(
+          rounding,
+        )
+      expect(got.init_noise_sigma / one.expect.init_noise_sigma).toBeCloseTo(1, 6)
+      const indices = Object.keys(one.expect.samples_f32_base64)
+      expect(indices.length).toBeGreaterThan(0)
+      for (const i of indices) {
+        const error = relativeError(
+          decodeFloat32(got.samples_f32_base64[i]!),
+          decodeFloat32(one.expect.samples_f32_base64[i]!),
+        )
+        expect(error, `step ${i}`).toBeLessThanOrEqual(amplifiesTheRoot(one) ? 5e-4 : one.tolerance)
+      }
+    },
+  )
 })
 
 describe('random numbers follow torch', () => {
@@ -60,21 +74,26 @@ describe('random numbers follow torch', () => {
     readonly sum_f64?: number
   }
   const { cases } = golden<{ cases: RandnGolden[] }>('torch_randn.json')
-  const draw = (one: RandnGolden): Float32Array[] => runRandn({ cases: [one] }).cases[0]!.randn_f32_base64.map(decodeFloat32)
+  const draw = (one: RandnGolden): Float32Array[] =>
+    runRandn({ cases: [one] }).cases[0]!.randn_f32_base64.map(decodeFloat32)
   const worst = (got: Float32Array, want: Float32Array): number => {
     expect(got).toHaveLength(want.length)
     return got.reduce((most, value, i) => Math.max(most, Math.abs(value - want[i]!)), 0)
   }
 
-  test.for(cases.map((one) => [`${one.seed}: ${one.consecutive_sizes.join(', ')}`, one] as const))('seed %s', ([, one]) => {
-    const got = draw(one)
-    expect(got.map(({ length }) => length)).toEqual(one.consecutive_sizes)
-    if (one.randn_f32_base64 !== undefined) {
-      for (const [k, want] of one.randn_f32_base64.entries()) expect(worst(got[k]!, decodeFloat32(want))).toBeLessThanOrEqual(1e-6)
-      return
-    }
-    expect(worst(got[0]!.subarray(0, 16), decodeFloat32(one.first_16!))).toBeLessThanOrEqual(1e-6)
-    expect(worst(got[0]!.subarray(-16), decodeFloat32(one.last_16!))).toBeLessThanOrEqual(1e-6)
-    expect(got[0]!.reduce((sum, value) => sum + value, 0)).toBeCloseTo(Number(one.sum_f64), 2)
-  })
+  test.for(cases.map((one) => [`${one.seed}: ${one.consecutive_sizes.join(', ')}`, one] as const))(
+    'seed %s',
+    ([, one]) => {
+      const got = draw(one)
+      expect(got.map(({ length }) => length)).toEqual(one.consecutive_sizes)
+      if (one.randn_f32_base64 !== undefined) {
+        for (const [k, want] of one.randn_f32_base64.entries())
+          expect(worst(got[k]!, decodeFloat32(want))).toBeLessThanOrEqual(1e-6)
+        return
+      }
+      expect(worst(got[0]!.subarray(0, 16), decodeFloat32(one.first_16!))).toBeLessThanOrEqual(1e-6)
+      expect(worst(got[0]!.subarray(-16), decodeFloat32(one.last_16!))).toBeLessThanOrEqual(1e-6)
+      expect(got[0]!.reduce((sum, value) => sum + value, 0)).toBeCloseTo(Number(one.sum_f64), 2)
+    },
+  )
 })

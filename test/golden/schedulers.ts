@@ -31,7 +31,14 @@ export function runSchedulers(input: { cases: readonly SchedulerCase[] }): { cas
 }
 
 function trace(golden: SchedulerCase): SchedulerTrace {
-  const nothing = { name: golden.name, timesteps: [], sigmas: null, init_noise_sigma: 1, order: 1, samples_f32_base64: {} }
+  const nothing = {
+    name: golden.name,
+    timesteps: [],
+    sigmas: null,
+    init_noise_sigma: 1,
+    order: 1,
+    samples_f32_base64: {},
+  }
   try {
     const { scheduler, config } = schedulerFromConfig(golden.scheduler._class_name, golden.scheduler)
     const plan = scheduler.plan(config, planRequest(golden))
@@ -82,7 +89,16 @@ function runLoop(golden: SchedulerCase, scheduler: AnyScheduler, plan: Plan): Ma
       scheduler.scaleModelInput(plan, i, row.sample, input)
       const output = model(golden.model, input, plan.timesteps[i]!)
       const next = new Float32Array(size)
-      row.state = scheduler.step(plan, i, output, row.sample, row.state, stepNoise?.slice(b * size, (b + 1) * size) ?? null, options, next)
+      row.state = scheduler.step(
+        plan,
+        i,
+        output,
+        row.sample,
+        row.state,
+        stepNoise?.slice(b * size, (b + 1) * size) ?? null,
+        options,
+        next,
+      )
       row.sample = next
     }
     trajectory.set(i - begin, Float32Array.from(rows.flatMap(({ sample }) => [...sample])))

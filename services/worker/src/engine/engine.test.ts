@@ -46,8 +46,16 @@ function requestOf(golden: Omit<Golden, 'file' | 'name' | 'checkpoint'>): Render
 }
 
 const apple: RenderRequest = {
-  ...{ task: 'text-to-image', prompt: 'a red apple', negativePrompt: '', width: 64, height: 64 },
-  ...{ scheduler: 'EulerDiscreteScheduler', schedulerConfig: {}, numInferenceSteps: 3, guidanceScale: 4, eta: 0 },
+  task: 'text-to-image',
+  prompt: 'a red apple',
+  negativePrompt: '',
+  width: 64,
+  height: 64,
+  scheduler: 'EulerDiscreteScheduler',
+  schedulerConfig: {},
+  numInferenceSteps: 3,
+  guidanceScale: 4,
+  eta: 0,
   seed: 1,
 }
 

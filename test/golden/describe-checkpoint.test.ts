@@ -1,9 +1,9 @@
+import { describeCheckpoint } from '@darkroom/diffusion'
 import { globSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { describeCheckpoint } from './describe.ts'
 
-const SHIPPED = path.resolve(import.meta.dirname, '../../../../../deploy/checkpoints')
+const SHIPPED = path.resolve(import.meta.dirname, '../../deploy/checkpoints')
 
 function configsOf(name: string): Record<string, Record<string, unknown>> {
   const cwd = path.join(SHIPPED, name)
