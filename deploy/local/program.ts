@@ -77,18 +77,18 @@ async function readyLine(child: ChildProcess, name: string, logFile: string): Pr
       reject(new Error(`${name} ${why}; the end of ${logFile}:\n${tailOf(logFile)}`))
     }
     const timer = setTimeout(() => fail(`was not ready within ${START_TIMEOUT_MS / 1000} s`), START_TIMEOUT_MS)
-    child.once('exit', (code, signal) => {
+    const ended = (code: number | null, signal: string | null): void => {
       clearTimeout(timer)
       // The log is written by then.
       setImmediate(() => fail(`ended with ${signal ?? `exit code ${code}`}`))
-    })
+    }
+    child.once('exit', ended)
     child.once('error', reject)
     lines.on('line', (line) => {
       const message = parse(line)
       if (message?.['msg'] !== 'ready') return
       clearTimeout(timer)
-      child.removeAllListeners('exit')
-      child.once('exit', () => {})
+      child.off('exit', ended)
       lines.removeAllListeners('line')
       resolve(message)
     })

@@ -11,7 +11,6 @@ import type { WorkerLinks } from './worker-links.ts'
 export interface LeadershipOptions {
   readonly config: CoordinatorConfig
   readonly identity: string
-  readonly address: () => string
   readonly store: ObjectStore
   readonly nats: FarmNats
   readonly links: WorkerLinks
@@ -36,17 +35,21 @@ const LISTING_MARGIN = 50
 /** Takes part in the election and runs a Farm while it leads. */
 export class Leadership implements AsyncDisposable {
   readonly #options: LeadershipOptions
-  readonly #lease: LeaderLease
+  #lease: LeaderLease | null = null
   #term: Term | null = null
   /** Ids of all batches in the bucket, in order. */
   #batchIds: string[] = []
 
   constructor(options: LeadershipOptions) {
     this.#options = options
-    const { config, nats, identity, address, log } = options
+  }
+
+  /** @param address where this coordinator serves gRPC, told to those who ask a standby */
+  start(address: string): void {
+    const { config, nats, identity, log } = this.#options
     this.#lease = LeaderLease.start(nats, {
       identity,
-      address: address(),
+      address,
       ttlMs: config.leaderLeaseMs,
       onAcquired: () => this.#begin(),
       onLost: () => this.#end(),
@@ -62,7 +65,7 @@ export class Leadership implements AsyncDisposable {
   async farm(): Promise<Farm> {
     const term = this.#term
     if (term === null) {
-      const leader = this.#lease.leaderAddress()
+      const leader = this.#lease?.leaderAddress() ?? null
       throw new DarkroomError(
         'NOT_LEADER',
         leader === null ? 'no coordinator leads at the moment' : `this coordinator is a standby; ${leader} leads`,
@@ -89,7 +92,7 @@ export class Leadership implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#lease[Symbol.asyncDispose]()
+    await this.#lease?.[Symbol.asyncDispose]()
   }
 
   #begin(): void {

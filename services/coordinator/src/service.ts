@@ -32,36 +32,11 @@ export async function start(config: CoordinatorConfig): Promise<AsyncDisposable>
 
   const links = new WorkerLinks()
   const watchers = new Watchers()
-  let leadership: Leadership | null = null
-  const context = {
-    config,
-    get leadership(): Leadership {
-      return leadership!
-    },
-    batches: new Batches(store),
-    watchers,
-    links,
-    store,
-    events,
-  }
-  const grpc = stack.use(
-    await startGrpcServer({ host: config.host, port: config.port, services: registerServices(context), log }),
-  )
-  const address = `${config.host}:${grpc.port}`
-  leadership = stack.use(
-    new Leadership({
-      config,
-      identity: randomUUID(),
-      address: () => address,
-      store,
-      nats,
-      links,
-      watchers,
-      events,
-      log,
-    }),
-  )
-  const lead = leadership
+  const leadership = new Leadership({ config, identity: randomUUID(), store, nats, links, watchers, events, log })
+  const context = { config, leadership, batches: new Batches(store), watchers, links, store, events }
+  const grpc = stack.use(await startGrpcServer({ host: config.host, port: config.port, services: registerServices(context), log }))
+  stack.use(leadership)
+  leadership.start(`${config.host}:${grpc.port}`)
   const admin = stack.use(
     await startAdminServer({
       host: config.host,
@@ -70,7 +45,7 @@ export async function start(config: CoordinatorConfig): Promise<AsyncDisposable>
       // A standby is ready to take over; that it does not lead is told by its health service and by NOT_LEADER.
       isReady: () => nats.isConnected(),
       beforeScrape: () => {
-        const farm = lead.farmNow()
+        const farm = leadership.farmNow()
         if (farm !== null) events.observe(farm.state, Date.now())
       },
       log,
