@@ -30,9 +30,9 @@ export const GATEWAY_VARIABLES = {
     min: 1024,
     max: 256 * MIB,
   }),
-  maxLineBytes: integer('DARKROOM_GATEWAY_MAX_LINE_BYTES', 'bytes of one NDJSON line', 64 * 1024, {
+  maxLineBytes: integer('DARKROOM_GATEWAY_MAX_LINE_BYTES', 'bytes of one NDJSON line', 256 * 1024, {
     min: 1024,
-    max: MIB,
+    max: 16 * MIB,
   }),
   maxSteps: integer('DARKROOM_GATEWAY_MAX_STEPS', 'denoising steps of an image', 1000, { min: 1, max: 1000 }),
   maxSide: integer('DARKROOM_GATEWAY_MAX_SIDE', 'pixels of width and of height', 2048, { min: 8, max: 2048 }),

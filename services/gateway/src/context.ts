@@ -5,6 +5,7 @@ import type { BatchDocuments } from './batches/batch-documents.ts'
 import type { CheckpointCatalog } from './checkpoints/catalog.ts'
 import type { GatewayConfig } from './config.ts'
 import type { GatewayEvents } from './events.ts'
+import type { OpenWork } from './ingest/accept-batch.ts'
 import type { IntakeRules } from './ingest/intake.ts'
 
 /** What routes work with. */
@@ -17,8 +18,8 @@ export interface GatewayContext {
   readonly intakeRules: IntakeRules
   readonly itemProperties: TProperties
   readonly events: GatewayEvents
-  /** Intakes under way: the service waits for them at its end, so that none leaves half a batch. */
-  readonly openIntakes: Set<Promise<unknown>>
+  /** Batches on their way in: the service waits for them at its end, so that none leaves a half. */
+  readonly openWork: OpenWork
   /** Aborts when the service stops: event streams end. */
   readonly stopping: AbortSignal
 }

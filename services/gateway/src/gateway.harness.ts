@@ -31,7 +31,9 @@ export class PlayedCoordinator implements AsyncDisposable {
   readonly submitted: string[] = []
   workers: Worker[] = []
   /** What WatchBatch streams; each test sets its own. */
-  watch: (request: WatchBatchRequest) => AsyncIterable<{ revision: bigint; batch: Batch }> = async function* () {}
+  watch: (request: WatchBatchRequest, signal: AbortSignal) => AsyncIterable<{ revision: bigint; batch: Batch }> =
+    async function* () {}
+
   #server: GrpcServer | null = null
   #port = 0
 
@@ -49,7 +51,7 @@ export class PlayedCoordinator implements AsyncDisposable {
         const page = ids.slice(from, from + pageSize)
         return { batches: page.map((id) => this.#find(id)), nextPageToken: ids[from + pageSize] ?? '' }
       },
-      watchBatch: (request) => this.watch(request),
+      watchBatch: (request, { signal }) => this.watch(request, signal),
       cancelBatch: async ({ batchId }) => ({ batch: this.put(batchId, { state: BatchState.CANCELLING }) }),
       listWorkers: async () => ({ workers: this.workers }),
     })
@@ -98,6 +100,8 @@ export interface TestGateway extends AsyncDisposable {
   post(body: string, options?: { type?: string; query?: string; headers?: Record<string, string> }): Promise<Response>
   /** Submits items that the test expects to be accepted, and returns what was stored. */
   accept(items: readonly object[]): Promise<BatchDocument>
+  /** Stops the gateway alone, as SIGTERM does. */
+  stopGateway(): Promise<void>
   /** Keys under batches/. */
   storedKeys(): Promise<readonly string[]>
 }
@@ -130,7 +134,7 @@ export async function startTestGateway(variables: Record<string, string> = {}): 
     'emoji-sd': await pushConfigs(store, directory, 'emoji-sd'),
     'emoji-ddpm': await pushConfigs(store, directory, 'emoji-ddpm'),
   }
-  const gateway = stack.use(await start(config))
+  const gateway = stack.use(onceDisposed(await start(config)))
   const url = `http://127.0.0.1:${gateway.httpPort}`
   const post: TestGateway['post'] = (body, { type = 'application/json', query = '', headers = {} } = {}) =>
     fetch(`${url}/api/v1/batches${query}`, { method: 'POST', body, headers: { 'content-type': type, ...headers } })
@@ -150,6 +154,7 @@ export async function startTestGateway(variables: Record<string, string> = {}): 
       if (response.status !== 201) throw new Error(`not accepted: ${JSON.stringify(answer)}`)
       return (await store.getJson<BatchDocument>(keys.batch(answer.id)))!
     },
+    stopGateway: async () => gateway[Symbol.asyncDispose](),
     async storedKeys() {
       return Array.fromAsync(store.list(keys.batches), ({ key }) => key)
     },
@@ -157,9 +162,16 @@ export async function startTestGateway(variables: Record<string, string> = {}): 
   }
 }
 
+/** The same part, whose second disposal does nothing. */
+function onceDisposed<T extends AsyncDisposable>(part: T): T {
+  const stack = new AsyncDisposableStack()
+  stack.use(part)
+  return { ...part, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+}
+
 async function pushConfigs(store: ObjectStore, directory: string, name: string): Promise<string> {
   const copy = path.join(directory, name)
   const isWeight = (file: string): boolean => /\.onnx$|\.onnx_data$/.test(file)
   cpSync(path.join(CHECKPOINTS, name), copy, { recursive: true, filter: (file) => !isWeight(file) })
-  return pushCheckpoint(store, copy)
+  return pushCheckpoint(store, copy, { onFile: () => {} })
 }

@@ -11,6 +11,7 @@ import type { GatewayConfig } from './config.ts'
 import type { GatewayContext } from './context.ts'
 import { GatewayEvents } from './events.ts'
 import { createApp } from './http/app.ts'
+import type { OpenWork } from './ingest/accept-batch.ts'
 import { ShapeCheck } from './ingest/check-item.ts'
 import { itemProperties, itemSchema } from './ingest/item-schema.ts'
 import { taskParameters } from './ingest/parameters.ts'
@@ -44,11 +45,11 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
     createGrpcClient(CoordinatorService, config.coordinators, { defaultTimeoutMs: COORDINATOR_TIMEOUT_MS }),
   )
   const stopping = new AbortController()
-  const openIntakes = new Set<Promise<unknown>>()
+  const openWork: OpenWork = new Set()
   const app = createApp({ events, maxJsonBytes: config.maxJsonBytes, idleMs: config.idleMs })
   await app.register(fastifySSE, { heartbeatInterval: HEARTBEAT_MS })
   await app.register(swagger, { openapi: OPENAPI, transform: withDocumentedBody })
-  const context = contextOf({ config, store, coordinator, events, openIntakes, stopping: stopping.signal })
+  const context = contextOf({ config, store, coordinator, events, openWork, stopping: stopping.signal })
   app.register(async (scope) => {
     for (const addRoute of ROUTES) addRoute(scope, context)
   })
@@ -57,7 +58,7 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
     const forced = setTimeout(() => app.server.closeAllConnections(), config.graceMs)
     await app.close()
     clearTimeout(forced)
-    await Promise.all(openIntakes)
+    await Promise.all(openWork)
   })
   await app.listen({ host: config.host, port: config.port })
   const { port: httpPort } = app.server.address() as AddressInfo
@@ -75,7 +76,7 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
 }
 
 function contextOf(
-  parts: Pick<GatewayContext, 'config' | 'store' | 'coordinator' | 'events' | 'openIntakes' | 'stopping'>,
+  parts: Pick<GatewayContext, 'config' | 'store' | 'coordinator' | 'events' | 'openWork' | 'stopping'>,
 ): GatewayContext {
   const { config, store } = parts
   const parameters = taskParameters(config)

@@ -56,13 +56,14 @@ export function createApp(options: { events: GatewayEvents; maxJsonBytes: number
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
     events.requestOpened()
+    const start = performance.now()
     reply.raw.once('close', () => {
       const finished = reply.raw.writableFinished
       events.requestEnded({
         method: request.method,
         route: request.routeOptions.url ?? 'none',
         code: finished ? String(reply.raw.statusCode) : 'aborted',
-        seconds: reply.elapsedTime / 1000,
+        seconds: (performance.now() - start) / 1000,
         requestId: request.id,
       })
       if (finished && !request.raw.complete) linger(request)

@@ -80,7 +80,7 @@ export class ItemLines {
     const eta = item.eta ?? defaults.eta ?? 0
     const numImages = item.numImages ?? defaults.numImages ?? 1
     const seed = item.seed ?? defaults.seed ?? this.#seeds.next()
-    if (seed + numImages - 1 > Number.MAX_SAFE_INTEGER) {
+    if (seed > Number.MAX_SAFE_INTEGER - (numImages - 1)) {
       const message = `image n uses seed + n: with ${numImages} images want at most ${Number.MAX_SAFE_INTEGER - numImages + 1}`
       this.#problems.push({ field: 'seed', value: seed, message })
     }

@@ -18,17 +18,18 @@ export async function* lineBlocks(body: AsyncIterable<Buffer>, maxLineBytes: num
   let firstLine = 1
   let waiting: Buffer[] = []
   let waitingBytes = 0
-  const blockOf = (bytes: Buffer): LineBlock => {
-    if (!isUtf8(bytes)) throw notUtf8(bytes, firstLine)
-    return { text: bytes.toString('utf8'), firstLine }
+  const blocksOf = function* (bytes: Buffer): Generator<LineBlock> {
+    const good = isUtf8(bytes) ? bytes : bytes.subarray(0, startOfBrokenLine(bytes))
+    const text = good.toString('utf8')
+    if (text !== '') yield { text, firstLine }
+    firstLine += countLines(text)
+    if (good !== bytes) throw notUtf8(firstLine)
   }
   for await (const chunk of body) {
     const end = chunk.lastIndexOf(LF) + 1
     if (end > 0) {
       const head = chunk.subarray(0, end)
-      const block = blockOf(waiting.length === 0 ? head : Buffer.concat([...waiting, head]))
-      yield block
-      firstLine += countLines(block.text)
+      yield* blocksOf(waiting.length === 0 ? head : Buffer.concat([...waiting, head]))
       waiting = []
       waitingBytes = 0
     }
@@ -38,7 +39,7 @@ export async function* lineBlocks(body: AsyncIterable<Buffer>, maxLineBytes: num
       if (waitingBytes > maxLineBytes) throw lineTooLong(firstLine, maxLineBytes)
     }
   }
-  if (waitingBytes > 0) yield blockOf(Buffer.concat(waiting))
+  if (waitingBytes > 0) yield* blocksOf(Buffer.concat(waiting))
 }
 
 export function lineTooLong(line: number, maxLineBytes: number): DarkroomError {
@@ -52,13 +53,16 @@ function countLines(text: string): number {
   return count
 }
 
-function notUtf8(bytes: Buffer, firstLine: number): DarkroomError {
-  let line = firstLine
-  for (let start = 0; start < bytes.length; line++) {
+function startOfBrokenLine(bytes: Buffer): number {
+  let start = 0
+  for (;;) {
     const end = bytes.indexOf(LF, start) + 1 || bytes.length
-    if (!isUtf8(bytes.subarray(start, end))) break
+    if (end === bytes.length || !isUtf8(bytes.subarray(start, end))) return start
     start = end
   }
+}
+
+function notUtf8(line: number): DarkroomError {
   const message = 'the line is not UTF-8: save the file in that encoding'
   return new DarkroomError('INVALID_REQUEST', `line ${line} is not UTF-8`, { problems: [{ line, message }] })
 }

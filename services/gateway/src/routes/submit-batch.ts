@@ -36,7 +36,7 @@ export function submitBatch(app: App, context: GatewayContext): void {
       field: field === undefined ? `items[${i}]` : `items[${i}].${field}`,
       ...problem,
     })
-    return acceptBatch(intakeRules, { defaults, metadata, traceparent, now: new Date(), locate }, read, events)
+    return acceptBatch(intakeRules, { defaults, metadata, traceparent, now: new Date(), locate }, read, context)
   }
 
   const acceptNdjson = (request: FastifyRequest): Promise<BatchDocument> => {
@@ -47,7 +47,7 @@ export function submitBatch(app: App, context: GatewayContext): void {
     }
     const traceparent = traceparentOf(request.headers['traceparent'])
     const locate: IntakeRequest['locate'] = (problem, line) => ({ line, ...problem })
-    return acceptBatch(intakeRules, { defaults, metadata: {}, traceparent, now: new Date(), locate }, read, events)
+    return acceptBatch(intakeRules, { defaults, metadata: {}, traceparent, now: new Date(), locate }, read, context)
   }
 
   app.route({
@@ -74,10 +74,7 @@ export function submitBatch(app: App, context: GatewayContext): void {
     },
     handler: async (request, reply) => {
       const isNdjson = request.headers['content-type']?.startsWith('application/x-ndjson') === true
-      const intake = isNdjson ? acceptNdjson(request) : acceptJson(request)
-      const tracked = intake.catch(() => {}).finally(() => context.openIntakes.delete(tracked))
-      context.openIntakes.add(tracked)
-      const document = await intake
+      const document = await (isNdjson ? acceptNdjson(request) : acceptJson(request))
       context.documents.keep(document)
       const progress = await tellCoordinator(context, document)
       return reply.code(201).header('location', `/api/v1/batches/${document.id}`).send(batchJson(progress, document))

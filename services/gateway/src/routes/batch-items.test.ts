@@ -1,0 +1,135 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { BatchState, imageName, keys, shardIdOf } from '@darkroom/proto'
+import type { CommitRecord, DoneDocument, ItemResult, PlannedShard, PlanSegment } from '@darkroom/proto'
+import { startTestGateway } from '../gateway.harness.ts'
+import type { TestGateway } from '../gateway.harness.ts'
+
+interface Page {
+  readonly items: readonly {
+    index: number
+    state: string
+    shardId: string | null
+    request: { prompt: string }
+    images: readonly { url: string; seed: number }[]
+    error: { code: string } | null
+  }[]
+  readonly nextCursor: string | null
+}
+
+let gateway: TestGateway
+beforeAll(async () => {
+  gateway = await startTestGateway()
+})
+afterAll(() => gateway[Symbol.asyncDispose]())
+
+async function submit(count: number): Promise<string> {
+  const items = Array.from({ length: count }, (_, i) => ({ checkpoint: 'emoji-sd', prompt: `apple ${i}`, seed: i }))
+  return (await gateway.accept(items)).id
+}
+
+/** Plans one segment, `size` items a shard, as the coordinator does. */
+async function plan(
+  batchId: string,
+  segment: number,
+  firstItem: number,
+  itemCount: number,
+  size: number,
+): Promise<void> {
+  const indices = Array.from({ length: itemCount }, (_, i) => firstItem + i)
+  const shards = Array.from({ length: Math.ceil(itemCount / size) }, (_, n): PlannedShard => {
+    const items = indices.slice(n * size, (n + 1) * size)
+    const pin = gateway.pins['emoji-sd']
+    return { id: shardIdOf(segment, n), checkpoint: pin, task: 'text-to-image', width: 64, height: 64, items }
+  })
+  const document: PlanSegment = { batchId, segment, firstItem, itemCount, shards }
+  await gateway.store.put(keys.planSegment(batchId, segment), JSON.stringify(document))
+}
+
+async function record(batchId: string, shardId: string, rest: object): Promise<void> {
+  const base = { batchId, shardId, attempt: 1, committedAt: new Date().toISOString() }
+  await gateway.store.put(keys.result(batchId, shardId), JSON.stringify({ ...base, ...rest } as CommitRecord))
+}
+
+function rendered(index: number): ItemResult {
+  const name = imageName(index, 0, 'a'.repeat(64), 'png')
+  const image = { n: 0, seed: index, name, sha256: 'a'.repeat(64), bytes: 9, width: 64, height: 64 }
+  const customId = `item-${index}`
+  return { index, customId, state: 'rendered', scheduler: 'PNDMScheduler', numInferenceSteps: 50, images: [image], seconds: 1.5, warnings: [] }
+} // prettier-ignore
+
+async function page(id: string, query = ''): Promise<Page> {
+  const response = await fetch(`${gateway.url}/api/v1/batches/${id}/items${query}`)
+  expect(response.status).toBe(200)
+  return (await response.json()) as Page
+}
+
+test('each item stands where its shard stands', async () => {
+  const id = await submit(10)
+  await plan(id, 0, 0, 10, 2)
+  const failed: ItemResult = { index: 1, customId: 'item-1', state: 'failed', code: 'RENDER_FAILED', message: 'nan' }
+  await record(id, '00000-00000', { kind: 'rendered', items: [rendered(0), failed] })
+  await record(id, '00000-00001', { kind: 'failed', itemCount: 2, code: 'INTERNAL', message: 'five attempts' })
+  await record(id, '00000-00002', { kind: 'cancelled', itemCount: 2 })
+  gateway.coordinator.put(id, { state: BatchState.RUNNING, runningShards: ['00000-00003'] })
+  const { items, nextCursor } = await page(id)
+  expect(nextCursor).toBeNull()
+  expect(items.map(({ state }) => state)).toEqual([
+    'rendered', 'failed', 'failed', 'failed', 'cancelled', 'cancelled', 'running', 'running', 'queued', 'queued',
+  ]) // prettier-ignore
+  expect(items.map(({ index, request }) => [index, request.prompt])).toEqual(items.map((_, i) => [i, `apple ${i}`]))
+  expect(items[0]!.images).toMatchObject([
+    { seed: 0, url: `/api/v1/batches/${id}/images/${imageName(0, 0, 'a'.repeat(64), 'png')}` },
+  ])
+  expect(items.map(({ error }) => error?.code ?? null).slice(0, 5)).toEqual([
+    null,
+    'RENDER_FAILED',
+    'INTERNAL',
+    'INTERNAL',
+    'CANCELLED',
+  ])
+})
+
+test('pages over several segments give each item once, in order', async () => {
+  const id = await submit(2500)
+  await plan(id, 0, 0, 1024, 100)
+  await plan(id, 1, 1024, 1024, 100)
+  const indices: number[] = []
+  let next: string | null = `/api/v1/batches/${id}/items?limit=700`
+  while (next !== null) {
+    const response: Response = await fetch(gateway.url + next)
+    indices.push(...((await response.json()) as Page).items.map(({ index }) => index))
+    next = /^<(.*)>; rel="next"$/.exec(response.headers.get('link') ?? '')?.[1] ?? null
+  }
+  expect(indices).toEqual(Array.from({ length: 2500 }, (_, i) => i))
+})
+
+test('the items of one state are found wherever they are', async () => {
+  const id = await submit(2500)
+  await plan(id, 0, 0, 1024, 1024)
+  await plan(id, 1, 1024, 1024, 512)
+  await record(id, '00001-00001', { kind: 'failed', itemCount: 512, code: 'INTERNAL', message: 'five attempts' })
+  const first = await page(id, '?state=failed&limit=500')
+  expect(first.items.map(({ index }) => index)).toEqual(Array.from({ length: 500 }, (_, i) => 1536 + i))
+  const second = await page(id, `?state=failed&limit=500&cursor=${first.nextCursor}`)
+  expect(second.items.map(({ index }) => index)).toEqual(Array.from({ length: 12 }, (_, i) => 2036 + i))
+  expect(second.nextCursor).toBeNull()
+})
+
+test('of a batch that was cancelled, items that were never planned are cancelled, coordinator or not', async () => {
+  await using alone = await startTestGateway()
+  const { id } = await alone.accept([{ checkpoint: 'emoji-sd', prompt: 'a fox' }])
+  const done: Partial<DoneDocument> = { batchId: id, state: 'cancelled' }
+  await alone.store.put(keys.done(id), JSON.stringify(done))
+  await alone.coordinator.stop()
+  const response = await fetch(`${alone.url}/api/v1/batches/${id}/items`)
+  expect(((await response.json()) as Page).items).toMatchObject([{ state: 'cancelled', error: { code: 'CANCELLED' } }])
+})
+
+test.for(['?limit=0', '?limit=1001', '?state=done', '?cursor=../x', '?page=2'])('%s is refused', async (query) => {
+  const id = await submit(1)
+  expect((await fetch(`${gateway.url}/api/v1/batches/${id}/items${query}`)).status).toBe(400)
+})
+
+test('an unknown batch has no items', async () => {
+  expect((await fetch(`${gateway.url}/api/v1/batches/b00000000000000000000zz/items`)).status).toBe(404)
+})

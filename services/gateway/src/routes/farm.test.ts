@@ -1,0 +1,127 @@
+import { create } from '@bufbuild/protobuf'
+import { timestampFromDate } from '@bufbuild/protobuf/wkt'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { BatchState, WorkerSchema, WorkerState } from '@darkroom/proto'
+import { startTestGateway } from '../gateway.harness.ts'
+import type { TestGateway } from '../gateway.harness.ts'
+
+let gateway: TestGateway
+beforeAll(async () => {
+  gateway = await startTestGateway()
+})
+afterAll(() => gateway[Symbol.asyncDispose]())
+
+async function get<T>(path: string): Promise<T> {
+  const response = await fetch(gateway.url + path)
+  expect(response.status).toBe(200)
+  return (await response.json()) as T
+}
+
+test('a batch is shown with what the coordinator knows and what was said at its acceptance', async () => {
+  const response = await gateway.post(
+    JSON.stringify({ items: [{ checkpoint: 'emoji-sd', prompt: 'a fox', numImages: 4 }], metadata: { a: 'b' } }),
+  )
+  const { id } = (await response.json()) as { id: string }
+  const schedulers = [{ $typeName: 'darkroom.v1.SchedulerThroughput' as const, scheduler: 'PNDMScheduler', images: 3n, steps: 150n, seconds: 2.5 }] // prettier-ignore
+  gateway.coordinator.put(id, {
+    state: BatchState.RUNNING,
+    itemCount: 1,
+    imageCount: 4,
+    imagesRendered: 3,
+    imagesPerSecond: 1.5,
+    etaSeconds: 0.5,
+    startedAt: timestampFromDate(new Date('2026-01-02T03:04:05Z')),
+    schedulers,
+  })
+  expect(await get(`/api/v1/batches/${id}`)).toMatchObject({
+    id,
+    state: 'running',
+    startedAt: '2026-01-02T03:04:05.000Z',
+    endedAt: null,
+    imageCount: 4,
+    imagesRendered: 3,
+    imagesPerSecond: 1.5,
+    etaSeconds: 0.5,
+    schedulers: [{ scheduler: 'PNDMScheduler', images: 3, steps: 150, seconds: 2.5 }],
+    checkpoints: [gateway.pins['emoji-sd']],
+    metadata: { a: 'b' },
+  })
+})
+
+test('a batch is cancelled by the coordinator', async () => {
+  const { id } = await gateway.accept([{ checkpoint: 'emoji-sd', prompt: 'a fox' }])
+  const response = await fetch(`${gateway.url}/api/v1/batches/${id}/cancel`, { method: 'POST' })
+  expect(response.status).toBe(200)
+  expect(await response.json()).toMatchObject({ id, state: 'cancelling' })
+  const unknown = await fetch(`${gateway.url}/api/v1/batches/b00000000000000000000zz/cancel`, { method: 'POST' })
+  expect(unknown.status).toBe(404)
+})
+
+test('batches are listed newest first, page by page', async () => {
+  await using other = await startTestGateway()
+  const ids: string[] = []
+  for (let i = 0; i < 5; i++) ids.push((await other.accept([{ checkpoint: 'emoji-sd', prompt: 'a fox' }])).id)
+  const listed: string[] = []
+  let next: string | null = '/api/v1/batches?limit=2'
+  while (next !== null) {
+    const response: Response = await fetch(other.url + next)
+    const page = (await response.json()) as { batches: { id: string }[]; nextCursor: string | null }
+    listed.push(...page.batches.map(({ id }) => id))
+    next = /^<(.*)>; rel="next"$/.exec(response.headers.get('link') ?? '')?.[1] ?? null
+    expect(page.nextCursor === null).toBe(next === null)
+  }
+  expect(listed).toEqual(ids.toSorted().toReversed())
+})
+
+test('workers are listed with their device and what they render', async () => {
+  gateway.coordinator.workers = [
+    create(WorkerSchema, {
+      id: 'w1',
+      state: WorkerState.RENDERING,
+      pool: 'default',
+      device: { kind: 'cpu', name: 'a CPU', memoryBytes: 8n, reason: 'no GPU' },
+      running: [{ batchId: 'b', shardId: 's', attempt: 2, stepsDone: 3, stepsTotal: 9 }],
+      imagesRendered: 12n,
+    }),
+  ]
+  expect(await get('/api/v1/workers')).toMatchObject({
+    workers: [
+      {
+        id: 'w1',
+        state: 'rendering',
+        device: { kind: 'cpu', name: 'a CPU', memoryBytes: 8, reason: 'no GPU' },
+        gpu: null,
+        running: [{ batchId: 'b', shardId: 's', attempt: 2, stepsDone: 3, stepsTotal: 9 }],
+        imagesRendered: 12,
+        seenAt: null,
+      },
+    ],
+  })
+})
+
+test('checkpoints are listed with what they can do', async () => {
+  const { checkpoints } = await get<{ checkpoints: object[] }>('/api/v1/checkpoints')
+  expect(checkpoints).toMatchObject([
+    { name: 'emoji-ddpm', pin: gateway.pins['emoji-ddpm'], tags: ['latest'], description: { tasks: ['unconditional-image-generation'], defaultWidth: 32 } },
+    { name: 'emoji-sd', pin: gateway.pins['emoji-sd'], description: { sizeMultiple: 16, scheduler: 'PNDMScheduler' }, problem: null },
+  ]) // prettier-ignore
+})
+
+test('schedulers are listed with the keys of their configs', async () => {
+  const { schedulers } = await get<{ schedulers: { name: string; config: object }[] }>('/api/v1/schedulers')
+  const pndm = schedulers.find(({ name }) => name === 'PNDMScheduler')
+  expect(pndm?.config).toMatchObject({
+    skip_prk_steps: { default: false },
+    timestep_spacing: { values: expect.any(Array) },
+  })
+})
+
+test('without a coordinator, what needs one is 503 and says when to come back', async () => {
+  await using alone = await startTestGateway()
+  await alone.coordinator.stop()
+  for (const path of ['/api/v1/batches', '/api/v1/workers']) {
+    const response = await fetch(alone.url + path)
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, '2'])
+    expect(await response.json()).toMatchObject({ code: 'COORDINATOR_UNAVAILABLE' })
+  }
+})
