@@ -27,11 +27,16 @@ import { createReport } from './worker-report.ts'
 const UPLOADS_AT_ONCE = 8
 const READY_TIMEOUT_MS = 2_000
 
+export interface WorkerServer extends AsyncDisposable {
+  readonly grpcPort: number
+  readonly adminPort: number
+}
+
 /**
  * Starts a worker: the parts in order of need; disposed in reverse, after a drain.
  * It makes no stream: the coordinator must be the first to see that NATS has lost its storage.
  */
-export async function start(config: WorkerConfig): Promise<AsyncDisposable> {
+export async function start(config: WorkerConfig): Promise<WorkerServer> {
   await using stack = new AsyncDisposableStack()
   const { workerId, pool, host } = config
   const log = createLogger('worker', config.logLevel).child({ workerId })
@@ -128,8 +133,10 @@ export async function start(config: WorkerConfig): Promise<AsyncDisposable> {
   loop.start()
   stack.defer(drainOnce)
   for (const service of ['', WorkerService.typeName]) grpc.setServing(service, true)
-  log.info({ grpcPort: grpc.port, adminPort: admin.port }, 'ready')
-  return stack.move()
+  const ports = { grpcPort: grpc.port, adminPort: admin.port }
+  log.info(ports, 'ready')
+  const parts = stack.move()
+  return { ...ports, [Symbol.asyncDispose]: () => parts.disposeAsync() }
 }
 
 async function answers(store: ObjectStore): Promise<boolean> {

@@ -1,0 +1,338 @@
+import { findMetricProblems, Metrics } from '@darkroom/chassis'
+import { keys, parsePin, WorkerState } from '@darkroom/proto'
+import type { CommitRecord, ItemResult, ShardAssignment } from '@darkroom/proto'
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { pino } from 'pino'
+import sharp from 'sharp'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createEvents } from './events.ts'
+import { shardOf, startHarness, startWorker } from './worker.harness.ts'
+
+const REFERENCE = path.resolve(import.meta.dirname, '../../../test/golden/reference')
+
+let harness: Awaited<ReturnType<typeof startHarness>>
+beforeAll(async () => {
+  harness = await startHarness()
+})
+afterAll(() => harness[Symbol.asyncDispose]())
+
+type Rendered = Extract<CommitRecord, { kind: 'rendered' }>
+
+const recordOf = ({ batchId, shardId }: ShardAssignment): Promise<Rendered | null> =>
+  harness.store.getJson<Rendered>(keys.result(batchId, shardId))
+
+const imagesOf = async ({ batchId }: ShardAssignment): Promise<string[]> =>
+  (await Array.fromAsync(harness.store.list(keys.imageFolder(batchId)))).map(({ key }) => path.basename(key))
+
+const namesIn = (items: readonly ItemResult[]): string[] =>
+  items.flatMap((item) => (item.state === 'rendered' ? item.images.map(({ name }) => name) : []))
+
+async function scrape(port: number, route: string): Promise<{ status: number; body: string }> {
+  const response = await fetch(`http://127.0.0.1:${port}${route}`)
+  return { status: response.status, body: await response.text() }
+}
+
+describe('rendering a shard', () => {
+  test('leaves its pictures, one commit record and one completion, and the queue empty', async () => {
+    await using worker = await startWorker(harness)
+    const shard = shardOf(harness.sd, [
+      { scheduler: 'PNDMScheduler', numInferenceSteps: 25, seed: 0n },
+      { prompt: 'a cat', scheduler: 'DDPMScheduler', guidanceScale: 1, numImages: 3, seed: 7n },
+    ])
+    await worker.dispatch(shard)
+    expect(await harness.completionOf(shard)).toMatchObject({ committed: true, attempt: 1, workerId: worker.id })
+    const record = (await recordOf(shard))!
+    expect(record).toMatchObject({ kind: 'rendered', attempt: 1, workerId: worker.id, checkpoint: harness.sd })
+    expect(record.deviceSeconds).toBeGreaterThan(0)
+    expect(record.items).toMatchObject([
+      { index: 0, customId: 'item-0', state: 'rendered', numInferenceSteps: 25, warnings: [] },
+      {
+        index: 1,
+        state: 'rendered',
+        images: [
+          { n: 0, seed: 7 },
+          { n: 1, seed: 8 },
+          { n: 2, seed: 9 },
+        ],
+      },
+    ])
+    expect((await imagesOf(shard)).sort()).toEqual(namesIn(record.items).sort())
+    for (const item of record.items) {
+      for (const { name, sha256, bytes } of item.state === 'rendered' ? item.images : []) {
+        const png = (await harness.store.get(keys.image(shard.batchId, name)))!
+        expect(createHash('sha256').update(png).digest('hex')).toBe(sha256)
+        expect(png).toHaveLength(bytes)
+        expect(name).toContain(sha256)
+      }
+    }
+    const [apple] = namesIn(record.items)
+    const got = await sharp(await harness.store.get(keys.image(shard.batchId, apple!)))
+      .raw()
+      .toBuffer()
+    const want = await sharp(readFileSync(path.join(REFERENCE, 'sd_00_pndm.png')))
+      .removeAlpha()
+      .raw()
+      .toBuffer()
+    expect(Math.max(...got.map((level, i) => Math.abs(level - want[i]!)))).toBeLessThanOrEqual(2)
+    expect(await harness.nats.shardBacklog(worker.pool)).toEqual({ pending: 0, ackPending: 0 })
+  })
+
+  test('an item that cannot be rendered fails alone, with its reason in the record', async () => {
+    await using worker = await startWorker(harness)
+    const shard = shardOf(harness.sd, [
+      {},
+      { scheduler: 'NoSuchScheduler' },
+      { width: 60 },
+      { guidanceScale: 1e38, numInferenceSteps: 4 },
+      {},
+    ])
+    await worker.dispatch(shard)
+    expect(await harness.completionOf(shard)).toMatchObject({ committed: true, errorCode: '' })
+    expect((await recordOf(shard))!.items).toMatchObject([
+      { state: 'rendered' },
+      {
+        state: 'failed',
+        customId: 'item-1',
+        code: 'RENDER_FAILED',
+        message: expect.stringContaining('NoSuchScheduler'),
+      },
+      { state: 'failed', code: 'RENDER_FAILED', message: expect.stringContaining('multiple of 16') },
+      { state: 'failed', code: 'RENDER_FAILED', message: expect.stringContaining('NaN') },
+      { state: 'rendered' },
+    ])
+  })
+
+  test('a prompt that is too long is rendered and warned of', async () => {
+    await using worker = await startWorker(harness)
+    const shard = shardOf(harness.sd, [{ prompt: 'cat '.repeat(50) }])
+    await worker.dispatch(shard)
+    await harness.completionOf(shard)
+    expect((await recordOf(shard))!.items).toMatchObject([
+      { warnings: [expect.stringContaining('longer than 32 tokens')] },
+    ])
+  })
+})
+
+describe('the commit record is the only fence', () => {
+  test('a shard that has its record already is only acknowledged', async () => {
+    await using worker = await startWorker(harness)
+    const shard = shardOf(harness.ddpm, [{}])
+    const key = keys.result(shard.batchId, shard.shardId)
+    await harness.store.putIfAbsent(key, '{"kind":"cancelled"}')
+    await worker.dispatch(shard)
+    expect(await harness.completionOf(shard)).toMatchObject({ committed: false, errorCode: '' })
+    expect(await harness.store.getJson(key)).toEqual({ kind: 'cancelled' })
+    expect(await imagesOf(shard)).toEqual([])
+  })
+
+  test('two workers with one shard: one record, equal pictures, the loser counts it and overwrites nothing', async () => {
+    await using one = await startWorker(harness)
+    await using other = await startWorker(harness)
+    const shard = shardOf(harness.ddpm, [{ numInferenceSteps: 20 }, { numInferenceSteps: 20 }])
+    // Warm, so that both are under way when the first commits.
+    for (const worker of [one, other]) {
+      const warm = shardOf(harness.ddpm, [{}])
+      await worker.dispatch(warm)
+      await harness.completionOf(warm)
+    }
+    await Promise.all([one.dispatch(shard), other.dispatch(shard)])
+    const told = await Promise.all([harness.completionOf(shard, 1), harness.completionOf(shard, 2)])
+    expect(told.map(({ committed }) => committed).sort()).toEqual([false, true])
+    const record = (await recordOf(shard))!
+    expect(record.workerId).toBe(told.find(({ committed }) => committed)!.workerId)
+    expect((await imagesOf(shard)).sort()).toEqual(namesIn(record.items).sort())
+  })
+
+  test('a shard delivered to another worker after a first attempt gives the same bytes', async () => {
+    await using one = await startWorker(harness)
+    await using other = await startWorker(harness)
+    const shard = shardOf(harness.sd, [{ numImages: 2 }, { scheduler: 'DDIMScheduler', eta: 1 }])
+    await one.dispatch(shard)
+    await harness.completionOf(shard)
+    const again = { ...shardOf(harness.sd, []), items: shard.items.toReversed() }
+    await other.dispatch(again)
+    await harness.completionOf(again)
+    expect((await imagesOf(again)).sort()).toEqual((await imagesOf(shard)).sort())
+  })
+})
+
+describe('an attempt that cannot be made', () => {
+  test('an unknown checkpoint is told of, with its code', async () => {
+    await using worker = await startWorker(harness)
+    const shard = shardOf(`emoji-ddpm@sha256:${'0'.repeat(64)}`, [{}])
+    await worker.dispatch(shard)
+    expect(await harness.completionOf(shard)).toMatchObject({ committed: false, errorCode: 'NOT_FOUND' })
+    expect(await recordOf(shard)).toBeNull()
+    expect(await harness.nats.shardBacklog(worker.pool)).toEqual({ pending: 0, ackPending: 0 })
+  })
+
+  test('a tampered checkpoint is refused before it is loaded, and taken once it is mended', async () => {
+    await using worker = await startWorker(harness, {
+      DARKROOM_WORKER_CACHE_DIR: path.join(harness.directory, 'empty'),
+    })
+    const manifestKey = keys.checkpointManifest('emoji-ddpm', parsePin(harness.ddpm)!.hex)
+    const manifest = (await harness.store.getJson<{ files: { path: string; sha256: string }[] }>(manifestKey))!
+    const key = keys.checkpointBlob(manifest.files.find((file) => file.path === 'unet/model.onnx')!.sha256)
+    const sound = (await harness.store.get(key))!
+    await harness.store.put(
+      key,
+      sound.map((byte, i) => (i === 1_000_000 ? byte ^ 1 : byte)),
+    )
+    const refused = shardOf(harness.ddpm, [{}])
+    await worker.dispatch(refused)
+    expect(await harness.completionOf(refused)).toMatchObject({ committed: false, errorCode: 'CHECKPOINT_MISMATCH' })
+    await harness.store.put(key, sound)
+    const mended = shardOf(harness.ddpm, [{}])
+    await worker.dispatch(mended)
+    expect(await harness.completionOf(mended)).toMatchObject({ committed: true })
+  })
+})
+
+describe('giving up', () => {
+  const endless = (checkpoint: string): ShardAssignment =>
+    shardOf(checkpoint, [{ numInferenceSteps: 1000, numImages: 50 }])
+  const isRunning = (workerId: string, shard: ShardAssignment) =>
+    harness.link.report(
+      ({ id, running }) => id === workerId && running.some((one) => one.batchId === shard.batchId && one.stepsDone > 0),
+    )
+
+  test('a cancelled attempt leaves no record and the worker goes on with the next shard; an older order is ignored', async () => {
+    await using worker = await startWorker(harness)
+    const shard = { ...endless(harness.sd), attempt: 2 }
+    await worker.dispatch(shard)
+    const { running } = await isRunning(worker.id, shard)
+    expect(running).toMatchObject([{ shardId: shard.shardId, attempt: 2, stepsTotal: 50_000 }])
+    const { batchId, shardId } = shard
+    harness.link.order({ case: 'cancelShard', value: { batchId, shardId, attempt: 1 } })
+    await isRunning(worker.id, shard)
+    harness.link.order({ case: 'cancelShard', value: { batchId, shardId, attempt: 2 } })
+    await harness.link.report(({ id, running: now }) => id === worker.id && now.length === 0)
+    const next = shardOf(harness.sd, [{}])
+    await worker.dispatch(next)
+    expect(await harness.completionOf(next)).toMatchObject({ committed: true })
+    expect(await recordOf(shard)).toBeNull()
+    expect(await harness.nats.shardBacklog(worker.pool)).toEqual({ pending: 0, ackPending: 0 })
+  })
+
+  test('a worker that drains ends what it can within its grace and hands the rest to another', async () => {
+    const worker = await startWorker(harness, { DARKROOM_WORKER_GRACE_MS: '0' })
+    const shard = shardOf(harness.sd, [{ numInferenceSteps: 300, numImages: 2 }])
+    try {
+      await worker.dispatch(shard)
+      await isRunning(worker.id, shard)
+      const draining = harness.link.report(({ id, state }) => id === worker.id && state === WorkerState.DRAINING)
+      const drained = worker.client.drain({})
+      await Promise.all([draining, drained])
+      expect((await worker.client.describe({})).worker).toMatchObject({ state: WorkerState.DRAINING, running: [] })
+      expect((await scrape(worker.adminPort, '/readyz')).status).toBe(503)
+    } finally {
+      await worker[Symbol.asyncDispose]()
+    }
+    expect(await recordOf(shard)).toBeNull()
+    await using heir = await startWorker(harness, { DARKROOM_WORKER_POOL: worker.pool })
+    expect(await harness.completionOf(shard)).toMatchObject({ committed: true, workerId: heir.id })
+  })
+
+  test('a worker that stops finishes what runs', async () => {
+    const worker = await startWorker(harness)
+    const shard = shardOf(harness.sd, [{ numInferenceSteps: 100 }])
+    await worker.dispatch(shard)
+    await isRunning(worker.id, shard)
+    await worker[Symbol.asyncDispose]()
+    expect(await harness.completionOf(shard)).toMatchObject({ committed: true, workerId: worker.id })
+  })
+})
+
+describe('outages', () => {
+  test('while the object store fails, rendered work waits; once it is back the shard is committed', async () => {
+    await using worker = await startWorker(harness)
+    const warm = shardOf(harness.ddpm, [{}])
+    await worker.dispatch(warm)
+    await harness.completionOf(warm)
+    const shard = shardOf(harness.ddpm, [{}, {}])
+    harness.s3.faults.settings.slowDownRate = 1
+    await worker.dispatch(shard)
+    await harness.link.report(({ id, running }) => id === worker.id && running.length > 0)
+    harness.s3.faults.settings.slowDownRate = 0
+    expect(await harness.completionOf(shard)).toMatchObject({ committed: true })
+  })
+
+  test('flaky connections to the object store cost nothing but time', async () => {
+    await using worker = await startWorker(harness)
+    Object.assign(harness.s3.faults.settings, { breakBeforeRate: 0.2, breakAfterRate: 0.2 })
+    const shards = Array.from({ length: 3 }, () => shardOf(harness.ddpm, [{}, {}, {}]))
+    for (const shard of shards) await worker.dispatch(shard)
+    const told = await Promise.all(shards.map((shard) => harness.completionOf(shard)))
+    Object.assign(harness.s3.faults.settings, { breakBeforeRate: 0, breakAfterRate: 0 })
+    expect(told.map(({ committed }) => committed)).toEqual([true, true, true])
+    for (const shard of shards) {
+      expect((await imagesOf(shard)).sort()).toEqual(namesIn((await recordOf(shard))!.items).sort())
+    }
+  })
+})
+
+describe('what a worker tells', () => {
+  test('describes itself: device and why, checkpoints in memory, what it has done', async () => {
+    await using worker = await startWorker(harness)
+    const shard = shardOf(harness.ddpm, [{}, {}])
+    await worker.dispatch(shard)
+    await harness.completionOf(shard)
+    const { worker: told } = await worker.client.describe({})
+    expect(told).toMatchObject({
+      id: worker.id,
+      pool: worker.pool,
+      address: worker.address,
+      device: { kind: 'cpu', reason: 'asked for by DARKROOM_WORKER_DEVICE' },
+      residentCheckpoints: [harness.ddpm],
+      imagesRendered: 2n,
+    })
+    expect(told!.busySeconds).toBeGreaterThan(0)
+  })
+
+  test('keeps no more checkpoints in memory than it may', async () => {
+    await using worker = await startWorker(harness, { DARKROOM_WORKER_MAX_CHECKPOINTS: '1' })
+    for (const pin of [harness.ddpm, harness.sd, harness.ddpm]) {
+      const shard = shardOf(pin, [{}])
+      await worker.dispatch(shard)
+      expect(await harness.completionOf(shard)).toMatchObject({ committed: true })
+      const { worker: told } = await worker.client.describe({})
+      expect(told!.residentCheckpoints).toEqual([pin])
+    }
+  })
+
+  test('serves metrics of what it did, and is ready', async () => {
+    await using worker = await startWorker(harness)
+    const shard = shardOf(harness.ddpm, [{ numInferenceSteps: 3 }])
+    await worker.dispatch(shard)
+    await harness.completionOf(shard)
+    const { body } = await scrape(worker.adminPort, '/metrics')
+    const labels = 'scheduler="DDIMScheduler",checkpoint="emoji-ddpm"'
+    expect(body).toContain(`darkroom_images_total{${labels},task="unconditional-image-generation"} 1`)
+    expect(body).toContain(`darkroom_denoise_steps_total{${labels}} 3`)
+    expect(body).toContain(`darkroom_unet_step_seconds_count{${labels}} 3`)
+    expect(body).toContain(`darkroom_unet_batch_rows_sum{${labels}} 3`)
+    expect(body).toContain('darkroom_commits_total{kind="rendered"} 1')
+    expect(body).toContain('darkroom_resident_checkpoints 1')
+    expect(body).not.toContain(shard.batchId)
+    expect(await scrape(worker.adminPort, '/livez')).toMatchObject({ status: 200 })
+    expect(await scrape(worker.adminPort, '/readyz')).toMatchObject({ status: 200 })
+  })
+
+  test('every metric has a good name, a unit, help and closed labels', () => {
+    const metrics = new Metrics()
+    createEvents(metrics, pino({ level: 'silent' }))
+    expect(findMetricProblems(metrics.registry)).toEqual([])
+  })
+
+  test('more checkpoint names than a label should have become one', async () => {
+    const metrics = new Metrics()
+    const events = createEvents(metrics, pino({ level: 'silent' }))
+    for (let i = 0; i < 60; i++)
+      events.imageRendered('DDIMScheduler', `model-${i}@sha256:${'0'.repeat(64)}`, 'text-to-image', 1)
+    const { values } = await metrics.registry.getSingleMetric('darkroom_images_total')!.get()
+    expect(values).toHaveLength(51)
+    expect(values.find(({ labels }) => labels['checkpoint'] === 'other')?.value).toBe(10)
+  })
+})
