@@ -1,4 +1,4 @@
-import type { BetaConfig } from './config.ts'
+import type { BetaConfig, BetaSchedule } from './config.ts'
 import { torchSqrt } from './torch-sqrt.ts'
 
 /** torch.linspace in float32, bit for bit: from either end to the middle, with one rounding per element. */
@@ -36,28 +36,29 @@ function betasForAlphaBar(count: number, alphaBar: (t: number) => number): Float
   )
 }
 
+const BETA_SCHEDULES: Readonly<Record<BetaSchedule, (start: number, end: number, count: number) => Float32Array>> = {
+  linear: linspaceF32,
+  scaled_linear: (start, end, count) => linspaceF32(Math.sqrt(start), Math.sqrt(end), count).map((root) => root * root),
+  squaredcos_cap_v2: (_start, _end, count) =>
+    betasForAlphaBar(count, (t) => Math.cos((((t + 0.008) / 1.008) * Math.PI) / 2) ** 2),
+  laplace: (_start, _end, count) =>
+    betasForAlphaBar(count, (t) => {
+      const lambda = -0.5 * Math.sign(0.5 - t) * Math.log(1 - 2 * Math.abs(0.5 - t) + 1e-6)
+      const snr = Math.exp(lambda)
+      return Math.sqrt(snr / (1 + snr))
+    }),
+  sigmoid: (start, end, count) => {
+    const { fround } = Math
+    return linspaceF32(-6, 6, count).map(
+      (x) => fround(fround(1 / (1 + Math.exp(-x))) * fround(end - start)) + fround(start),
+    )
+  },
+}
+
 /** Float32 betas of a config, of num_train_timesteps or of trained_betas. */
 export function betasOf(config: BetaConfig): Float32Array {
   if (config.trained_betas !== null) return Float32Array.from(config.trained_betas)
-  const { beta_start: start, beta_end: end, num_train_timesteps: count } = config
-  switch (config.beta_schedule) {
-    case 'linear':
-      return linspaceF32(start, end, count)
-    case 'scaled_linear':
-      return linspaceF32(Math.sqrt(start), Math.sqrt(end), count).map((root) => root * root)
-    case 'squaredcos_cap_v2':
-      return betasForAlphaBar(count, (t) => Math.cos((((t + 0.008) / 1.008) * Math.PI) / 2) ** 2)
-    case 'laplace':
-      return betasForAlphaBar(count, (t) => {
-        const lambda = -0.5 * Math.sign(0.5 - t) * Math.log(1 - 2 * Math.abs(0.5 - t) + 1e-6)
-        const snr = Math.exp(lambda)
-        return Math.sqrt(snr / (1 + snr))
-      })
-    case 'sigmoid':
-      return linspaceF32(-6, 6, count).map(
-        (x) => Math.fround(Math.fround(1 / (1 + Math.exp(-x))) * Math.fround(end - start)) + Math.fround(start),
-      )
-  }
+  return BETA_SCHEDULES[config.beta_schedule](config.beta_start, config.beta_end, config.num_train_timesteps)
 }
 
 /** Cumulative products of 1 - beta: torch accumulates in double and rounds each output to float32. */

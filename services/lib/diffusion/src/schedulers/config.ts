@@ -38,27 +38,34 @@ export function nullableNumberKey(): ConfigKey<number | null> {
   return { default: null, want: (value) => (value === null || typeof value === 'number' ? null : 'a number or null') }
 }
 
+export function nullableChoiceKey<const T extends string>(values: readonly T[]): ConfigKey<T | null> {
+  const isFine = (value: unknown): boolean => value === null || values.some((candidate) => candidate === value)
+  return { default: null, values, want: (value) => (isFine(value) ? null : `one of ${values.join(', ')} or null`) }
+}
+
 export function nullableListKey(): ConfigKey<readonly number[] | null> {
   const isFine = (value: unknown): boolean =>
     value === null || (Array.isArray(value) && value.length > 0 && value.every((entry) => typeof entry === 'number'))
   return { default: null, want: (value) => (isFine(value) ? null : 'a list of numbers or null') }
 }
 
+export type BetaSchedule = 'linear' | 'scaled_linear' | 'squaredcos_cap_v2' | 'sigmoid' | 'laplace'
+
 /** Keys of the noise schedule, the same in every class that is trained on betas. */
 export interface BetaConfig {
   num_train_timesteps: number
   beta_start: number
   beta_end: number
-  beta_schedule: 'linear' | 'scaled_linear' | 'squaredcos_cap_v2' | 'sigmoid' | 'laplace'
+  beta_schedule: BetaSchedule
   trained_betas: readonly number[] | null
 }
 
-export function betaKeys(schedules: readonly BetaConfig['beta_schedule'][]): ConfigKeys<BetaConfig> {
+export function betaKeys(schedules: readonly BetaSchedule[]): ConfigKeys<BetaConfig> {
   return {
     num_train_timesteps: integerKey(1000, { min: 1, max: 1_000_000 }),
     beta_start: numberKey(0.0001, { min: 0, max: 1 }),
     beta_end: numberKey(0.02, { min: 0, max: 1 }),
-    beta_schedule: choiceKey<BetaConfig['beta_schedule']>('linear', schedules),
+    beta_schedule: choiceKey<BetaSchedule>('linear', schedules),
     trained_betas: nullableListKey(),
   }
 }

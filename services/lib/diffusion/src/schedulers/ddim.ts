@@ -1,7 +1,7 @@
 import { alphasCumprod, diffuse } from './alphas.ts'
 import { betaKeys, choiceKey, flagKey, integerKey, numberKey } from './config.ts'
 import type { BetaConfig, ConfigKeys } from './config.ts'
-import { boundOriginalSample } from './prediction.ts'
+import { addScaledNoise, boundOriginal, predictNoise, predictOriginal } from './prediction.ts'
 import type { ClipConfig } from './prediction.ts'
 import { copyInput, stepsOf } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
@@ -85,31 +85,19 @@ export const ddim: Scheduler<DdimConfig, DdimPlan, null> = {
     const a = fround(sqrt(alphaProd))
     const b = fround(sqrt(betaProd))
 
-    const original = out
-    for (let j = 0; j < out.length; j++) {
-      const m = modelOutput[j]!
-      const x = sample[j]!
-      original[j] =
-        config.prediction_type === 'epsilon' ? (x - b * m) / a : config.prediction_type === 'sample' ? m : a * x - b * m
-    }
-    boundOriginalSample(original, config)
+    predictOriginal(config.prediction_type, a, b, modelOutput, sample, out)
+    boundOriginal(out, config)
+    const epsilon =
+      !useClippedModelOutput && config.prediction_type === 'epsilon' ? modelOutput : new Float32Array(out.length)
+    if (useClippedModelOutput) predictNoise('sample', a, b, out, sample, epsilon)
+    else if (epsilon !== modelOutput) predictNoise(config.prediction_type, a, b, modelOutput, sample, epsilon)
 
     const variance = fround((fround(1 - alphaProdPrev) / betaProd) * fround(1 - fround(alphaProd / alphaProdPrev)))
     const sigma = eta === 0 ? 0 : fround(eta * sqrt(variance))
     const aPrev = fround(sqrt(alphaProdPrev))
     const direction = fround(sqrt(fround(fround(1 - alphaProdPrev) - sigma * sigma)))
-    for (let j = 0; j < out.length; j++) {
-      const m = modelOutput[j]!
-      const x = sample[j]!
-      const epsilon = useClippedModelOutput
-        ? (x - a * original[j]!) / b
-        : config.prediction_type === 'epsilon'
-          ? m
-          : config.prediction_type === 'sample'
-            ? (x - a * m) / b
-            : a * m + b * x
-      out[j] = aPrev * original[j]! + direction * epsilon + (sigma > 0 ? sigma * noise![j]! : 0)
-    }
+    for (let j = 0; j < out.length; j++) out[j] = aPrev * out[j]! + direction * epsilon[j]!
+    if (noise !== null) addScaledNoise(sigma, noise, out)
     return null
   },
 

@@ -1,7 +1,7 @@
 import { alphasCumprod, diffuse } from './alphas.ts'
 import { betaKeys, choiceKey, flagKey, integerKey, numberKey } from './config.ts'
 import type { BetaConfig, ConfigKeys } from './config.ts'
-import { boundOriginalSample } from './prediction.ts'
+import { addScaledNoise, boundOriginal, predictOriginal } from './prediction.ts'
 import type { ClipConfig } from './prediction.ts'
 import { copyInput, stepsOf } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
@@ -86,8 +86,10 @@ export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
     const currentAlpha = fround(alphaProd / alphaProdPrev)
     const currentBeta = fround(1 - currentAlpha)
 
-    predictOriginalSample(config.prediction_type, alphaProd, betaProd, modelOutput, sample, out)
-    boundOriginalSample(out, config)
+    const a = fround(sqrt(alphaProd))
+    const b = fround(sqrt(betaProd))
+    predictOriginal(config.prediction_type, a, b, modelOutput, sample, out)
+    boundOriginal(out, config)
 
     const originalCoefficient = fround(fround(sqrt(alphaProdPrev)) * currentBeta) / betaProd
     const sampleCoefficient = fround(fround(sqrt(currentAlpha)) * betaProdPrev) / betaProd
@@ -110,23 +112,6 @@ export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
   },
 }
 
-/** x_0 from the model's output, eq. 15 of DDPM; v: Salimans and Ho 2022 (arXiv:2202.00512), appendix D. */
-function predictOriginalSample(
-  type: DdpmConfig['prediction_type'],
-  alphaProd: number,
-  betaProd: number,
-  modelOutput: Float32Array,
-  sample: Float32Array,
-  out: Float32Array,
-): void {
-  const a = Math.fround(Math.sqrt(alphaProd))
-  const b = Math.fround(Math.sqrt(betaProd))
-  for (let j = 0; j < out.length; j++) {
-    const m = modelOutput[j]!
-    out[j] = type === 'epsilon' ? (sample[j]! - b * m) / a : type === 'sample' ? m : a * sample[j]! - b * m
-  }
-}
-
 /** Adds sigma_t z. Models of the learned types put the variance's channels after the prediction's. */
 function addVariance(
   type: VarianceType,
@@ -138,24 +123,27 @@ function addVariance(
 ): void {
   const small = Math.max(posterior, 1e-20)
   const size = out.length
-  if (type === 'learned' || type === 'learned_range') {
-    const minLog = Math.log(small)
-    const maxLog = Math.log(beta)
-    for (let j = 0; j < size; j++) {
-      const v = modelOutput[size + j]!
-      const fraction = (v + 1) / 2
-      const sigma = type === 'learned' ? Math.sqrt(v) : Math.exp(0.5 * (fraction * maxLog + (1 - fraction) * minLog))
-      out[j] = out[j]! + sigma * noise[j]!
+  switch (type) {
+    case 'fixed_small':
+      return addScaledNoise(Math.sqrt(small), noise, out)
+    case 'fixed_small_log':
+      return addScaledNoise(Math.exp(0.5 * Math.log(small)), noise, out)
+    case 'fixed_large':
+      return addScaledNoise(Math.sqrt(beta), noise, out)
+    case 'fixed_large_log':
+      return addScaledNoise(Math.sqrt(Math.log(beta)), noise, out)
+    case 'learned':
+      for (let j = 0; j < size; j++) out[j] = out[j]! + Math.sqrt(modelOutput[size + j]!) * noise[j]!
+      return
+    case 'learned_range': {
+      const minLog = Math.log(small)
+      const maxLog = Math.log(beta)
+      for (let j = 0; j < size; j++) {
+        const fraction = (modelOutput[size + j]! + 1) / 2
+        out[j] = out[j]! + Math.exp(0.5 * (fraction * maxLog + (1 - fraction) * minLog)) * noise[j]!
+      }
     }
-    return
   }
-  const sigma = {
-    fixed_small: Math.sqrt(small),
-    fixed_small_log: Math.exp(0.5 * Math.log(small)),
-    fixed_large: Math.sqrt(beta),
-    fixed_large_log: Math.sqrt(Math.log(beta)),
-  }[type]
-  for (let j = 0; j < size; j++) out[j] = out[j]! + sigma * noise[j]!
 }
 
 function descending(timesteps: readonly number[], train: number): readonly number[] {

@@ -4,16 +4,14 @@ import { betaKeys, choiceKey, flagKey, integerKey, nullableNumberKey } from './c
 import type { BetaConfig, ConfigKeys } from './config.ts'
 import { stepsOf } from './scheduler.ts'
 import type { Plan, PlanRequest, Scheduler, StepOptions } from './scheduler.ts'
-import { betaSigmas, exponentialSigmas, interpolate, karrasSigmas, sigmaToTimestep, trainingSigmas } from './sigmas.ts'
+import { assertOneRespacing, interpolate, respacedSigmas, sigmaToTimestep, trainingSigmas } from './sigmas.ts'
+import type { RespacingConfig } from './sigmas.ts'
 import { spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
 
-export interface EulerDiscreteConfig extends BetaConfig {
+export interface EulerDiscreteConfig extends BetaConfig, RespacingConfig {
   prediction_type: 'epsilon' | 'sample' | 'original_sample' | 'v_prediction'
   interpolation_type: 'linear' | 'log_linear'
-  use_karras_sigmas: boolean
-  use_exponential_sigmas: boolean
-  use_beta_sigmas: boolean
   sigma_min: number | null
   sigma_max: number | null
   timestep_spacing: TimestepSpacing
@@ -55,10 +53,7 @@ export const eulerDiscrete: Scheduler<EulerDiscreteConfig, EulerPlan, null> = {
   isStochastic: false,
 
   plan(config, request) {
-    const schedules = [config.use_karras_sigmas, config.use_exponential_sigmas, config.use_beta_sigmas]
-    if (schedules.filter(Boolean).length > 1) {
-      throw new RangeError('only one of use_karras_sigmas, use_exponential_sigmas, use_beta_sigmas may be true.')
-    }
+    assertOneRespacing(config)
     const alphas = alphasCumprod(config)
     if (config.rescale_betas_zero_snr) alphas[alphas.length - 1] = 2 ** -24
     const { sigmas, timesteps } = noiseLevels(config, request, trainingSigmas(alphas))
@@ -149,13 +144,7 @@ function noiseLevels(
       ? timesteps.map((t) => interpolate(t, training))
       : Array.from(linspaceF32(Math.log(training.at(-1)!), Math.log(training[0]!), count + 1), Math.exp)
   const range = { min: config.sigma_min ?? levels.at(-1)!, max: config.sigma_max ?? levels[0]! }
-  const respaced = config.use_karras_sigmas
-    ? karrasSigmas(range, count)
-    : config.use_exponential_sigmas
-      ? exponentialSigmas(range, count)
-      : config.use_beta_sigmas
-        ? betaSigmas(range, count)
-        : null
+  const respaced = respacedSigmas(config, range, count)
   const final = config.final_sigmas_type === 'zero' ? 0 : training[0]!
   return {
     sigmas: Float32Array.from([...(respaced ?? levels), final]),

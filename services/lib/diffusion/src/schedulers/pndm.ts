@@ -61,11 +61,11 @@ export const pndm: Scheduler<PndmConfig, PndmPlan, PndmState> = {
       numInferenceSteps,
       stepsOffset: config.steps_offset,
       isRounded: true,
-    }).reverse()
+    }).toReversed()
     const prkTimesteps = config.skip_prk_steps ? [] : rungeKuttaTimesteps(ascending, stride)
     const plmsTimesteps = config.skip_prk_steps
-      ? [...ascending.slice(0, -1), ...ascending.slice(-2, -1), ...ascending.slice(-1)].reverse()
-      : ascending.slice(0, -3).reverse()
+      ? [...ascending.slice(0, -1), ...ascending.slice(-2, -1), ...ascending.slice(-1)].toReversed()
+      : ascending.slice(0, -3).toReversed()
     const timesteps = [...prkTimesteps, ...plmsTimesteps]
     assertTrained(timesteps, train)
     return {
@@ -104,7 +104,7 @@ function rungeKuttaTimesteps(ascending: readonly number[], stride: number): numb
     .slice(0, -1)
     .flatMap((t) => [t, t])
     .slice(1, -1)
-    .reverse()
+    .toReversed()
 }
 
 function rungeKuttaStep(

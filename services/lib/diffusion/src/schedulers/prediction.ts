@@ -1,10 +1,73 @@
+/** What a model was trained to predict, in x = alpha x_0 + sigma noise. */
+export type PredictionType = 'epsilon' | 'sample' | 'v_prediction' | 'flow_prediction'
+
 /** Keys that bound the predicted original sample. */
-export interface ClipConfig {
-  clip_sample: boolean
-  clip_sample_range: number
+export interface ThresholdConfig {
   thresholding: boolean
   dynamic_thresholding_ratio: number
   sample_max_value: number
+}
+
+export interface ClipConfig extends ThresholdConfig {
+  clip_sample: boolean
+  clip_sample_range: number
+}
+
+/**
+ * Writes the predicted original sample x_0 to `out`. v: Salimans and Ho 2022 (arXiv:2202.00512), appendix D.
+ * @param m the model's output, whose first `out.length` values count: learned variances come after them
+ */
+export function predictOriginal(
+  type: PredictionType,
+  alpha: number,
+  sigma: number,
+  m: Float32Array,
+  x: Float32Array,
+  out: Float32Array,
+): void {
+  const size = out.length
+  switch (type) {
+    case 'epsilon':
+      for (let j = 0; j < size; j++) out[j] = (x[j]! - sigma * m[j]!) / alpha
+      break
+    case 'sample':
+      for (let j = 0; j < size; j++) out[j] = m[j]!
+      break
+    case 'v_prediction':
+      for (let j = 0; j < size; j++) out[j] = alpha * x[j]! - sigma * m[j]!
+      break
+    case 'flow_prediction':
+      for (let j = 0; j < size; j++) out[j] = x[j]! - sigma * m[j]!
+      break
+  }
+}
+
+/** Writes the predicted noise to `out`; parameters as `predictOriginal`. */
+export function predictNoise(
+  type: Exclude<PredictionType, 'flow_prediction'>,
+  alpha: number,
+  sigma: number,
+  m: Float32Array,
+  x: Float32Array,
+  out: Float32Array,
+): void {
+  const size = out.length
+  switch (type) {
+    case 'epsilon':
+      for (let j = 0; j < size; j++) out[j] = m[j]!
+      break
+    case 'sample':
+      for (let j = 0; j < size; j++) out[j] = (x[j]! - alpha * m[j]!) / sigma
+      break
+    case 'v_prediction':
+      for (let j = 0; j < size; j++) out[j] = alpha * m[j]! + sigma * x[j]!
+      break
+  }
+}
+
+/** Adds weight z to `out`. */
+export function addScaledNoise(weight: number, noise: Float32Array, out: Float32Array): void {
+  for (let j = 0; j < out.length; j++) out[j] = out[j]! + weight * noise[j]!
 }
 
 /** Linear-interpolated quantile of |values|, as torch.quantile. */
@@ -16,14 +79,16 @@ function absQuantile(values: Float32Array, q: number): number {
   return Math.fround(sorted[low]! + (sorted[high]! - sorted[low]!) * (position - low))
 }
 
-/**
- * Bounds a predicted original sample in place: dynamic thresholding (Saharia et al. 2022, arXiv:2205.11487, section 2.3)
- * takes precedence over clipping.
- */
-export function boundOriginalSample(sample: Float32Array, config: ClipConfig): void {
+/** Dynamic thresholding in place: Saharia et al. 2022 (arXiv:2205.11487), section 2.3; diffusers `_threshold_sample`. */
+export function thresholdOriginal(sample: Float32Array, config: ThresholdConfig): void {
+  const s = Math.min(Math.max(absQuantile(sample, config.dynamic_thresholding_ratio), 1), config.sample_max_value)
+  for (let j = 0; j < sample.length; j++) sample[j] = Math.min(Math.max(sample[j]!, -s), s) / s
+}
+
+/** Bounds a predicted original sample in place; thresholding takes precedence over clipping. */
+export function boundOriginal(sample: Float32Array, config: ClipConfig): void {
   if (config.thresholding) {
-    const s = Math.min(Math.max(absQuantile(sample, config.dynamic_thresholding_ratio), 1), config.sample_max_value)
-    for (let j = 0; j < sample.length; j++) sample[j] = Math.min(Math.max(sample[j]!, -s), s) / s
+    thresholdOriginal(sample, config)
   } else if (config.clip_sample) {
     const range = config.clip_sample_range
     for (let j = 0; j < sample.length; j++) sample[j] = Math.min(Math.max(sample[j]!, -range), range)

@@ -1,5 +1,6 @@
 import { ddim } from './ddim.ts'
 import { ddpm } from './ddpm.ts'
+import { dpmSolverMultistep } from './dpm-solver-multistep.ts'
 import { eulerDiscrete } from './euler-discrete.ts'
 import { pndm } from './pndm.ts'
 import type { AnyScheduler } from './scheduler.ts'
@@ -8,6 +9,7 @@ import type { AnyScheduler } from './scheduler.ts'
 export const SCHEDULERS = {
   DDIMScheduler: ddim,
   DDPMScheduler: ddpm,
+  DPMSolverMultistepScheduler: dpmSolverMultistep,
   EulerDiscreteScheduler: eulerDiscrete,
   PNDMScheduler: pndm,
 } as const satisfies Record<string, AnyScheduler>

@@ -31,18 +31,40 @@ interface SigmaRange {
 }
 
 /** Karras et al. 2022 (arXiv:2206.00364), eq. 5, rho 7. */
-export function karrasSigmas({ min, max }: SigmaRange, count: number): number[] {
+function karrasSigmas({ min, max }: SigmaRange, count: number): number[] {
   const rho = 7
   const low = min ** (1 / rho)
   const high = max ** (1 / rho)
   return linspace(0, 1, count).map((ramp) => (high + ramp * (low - high)) ** rho)
 }
 
-export function exponentialSigmas({ min, max }: SigmaRange, count: number): number[] {
+function exponentialSigmas({ min, max }: SigmaRange, count: number): number[] {
   return linspace(Math.log(max), Math.log(min), count).map(Math.exp)
 }
 
 /** Lee et al. 2024 (arXiv:2407.12173): quantiles of Beta(0.6, 0.6). */
-export function betaSigmas({ min, max }: SigmaRange, count: number): number[] {
+function betaSigmas({ min, max }: SigmaRange, count: number): number[] {
   return linspace(0, 1, count).map((p) => min + betaQuantile(1 - p, 0.6, 0.6) * (max - min))
+}
+
+/** Keys that choose how noise levels are spaced, instead of by timesteps. */
+export interface RespacingConfig {
+  use_karras_sigmas: boolean
+  use_exponential_sigmas: boolean
+  use_beta_sigmas: boolean
+}
+
+/** @throws RangeError */
+export function assertOneRespacing(config: RespacingConfig): void {
+  const { use_karras_sigmas: karras, use_exponential_sigmas: exponential, use_beta_sigmas: beta } = config
+  if (Number(karras) + Number(exponential) + Number(beta) > 1) {
+    throw new RangeError('only one of use_karras_sigmas, use_exponential_sigmas, use_beta_sigmas may be true.')
+  }
+}
+
+/** Noise levels from high to low as the config spaces them; null where timesteps do. */
+export function respacedSigmas(config: RespacingConfig, range: SigmaRange, count: number): number[] | null {
+  if (config.use_karras_sigmas) return karrasSigmas(range, count)
+  if (config.use_exponential_sigmas) return exponentialSigmas(range, count)
+  return config.use_beta_sigmas ? betaSigmas(range, count) : null
 }

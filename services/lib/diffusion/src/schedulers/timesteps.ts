@@ -4,7 +4,7 @@ export type TimestepSpacing = 'linspace' | 'leading' | 'trailing'
 export const TIMESTEP_SPACINGS: readonly TimestepSpacing[] = ['linspace', 'leading', 'trailing']
 
 /** numpy.arange(stop, 0, -step): as long as ceil(stop / step). */
-function arangeDown(stop: number, step: number): number[] {
+export function arangeDown(stop: number, step: number): number[] {
   return Array.from({ length: Math.ceil(stop / step) }, (_, i) => stop - i * step)
 }
 
@@ -33,16 +33,16 @@ export function spacedTimesteps(options: {
   isRounded: boolean
 }): number[] {
   const { spacing, numTrainTimesteps: train, numInferenceSteps: steps, stepsOffset, isRounded } = options
-  switch (spacing) {
-    case 'linspace': {
-      const values = linspace(0, train - 1, steps).reverse()
-      return isRounded ? values.map(roundHalfEven) : values.map(Math.fround)
-    }
-    case 'leading': {
+  const spacings: Readonly<Record<TimestepSpacing, () => number[]>> = {
+    linspace: () =>
+      linspace(0, train - 1, steps)
+        .map(isRounded ? roundHalfEven : Math.fround)
+        .toReversed(),
+    leading: () => {
       const ratio = Math.floor(train / steps)
       return Array.from({ length: steps }, (_, i) => (steps - 1 - i) * ratio + stepsOffset)
-    }
-    case 'trailing':
-      return arangeDown(train, train / steps).map((t) => roundHalfEven(t) - 1)
+    },
+    trailing: () => arangeDown(train, train / steps).map((t) => roundHalfEven(t) - 1),
   }
+  return spacings[spacing]()
 }

@@ -6,7 +6,7 @@ function rsqrtEstimate(x: number): number {
   float[0] = x
   bits[0] = (bits[0]! & ~0x7ff) | 0x400
   float[0] = 1 / Math.sqrt(float[0])
-  bits[0] = (bits[0]! + 0x400) & ~0x7ff
+  bits[0] = (bits[0] + 0x400) & ~0x7ff
   return float[0]
 }
 

@@ -1,0 +1,175 @@
+import { alphasCumprod } from './alphas.ts'
+import { betaKeys, choiceKey, flagKey, integerKey, nullableChoiceKey, nullableNumberKey, numberKey } from './config.ts'
+import type { ConfigKeys } from './config.ts'
+import { dpmUpdate, solverLevel } from './dpm-solver-update.ts'
+import type { DpmAlgorithm, SolverLevel } from './dpm-solver-update.ts'
+import { addScaledNoise, predictNoise, predictOriginal, thresholdOriginal } from './prediction.ts'
+import type { ThresholdConfig } from './prediction.ts'
+import { copyInput } from './scheduler.ts'
+import type { Plan, Scheduler } from './scheduler.ts'
+import { solverSchedule } from './solver-schedule.ts'
+import type { SolverScheduleConfig } from './solver-schedule.ts'
+import { TIMESTEP_SPACINGS } from './timesteps.ts'
+
+export interface DpmSolverMultistepConfig extends SolverScheduleConfig, ThresholdConfig {
+  solver_order: number
+  prediction_type: 'epsilon' | 'sample' | 'v_prediction' | 'flow_prediction'
+  algorithm_type: DpmAlgorithm | 'deis'
+  solver_type: 'midpoint' | 'heun' | 'logrho' | 'bh1' | 'bh2'
+  lower_order_final: boolean
+  euler_at_final: boolean
+  variance_type: 'learned' | 'learned_range' | null
+  rescale_betas_zero_snr: boolean
+  use_dynamic_shifting: boolean
+  time_shift_type: 'exponential'
+}
+
+interface DpmSolverMultistepPlan extends Plan {
+  readonly config: DpmSolverMultistepConfig
+  readonly sigmas: Float32Array
+  readonly algorithm: DpmAlgorithm
+  readonly levels: readonly SolverLevel[]
+}
+
+interface DpmSolverMultistepState {
+  /** Converted model outputs of past steps, the newest first; fewer than solver_order. */
+  readonly outputs: readonly Float32Array[]
+}
+
+const keys: ConfigKeys<DpmSolverMultistepConfig> = {
+  ...betaKeys(['linear', 'scaled_linear', 'squaredcos_cap_v2']),
+  solver_order: integerKey(2, { min: 1, max: 3 }),
+  prediction_type: choiceKey('epsilon', ['epsilon', 'sample', 'v_prediction', 'flow_prediction']),
+  thresholding: flagKey(false),
+  dynamic_thresholding_ratio: numberKey(0.995, { min: 0, max: 1 }),
+  sample_max_value: numberKey(1, { min: 0 }),
+  // What other solvers of the family are configured with is taken for the nearest of its own, as in diffusers.
+  algorithm_type: choiceKey('dpmsolver++', ['dpmsolver', 'dpmsolver++', 'sde-dpmsolver', 'sde-dpmsolver++', 'deis']),
+  solver_type: choiceKey('midpoint', ['midpoint', 'heun', 'logrho', 'bh1', 'bh2']),
+  lower_order_final: flagKey(true),
+  euler_at_final: flagKey(false),
+  use_karras_sigmas: flagKey(false),
+  use_exponential_sigmas: flagKey(false),
+  use_beta_sigmas: flagKey(false),
+  use_lu_lambdas: flagKey(false),
+  use_flow_sigmas: flagKey(false),
+  flow_shift: numberKey(1, { min: 0 }),
+  final_sigmas_type: choiceKey('zero', ['zero', 'sigma_min']),
+  // diffusers' default is -inf, which JSON cannot say: null.
+  lambda_min_clipped: nullableNumberKey(),
+  variance_type: nullableChoiceKey(['learned', 'learned_range']),
+  timestep_spacing: choiceKey('linspace', TIMESTEP_SPACINGS),
+  steps_offset: integerKey(0, { min: 0 }),
+  rescale_betas_zero_snr: flagKey(false),
+  use_dynamic_shifting: flagKey(false),
+  time_shift_type: choiceKey('exponential', ['exponential']),
+}
+
+/**
+ * DPM-Solver and DPM-Solver++ as multistep methods of order 1 to 3, for the ODE and the SDE.
+ *
+ * Lu et al. 2022 (arXiv:2206.00927, arXiv:2211.01095); diffusers `scheduling_dpmsolver_multistep.py`. Starts with order 1
+ * wherever the loop starts, and ends with order 1 when the last sigma is 0 or there are fewer than 15 steps.
+ */
+export const dpmSolverMultistep: Scheduler<DpmSolverMultistepConfig, DpmSolverMultistepPlan, DpmSolverMultistepState> =
+  {
+    keys,
+    isStochastic: false,
+
+    plan(config, request) {
+      assertSolver(config)
+      const alphas = alphasCumprod(config)
+      if (config.rescale_betas_zero_snr) alphas[alphas.length - 1] = 2 ** -24
+      const { sigmas, timesteps } = solverSchedule(config, request, alphas, 'DPMSolverMultistepScheduler')
+      return {
+        timesteps,
+        sigmas,
+        initNoiseSigma: 1,
+        order: 1,
+        config,
+        algorithm: config.algorithm_type === 'deis' ? 'dpmsolver++' : config.algorithm_type,
+        levels: Array.from(sigmas, (sigma) => solverLevel(sigma, config.use_flow_sigmas)),
+      }
+    },
+
+    initialState: () => ({ outputs: [] }),
+    scaleModelInput: copyInput,
+    drawsNoise: ({ algorithm }) => algorithm.startsWith('sde-'),
+
+    step(plan, i, modelOutput, sample, state, noise, _options, out) {
+      const { config, levels } = plan
+      const newest = convertModelOutput(plan, i, modelOutput, sample)
+      const outputs = [newest, ...state.outputs].slice(0, orderOf(plan, i, state.outputs.length))
+      const past = outputs.map((_, k) => levels[i - k]!)
+      const solverType = config.solver_type === 'heun' ? 'heun' : 'midpoint'
+      const update = dpmUpdate(plan.algorithm, solverType, levels[i + 1]!, past)
+      combine(update.sample, sample, update.outputs, outputs, out)
+      if (noise !== null) addScaledNoise(update.noise, noise, out)
+      return { outputs: [newest, ...state.outputs].slice(0, config.solver_order - 1) }
+    },
+
+    addNoise(plan, i, original, noise, out) {
+      const { alpha, sigma } = plan.levels[i]!
+      for (let j = 0; j < out.length; j++) out[j] = alpha * original[j]! + sigma * noise[j]!
+    },
+  }
+
+function assertSolver(config: DpmSolverMultistepConfig): void {
+  const { algorithm_type: algorithm, solver_order: order } = config
+  const integratesNoise = algorithm === 'dpmsolver' || algorithm === 'sde-dpmsolver'
+  if (integratesNoise && config.final_sigmas_type === 'zero') {
+    throw new RangeError(`algorithm_type ${algorithm} cannot end at sigma 0; set final_sigmas_type to sigma_min.`)
+  }
+  if (integratesNoise && config.prediction_type === 'flow_prediction') {
+    throw new RangeError(`algorithm_type ${algorithm} cannot use flow_prediction; set it to dpmsolver++.`)
+  }
+  if (algorithm === 'sde-dpmsolver' && order === 3) {
+    throw new RangeError('algorithm_type sde-dpmsolver has no solver_order 3; want 1 or 2.')
+  }
+}
+
+/** The order of step i: as many outputs as there are, fewer at the end. */
+function orderOf({ config, timesteps }: DpmSolverMultistepPlan, i: number, pastOutputs: number): number {
+  const stepsAfter = timesteps.length - 1 - i
+  const isShort = config.lower_order_final && timesteps.length < 15
+  const isEulerFinal = config.euler_at_final || isShort || config.final_sigmas_type === 'zero'
+  const most = stepsAfter === 0 && isEulerFinal ? 1 : stepsAfter === 1 && isShort ? 2 : 3
+  return Math.min(most, config.solver_order, pastOutputs + 1)
+}
+
+/** What the algorithm integrates: x_0 for the ++ kinds, else the noise. A new array. */
+function convertModelOutput(
+  { config, levels, sigmas, algorithm }: DpmSolverMultistepPlan,
+  i: number,
+  modelOutput: Float32Array,
+  sample: Float32Array,
+): Float32Array {
+  const { alpha, sigma } = levels[i]!
+  const { prediction_type: type } = config
+  const isNoise = algorithm === 'dpmsolver' || algorithm === 'sde-dpmsolver'
+  const converted = new Float32Array(sample.length)
+  if (type === 'flow_prediction') predictOriginal(type, 1, sigmas[i]!, modelOutput, sample, converted)
+  else if (isNoise) predictNoise(type, alpha, sigma, modelOutput, sample, converted)
+  else predictOriginal(type, alpha, sigma, modelOutput, sample, converted)
+  if (!config.thresholding) return converted
+
+  if (isNoise) predictOriginal('epsilon', alpha, sigma, converted, sample, converted)
+  thresholdOriginal(converted, config)
+  if (isNoise) predictNoise('sample', alpha, sigma, converted, sample, converted)
+  return converted
+}
+
+function combine(
+  weight: number,
+  sample: Float32Array,
+  weights: readonly number[],
+  outputs: readonly Float32Array[],
+  out: Float32Array,
+): void {
+  const [w0, w1, w2] = weights as readonly [number, number?, number?]
+  const [m0, m1, m2] = outputs as readonly [Float32Array, Float32Array?, Float32Array?]
+  const size = out.length
+  if (m1 === undefined) for (let j = 0; j < size; j++) out[j] = weight * sample[j]! + w0 * m0[j]!
+  else if (m2 === undefined) for (let j = 0; j < size; j++) out[j] = weight * sample[j]! + w0 * m0[j]! + w1! * m1[j]!
+  else for (let j = 0; j < size; j++) out[j] = weight * sample[j]! + w0 * m0[j]! + w1! * m1[j]! + w2! * m2[j]!
+}

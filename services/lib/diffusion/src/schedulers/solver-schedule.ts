@@ -1,0 +1,122 @@
+import { linspace, roundHalfEven } from './betas.ts'
+import type { BetaConfig } from './config.ts'
+import { assertOneRespacing, interpolate, respacedSigmas, sigmaToTimestep, trainingSigmas } from './sigmas.ts'
+import type { RespacingConfig } from './sigmas.ts'
+import { stepsOf } from './scheduler.ts'
+import type { PlanRequest } from './scheduler.ts'
+import { arangeDown } from './timesteps.ts'
+import type { TimestepSpacing } from './timesteps.ts'
+
+/** Keys of the schedule that the fast solvers share (DPM-Solver, DEIS, UniPC, …). */
+export interface SolverScheduleConfig extends BetaConfig, RespacingConfig {
+  use_lu_lambdas: boolean
+  use_flow_sigmas: boolean
+  flow_shift: number
+  final_sigmas_type: 'zero' | 'sigma_min'
+  /** Steeper noise than it is left out; null for no bound. */
+  lambda_min_clipped: number | null
+  timestep_spacing: TimestepSpacing
+  steps_offset: number
+}
+
+interface Schedule {
+  readonly sigmas: Float32Array
+  readonly timesteps: readonly number[]
+}
+
+/**
+ * Noise levels, with the last one that the solver ends at, and the integer timesteps that the model is called with.
+ * diffusers `DPMSolverMultistepScheduler.set_timesteps`.
+ * @throws RangeError
+ */
+export function solverSchedule(
+  config: SolverScheduleConfig,
+  request: PlanRequest,
+  alphasCumprod: Float32Array,
+  name: string,
+): Schedule {
+  assertOneRespacing(config)
+  const training = trainingSigmas(alphasCumprod)
+  const final = config.final_sigmas_type === 'zero' ? 0 : training[0]!
+  const respaced = respacedLevels(config, request, training)
+  if (respaced !== null) {
+    return { sigmas: Float32Array.from([...respaced.sigmas, final]), timesteps: respaced.timesteps.map(Math.trunc) }
+  }
+  const timesteps = 'timesteps' in request ? request.timesteps : spaced(config, request, alphasCumprod, name)
+  const sigmas = Float32Array.from([...timesteps.map((t) => interpolate(t, training)), final])
+  if (sigmas.subarray(0, -1).some((sigma, i) => i > 0 && sigma === sigmas[i - 1])) {
+    throw new RangeError(`the schedule of ${name} repeats a noise level; want fewer steps, or distinct timesteps.`)
+  }
+  return { sigmas, timesteps }
+}
+
+function respacedLevels(
+  config: SolverScheduleConfig,
+  request: PlanRequest,
+  training: Float32Array,
+): { readonly sigmas: readonly number[]; readonly timesteps: readonly number[] } | null {
+  const isRespaced =
+    config.use_karras_sigmas ||
+    config.use_lu_lambdas ||
+    config.use_exponential_sigmas ||
+    config.use_beta_sigmas ||
+    config.use_flow_sigmas
+  if (!isRespaced) return null
+  const train = config.num_train_timesteps
+  const count = stepsOf(request, train, 'A schedule that is spaced by noise levels')
+  const logSigmas = training.map(Math.log)
+  const range = { min: training[0]!, max: training.at(-1)! }
+  // The order of precedence is diffusers': Karras, Lu, exponential, beta, flow.
+  const usesLu = config.use_lu_lambdas && !config.use_karras_sigmas
+  const sigmas = usesLu
+    ? linspace(logSigmas.at(-1)!, logSigmas[0]!, count).map(Math.exp)
+    : respacedSigmas(config, range, count)
+  if (sigmas === null) {
+    const shifted = flowSigmas(config, count)
+    return { sigmas: shifted, timesteps: shifted.map((sigma) => sigma * train) }
+  }
+  const isRounded = (usesLu || config.use_karras_sigmas) && config.beta_schedule !== 'squaredcos_cap_v2'
+  const timesteps = sigmas.map((sigma) => sigmaToTimestep(sigma, logSigmas))
+  return { sigmas, timesteps: isRounded ? timesteps.map(roundHalfEven) : timesteps }
+}
+
+/** Esser et al. 2024 (arXiv:2403.03206), eq. 23, over evenly spaced levels. */
+function flowSigmas({ flow_shift: shift, num_train_timesteps: train }: SolverScheduleConfig, count: number): number[] {
+  return linspace(1, 1 / train, count + 1)
+    .map((alpha) => (shift * (1 - alpha)) / (1 + (shift - 1) * (1 - alpha)))
+    .slice(1)
+    .toReversed()
+}
+
+/** Unlike the older schedulers' spacings, these leave timestep 0 to the final sigma. */
+function spaced(
+  config: SolverScheduleConfig,
+  request: PlanRequest,
+  alphasCumprod: Float32Array,
+  name: string,
+): readonly number[] {
+  const train = config.num_train_timesteps
+  const steps = stepsOf(request, train, name)
+  const last = train - clippedTimesteps(config.lambda_min_clipped, alphasCumprod)
+  const spacings: Readonly<Record<TimestepSpacing, () => number[]>> = {
+    linspace: () =>
+      linspace(0, last - 1, steps + 1)
+        .slice(1)
+        .map(roundHalfEven)
+        .toReversed(),
+    leading: () => {
+      const ratio = Math.floor(last / (steps + 1))
+      return Array.from({ length: steps }, (_, i) => (steps - i) * ratio + config.steps_offset)
+    },
+    trailing: () => arangeDown(last, train / steps).map((t) => roundHalfEven(t) - 1),
+  }
+  return spacings[config.timestep_spacing]()
+}
+
+/** How many of the noisiest training timesteps have log(alpha / sigma) below the bound. */
+function clippedTimesteps(bound: number | null, alphasCumprod: Float32Array): number {
+  if (bound === null) return 0
+  const { fround, log, sqrt } = Math
+  const lambda = (a: number): number => fround(fround(log(fround(sqrt(a)))) - fround(log(fround(sqrt(fround(1 - a))))))
+  return alphasCumprod.filter((a) => lambda(a) < bound).length
+}
