@@ -68,7 +68,7 @@ describe('rendering a shard', () => {
       }
     }
     const [apple] = namesIn(record.items)
-    const got = await sharp(await harness.store.get(keys.image(shard.batchId, apple!)))
+    const got = await sharp(Buffer.from((await harness.store.get(keys.image(shard.batchId, apple!)))!))
       .raw()
       .toBuffer()
     const want = await sharp(readFileSync(path.join(REFERENCE, 'sd_00_pndm.png')))
@@ -139,7 +139,7 @@ describe('the commit record is the only fence', () => {
     }
     await Promise.all([one.dispatch(shard), other.dispatch(shard)])
     const told = await Promise.all([harness.completionOf(shard, 1), harness.completionOf(shard, 2)])
-    expect(told.map(({ committed }) => committed).sort()).toEqual([false, true])
+    expect(new Set(told.map(({ committed }) => committed))).toEqual(new Set([false, true]))
     const record = (await recordOf(shard))!
     expect(record.workerId).toBe(told.find(({ committed }) => committed)!.workerId)
     expect((await imagesOf(shard)).sort()).toEqual(namesIn(record.items).sort())
@@ -218,7 +218,7 @@ describe('giving up', () => {
 
   test('a worker that drains ends what it can within its grace and hands the rest to another', async () => {
     const worker = await startWorker(harness, { DARKROOM_WORKER_GRACE_MS: '0' })
-    const shard = shardOf(harness.sd, [{ numInferenceSteps: 300, numImages: 2 }])
+    const shard = shardOf(harness.sd, [{ numInferenceSteps: 60, numImages: 2 }])
     try {
       await worker.dispatch(shard)
       await isRunning(worker.id, shard)

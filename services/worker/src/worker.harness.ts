@@ -61,7 +61,14 @@ export async function startHarness() {
   const link = stack.use(await startLink())
   const moved = stack.move()
   return {
-    ...{ directory, s3, natsServer, store, nats, sd, ddpm, completions, link },
+    directory,
+    s3,
+    natsServer,
+    store,
+    nats,
+    sd,
+    ddpm,
+    link,
     [Symbol.asyncDispose]: () => moved.disposeAsync(),
     /** The `count`-th completion of a shard. */
     async completionOf({ batchId, shardId }: ShardAssignment, count = 1): Promise<ShardCompletion> {
@@ -139,7 +146,11 @@ export async function startWorker(harness: Harness, environment: Record<string, 
   const { address } = await attached
   const client = createGrpcClient(WorkerService, address, { defaultTimeoutMs: 30_000 })
   return {
-    ...{ id: workerId, pool, address, client, adminPort: service.adminPort },
+    id: workerId,
+    pool,
+    address,
+    client,
+    adminPort: service.adminPort,
     dispatch: (shard: ShardAssignment) => harness.nats.dispatchShard(pool, shard),
     async [Symbol.asyncDispose]() {
       client[Symbol.dispose]()

@@ -166,6 +166,8 @@ export class FarmNats implements AsyncDisposable {
       const messages = await consumer.fetch({ max_messages: 1, expires: options.expiresMs })
       const stop = (): void => messages.stop()
       options.signal.addEventListener('abort', stop)
+      // It may have come while the request was on its way.
+      if (options.signal.aborted) stop()
       try {
         for await (const message of messages) return deliveryOf(message)
         return null
@@ -188,6 +190,7 @@ export class FarmNats implements AsyncDisposable {
         const messages = await consumer.fetch({ max_messages: 256, expires: 1_000 })
         const stop = (): void => messages.stop()
         signal.addEventListener('abort', stop)
+        if (signal.aborted) stop()
         for await (const message of messages) {
           await handle(fromBinary(ShardCompletionSchema, message.data))
           message.ack()

@@ -29,6 +29,7 @@ async function run(): Promise<void> {
       report({ type: 'load-failed', pin, message: reason instanceof Error ? reason.message : String(reason) })
     }
   }
+  let isStopping = false
   const obey = async (order: EngineOrder): Promise<void> => {
     switch (order.type) {
       case 'load':
@@ -41,6 +42,8 @@ async function run(): Promise<void> {
         return renderer.add(order)
       case 'drop':
         return renderer.drop(order.jobs)
+      case 'stop':
+        isStopping = true
     }
   }
 
@@ -53,9 +56,12 @@ async function run(): Promise<void> {
   })
   for (;;) {
     for (let order = orders.shift(); order !== undefined; order = orders.shift()) await obey(order)
+    if (isStopping) break
     if (!renderer.isIdle) await renderer.tick()
     else if (orders.length === 0) await new Promise<void>((resolve) => (wake = resolve))
   }
+  for (const model of models.values()) await model.release()
+  port.close()
 }
 
 run().catch((reason: unknown) => {

@@ -1,4 +1,5 @@
 import { DarkroomError } from '@darkroom/chassis'
+import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type {
   ChosenDevice,
@@ -31,6 +32,7 @@ export class Engine implements AsyncDisposable {
   readonly #loads = new Map<string, Waiting<void>>()
   #nextJob = 1
   #isStopping = false
+  #hasEnded = false
   #death: DarkroomError | null = null
 
   private constructor(thread: Worker, device: ChosenDevice, listener: EngineListener) {
@@ -44,7 +46,10 @@ export class Engine implements AsyncDisposable {
       listener.died(reason)
     }
     thread.on('error', (reason) => died(reason as Error))
-    thread.on('exit', (code) => died(new Error(`the engine thread ended with code ${code}`)))
+    thread.on('exit', (code) => {
+      this.#hasEnded = true
+      died(new Error(`the engine thread ended with code ${code}`))
+    })
   }
 
   /** @throws Error when the device that was asked for does not work */
@@ -118,9 +123,14 @@ export class Engine implements AsyncDisposable {
     }
   }
 
+  /** Lets the call that runs end: to terminate a thread inside onnxruntime would abort the whole process. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isStopping) return
     this.#isStopping = true
-    await this.#thread.terminate()
+    if (this.#hasEnded) return
+    const ended = once(this.#thread, 'exit')
+    this.#order({ type: 'stop' })
+    await ended
   }
 
   #order(order: EngineOrder): void {

@@ -28,6 +28,7 @@ export type EngineOrder =
   | { readonly type: 'unload'; readonly pin: string }
   | { readonly type: 'render'; readonly job: number; readonly pin: string; readonly request: RenderRequest }
   | { readonly type: 'drop'; readonly jobs: readonly number[] }
+  | { readonly type: 'stop' }
 
 /** From the engine thread. */
 export type EngineReport =
