@@ -1,5 +1,6 @@
 import { alphasCumprodOf, betasOf, rescaleZeroTerminalSnr } from './betas.ts'
 import type { BetaConfig } from './config.ts'
+import { torchSqrt } from './torch-sqrt.ts'
 
 /** alpha_bar over the training timesteps, of a config with or without zero terminal SNR. */
 export function alphasCumprod(config: BetaConfig & { rescale_betas_zero_snr?: boolean }): Float32Array {
@@ -9,7 +10,8 @@ export function alphasCumprod(config: BetaConfig & { rescale_betas_zero_snr?: bo
 
 /** q(x_t | x_0): sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) noise. Ho et al. 2020 (arXiv:2006.11239), eq. 4. */
 export function diffuse(alphaBar: number, original: Float32Array, noise: Float32Array, out: Float32Array): void {
-  const keep = Math.fround(Math.sqrt(alphaBar))
-  const add = Math.fround(Math.sqrt(Math.fround(1 - alphaBar)))
-  for (let j = 0; j < out.length; j++) out[j] = keep * original[j]! + add * noise[j]!
+  const keep = torchSqrt(alphaBar)
+  const add = torchSqrt(Math.fround(1 - alphaBar))
+  const { fround } = Math
+  for (let j = 0; j < out.length; j++) out[j] = fround(keep * original[j]!) + fround(add * noise[j]!)
 }

@@ -7,6 +7,7 @@ import { copyInput, stepsOf } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
 import { assertTrained, spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
+import { torchSqrt } from './torch-sqrt.ts'
 
 export interface DdimConfig extends BetaConfig, ClipConfig {
   set_alpha_to_one: boolean
@@ -75,15 +76,15 @@ export const ddim: Scheduler<DdimConfig, DdimPlan, null> = {
   drawsNoise: (_plan, _i, { eta = 0 }) => eta > 0,
 
   step(plan, i, modelOutput, sample, _state, noise, { eta = 0, useClippedModelOutput = false }, out) {
-    const { fround, sqrt } = Math
+    const { fround } = Math
     const { config, alphasCumprod } = plan
     const t = plan.timesteps[i]!
     const previous = t - plan.stride
     const alphaProd = alphasCumprod[t]!
     const alphaProdPrev = previous >= 0 ? alphasCumprod[previous]! : config.set_alpha_to_one ? 1 : alphasCumprod[0]!
     const betaProd = fround(1 - alphaProd)
-    const a = fround(sqrt(alphaProd))
-    const b = fround(sqrt(betaProd))
+    const a = torchSqrt(alphaProd)
+    const b = torchSqrt(betaProd)
 
     predictOriginal(config.prediction_type, a, b, modelOutput, sample, out)
     boundOriginal(out, config)
@@ -92,11 +93,13 @@ export const ddim: Scheduler<DdimConfig, DdimPlan, null> = {
     if (useClippedModelOutput) predictNoise('sample', a, b, out, sample, epsilon)
     else if (epsilon !== modelOutput) predictNoise(config.prediction_type, a, b, modelOutput, sample, epsilon)
 
-    const variance = fround((fround(1 - alphaProdPrev) / betaProd) * fround(1 - fround(alphaProd / alphaProdPrev)))
-    const sigma = eta === 0 ? 0 : fround(eta * sqrt(variance))
-    const aPrev = fround(sqrt(alphaProdPrev))
-    const direction = fround(sqrt(fround(fround(1 - alphaProdPrev) - sigma * sigma)))
-    for (let j = 0; j < out.length; j++) out[j] = aPrev * out[j]! + direction * epsilon[j]!
+    const variance = fround(
+      fround(fround(1 - alphaProdPrev) / betaProd) * fround(1 - fround(alphaProd / alphaProdPrev)),
+    )
+    const sigma = eta === 0 ? 0 : fround(fround(eta) * torchSqrt(variance))
+    const aPrev = torchSqrt(alphaProdPrev)
+    const direction = torchSqrt(fround(fround(1 - alphaProdPrev) - fround(sigma * sigma)))
+    for (let j = 0; j < out.length; j++) out[j] = fround(aPrev * out[j]!) + fround(direction * epsilon[j]!)
     if (noise !== null) addScaledNoise(sigma, noise, out)
     return null
   },

@@ -7,6 +7,7 @@ import { copyInput, stepsOf } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
 import { assertTrained, spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
+import { torchSqrt } from './torch-sqrt.ts'
 
 type VarianceType = 'fixed_small' | 'fixed_small_log' | 'fixed_large' | 'fixed_large_log' | 'learned' | 'learned_range'
 
@@ -75,7 +76,7 @@ export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
   drawsNoise: (plan, i) => plan.timesteps[i]! > 0,
 
   step(plan, i, modelOutput, sample, _state, noise, _options, out) {
-    const { fround, sqrt } = Math
+    const { fround } = Math
     const { config } = plan
     const t = plan.timesteps[i]!
     const previous = plan.timesteps[i + 1] ?? -1
@@ -86,19 +87,20 @@ export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
     const currentAlpha = fround(alphaProd / alphaProdPrev)
     const currentBeta = fround(1 - currentAlpha)
 
-    const a = fround(sqrt(alphaProd))
-    const b = fround(sqrt(betaProd))
+    const a = torchSqrt(alphaProd)
+    const b = torchSqrt(betaProd)
     predictOriginal(config.prediction_type, a, b, modelOutput, sample, out)
     boundOriginal(out, config)
 
-    const originalCoefficient = fround(fround(sqrt(alphaProdPrev)) * currentBeta) / betaProd
-    const sampleCoefficient = fround(fround(sqrt(currentAlpha)) * betaProdPrev) / betaProd
-    for (let j = 0; j < out.length; j++) out[j] = originalCoefficient * out[j]! + sampleCoefficient * sample[j]!
+    const originalCoefficient = fround(fround(torchSqrt(alphaProdPrev) * currentBeta) / betaProd)
+    const sampleCoefficient = fround(fround(torchSqrt(currentAlpha) * betaProdPrev) / betaProd)
+    for (let j = 0; j < out.length; j++)
+      out[j] = fround(originalCoefficient * out[j]!) + fround(sampleCoefficient * sample[j]!)
 
     if (t > 0)
       addVariance(
         config.variance_type,
-        fround((betaProdPrev / betaProd) * currentBeta),
+        fround(fround(betaProdPrev / betaProd) * currentBeta),
         currentBeta,
         modelOutput,
         noise!,
@@ -121,26 +123,28 @@ function addVariance(
   noise: Float32Array,
   out: Float32Array,
 ): void {
-  const small = Math.max(posterior, 1e-20)
+  const { exp, fround, log, sqrt } = Math
+  const small = fround(Math.max(posterior, 1e-20))
   const size = out.length
   switch (type) {
     case 'fixed_small':
-      return addScaledNoise(Math.sqrt(small), noise, out)
+      return addScaledNoise(torchSqrt(small), noise, out)
     case 'fixed_small_log':
-      return addScaledNoise(Math.exp(0.5 * Math.log(small)), noise, out)
+      return addScaledNoise(fround(exp(0.5 * fround(log(small)))), noise, out)
     case 'fixed_large':
-      return addScaledNoise(Math.sqrt(beta), noise, out)
+      return addScaledNoise(torchSqrt(beta), noise, out)
     case 'fixed_large_log':
-      return addScaledNoise(Math.sqrt(Math.log(beta)), noise, out)
+      return addScaledNoise(fround(sqrt(fround(log(beta)))), noise, out)
     case 'learned':
-      for (let j = 0; j < size; j++) out[j] = out[j]! + Math.sqrt(modelOutput[size + j]!) * noise[j]!
+      for (let j = 0; j < size; j++) out[j] = out[j]! + fround(fround(sqrt(modelOutput[size + j]!)) * noise[j]!)
       return
     case 'learned_range': {
-      const minLog = Math.log(small)
-      const maxLog = Math.log(beta)
+      const minLog = fround(log(small))
+      const maxLog = fround(log(beta))
       for (let j = 0; j < size; j++) {
-        const fraction = (modelOutput[size + j]! + 1) / 2
-        out[j] = out[j]! + Math.exp(0.5 * (fraction * maxLog + (1 - fraction) * minLog)) * noise[j]!
+        const fraction = fround(modelOutput[size + j]! + 1) / 2
+        const logVariance = fround(fround(fraction * maxLog) + fround(fround(1 - fraction) * minLog))
+        out[j] = out[j]! + fround(fround(exp(0.5 * logVariance)) * noise[j]!)
       }
     }
   }

@@ -3,7 +3,7 @@ import { betaKeys, choiceKey, flagKey, integerKey, nullableChoiceKey, nullableNu
 import type { ConfigKeys } from './config.ts'
 import { dpmUpdate, solverLevel } from './dpm-solver-update.ts'
 import type { DpmAlgorithm, SolverLevel } from './dpm-solver-update.ts'
-import { addScaledNoise, predictNoise, predictOriginal, thresholdOriginal } from './prediction.ts'
+import { predictNoise, predictOriginal, thresholdOriginal } from './prediction.ts'
 import type { ThresholdConfig } from './prediction.ts'
 import { copyInput } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
@@ -102,15 +102,13 @@ export const dpmSolverMultistep: Scheduler<DpmSolverMultistepConfig, DpmSolverMu
       const outputs = [newest, ...state.outputs].slice(0, orderOf(plan, i, state.outputs.length))
       const past = outputs.map((_, k) => levels[i - k]!)
       const solverType = config.solver_type === 'heun' ? 'heun' : 'midpoint'
-      const update = dpmUpdate(plan.algorithm, solverType, levels[i + 1]!, past)
-      combine(update.sample, sample, update.outputs, outputs, out)
-      if (noise !== null) addScaledNoise(update.noise, noise, out)
+      dpmUpdate({ algorithm: plan.algorithm, solverType }, levels[i + 1]!, past, outputs, sample, noise, out)
       return { outputs: [newest, ...state.outputs].slice(0, config.solver_order - 1) }
     },
 
     addNoise(plan, i, original, noise, out) {
       const { alpha, sigma } = plan.levels[i]!
-      for (let j = 0; j < out.length; j++) out[j] = alpha * original[j]! + sigma * noise[j]!
+      for (let j = 0; j < out.length; j++) out[j] = Math.fround(alpha * original[j]!) + Math.fround(sigma * noise[j]!)
     },
   }
 
@@ -157,19 +155,4 @@ function convertModelOutput(
   thresholdOriginal(converted, config)
   if (isNoise) predictNoise('sample', alpha, sigma, converted, sample, converted)
   return converted
-}
-
-function combine(
-  weight: number,
-  sample: Float32Array,
-  weights: readonly number[],
-  outputs: readonly Float32Array[],
-  out: Float32Array,
-): void {
-  const [w0, w1, w2] = weights as readonly [number, number?, number?]
-  const [m0, m1, m2] = outputs as readonly [Float32Array, Float32Array?, Float32Array?]
-  const size = out.length
-  if (m1 === undefined) for (let j = 0; j < size; j++) out[j] = weight * sample[j]! + w0 * m0[j]!
-  else if (m2 === undefined) for (let j = 0; j < size; j++) out[j] = weight * sample[j]! + w0 * m0[j]! + w1! * m1[j]!
-  else for (let j = 0; j < size; j++) out[j] = weight * sample[j]! + w0 * m0[j]! + w1! * m1[j]! + w2! * m2[j]!
 }

@@ -1,3 +1,6 @@
+import { addScaledNoise } from './prediction.ts'
+import { torchSqrt } from './torch-sqrt.ts'
+
 export type DpmAlgorithm = 'dpmsolver' | 'dpmsolver++' | 'sde-dpmsolver' | 'sde-dpmsolver++'
 
 /** A noise level as the solver sees it: x = alpha x_0 + sigma noise, lambda = log(alpha / sigma). */
@@ -5,13 +8,6 @@ export interface SolverLevel {
   readonly alpha: number
   readonly sigma: number
   readonly lambda: number
-}
-
-/** x_t = sample x_s + sum of outputs[k] m_k + noise z, where m_0 is the newest converted model output. */
-export interface Update {
-  readonly sample: number
-  readonly outputs: readonly number[]
-  readonly noise: number
 }
 
 /** What the exponential integrator weighs: the sample, the output, its differences D1 and D2, the noise. */
@@ -24,43 +20,61 @@ interface Weights {
   readonly noise: number
 }
 
-const { exp, fround, log, sqrt } = Math
+const { exp, fround, log } = Math
 
 /** A variance-preserving level, or a flow's (alpha = 1 - sigma), of a value of `sigmas`; float32 stage by stage. */
 export function solverLevel(sigma: number, isFlow: boolean): SolverLevel {
-  const alpha = isFlow ? fround(1 - sigma) : fround(1 / fround(sqrt(fround(fround(sigma * sigma) + 1))))
+  const alpha = isFlow ? fround(1 - sigma) : fround(1 / torchSqrt(fround(fround(sigma * sigma) + 1)))
   const level = isFlow ? sigma : fround(sigma * alpha)
   return { alpha, sigma: level, lambda: fround(fround(log(alpha)) - fround(log(level))) }
 }
 
 /**
- * One multistep update of order `past.length`, 1 to 3, from level `past[0]` to `to`; `past` goes back in time.
+ * Writes one multistep update of order `past.length`, 1 to 3, from level `past[0]` to `to`; `past` and `outputs`, the
+ * converted model outputs, go back in time.
  *
  * DPM-Solver: Lu et al. 2022 (arXiv:2206.00927); DPM-Solver++ and its SDE form: Lu et al. 2022 (arXiv:2211.01095);
  * diffusers `dpm_solver_first_order_update`, `multistep_dpm_solver_second_order_update` and `…_third_order_update`.
  */
 export function dpmUpdate(
-  algorithm: DpmAlgorithm,
-  solverType: 'midpoint' | 'heun',
+  solver: { readonly algorithm: DpmAlgorithm; readonly solverType: 'midpoint' | 'heun' },
   to: SolverLevel,
   past: readonly SolverLevel[],
-): Update {
+  outputs: readonly Float32Array[],
+  sample: Float32Array,
+  noise: Float32Array | null,
+  out: Float32Array,
+): void {
   const [from, before, earlier] = past as readonly [SolverLevel, SolverLevel?, SolverLevel?]
+  const [m0, m1, m2] = outputs as readonly [Float32Array, Float32Array?, Float32Array?]
   const h = fround(to.lambda - from.lambda)
-  const { sample, d0, d1Midpoint, d1Heun, d2, noise } = WEIGHTS[algorithm](to, from, h)
-  if (before === undefined) return { sample, outputs: [d0], noise }
+  const weights = WEIGHTS[solver.algorithm](to, from, h)
+  const { sample: c, d0 } = weights
+  const size = out.length
+  for (let j = 0; j < size; j++) out[j] = fround(c * sample[j]!) + fround(d0 * m0[j]!)
 
-  const r0 = fround(fround(from.lambda - before.lambda) / h)
-  if (earlier === undefined) {
-    const slope = (solverType === 'midpoint' ? d1Midpoint : d1Heun) / r0
-    return { sample, outputs: [d0 + slope, -slope], noise }
+  if (before !== undefined && m1 !== undefined) {
+    const r0 = fround(fround(from.lambda - before.lambda) / h)
+    const invR0 = fround(1 / r0)
+    if (earlier === undefined || m2 === undefined) {
+      const d1 = fround(solver.solverType === 'midpoint' ? weights.d1Midpoint : weights.d1Heun)
+      for (let j = 0; j < size; j++) out[j] = out[j]! + fround(d1 * fround(invR0 * fround(m0[j]! - m1[j]!)))
+    } else {
+      const r1 = fround(fround(before.lambda - earlier.lambda) / h)
+      const invR1 = fround(1 / r1)
+      const share = fround(r0 / fround(r0 + r1))
+      const inverse = fround(1 / fround(r0 + r1))
+      const d1 = fround(weights.d1Heun)
+      const d2 = fround(weights.d2)
+      for (let j = 0; j < size; j++) {
+        const near = fround(invR0 * fround(m0[j]! - m1[j]!))
+        const bend = fround(near - fround(invR1 * fround(m1[j]! - m2[j]!)))
+        const slope = fround(near + fround(share * bend))
+        out[j] = fround(out[j]! + fround(d1 * slope)) + fround(d2 * fround(inverse * bend))
+      }
+    }
   }
-  // D1 = D10 + r0 / (r0 + r1) (D10 - D11), D2 = (D10 - D11) / (r0 + r1), D10 = (m0 - m1) / r0, D11 = (m1 - m2) / r1.
-  const r1 = fround(fround(before.lambda - earlier.lambda) / h)
-  const bend = (d1Heun * r0 + d2) / (r0 + r1)
-  const near = (d1Heun + bend) / r0
-  const far = bend / r1
-  return { sample, outputs: [d0 + near, -near - far, far], noise }
+  if (noise !== null) addScaledNoise(weights.noise, noise, out)
 }
 
 type Integrator = (to: SolverLevel, from: SolverLevel, h: number) => Weights
@@ -97,7 +111,7 @@ const WEIGHTS: Readonly<Record<DpmAlgorithm, Integrator>> = {
       d1Midpoint: 0.5 * fround(alpha * phi),
       d1Heun: alpha * fround(fround(phi / -h2) + 1),
       d2: alpha * fround(fround(fround(phi - h2) / fround(h2 * h2)) - 0.5),
-      noise: fround(sigma * fround(sqrt(phi))),
+      noise: fround(sigma * torchSqrt(phi)),
     }
   },
   // Has no third order; its plan refuses one.
@@ -109,7 +123,7 @@ const WEIGHTS: Readonly<Record<DpmAlgorithm, Integrator>> = {
       d1Midpoint: -fround(sigma * phi),
       d1Heun: -2 * sigma * fround(fround(phi / h) - 1),
       d2: 0,
-      noise: fround(sigma * fround(sqrt(fround(fround(exp(fround(2 * h))) - 1)))),
+      noise: fround(sigma * torchSqrt(fround(fround(exp(fround(2 * h))) - 1))),
     }
   },
 }

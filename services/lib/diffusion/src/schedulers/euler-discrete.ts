@@ -8,6 +8,7 @@ import { assertOneRespacing, interpolate, respacedSigmas, sigmaToTimestep, train
 import type { RespacingConfig } from './sigmas.ts'
 import { spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
+import { torchSqrt } from './torch-sqrt.ts'
 
 export interface EulerDiscreteConfig extends BetaConfig, RespacingConfig {
   prediction_type: 'epsilon' | 'sample' | 'original_sample' | 'v_prediction'
@@ -64,7 +65,7 @@ export const eulerDiscrete: Scheduler<EulerDiscreteConfig, EulerPlan, null> = {
         ? Array.from(sigmas.subarray(0, -1), (sigma) => Math.fround(0.25 * Math.log(sigma)))
         : timesteps.map(Math.fround),
       sigmas,
-      initNoiseSigma: config.timestep_spacing === 'leading' ? Math.fround(Math.sqrt(max * max + 1)) : max,
+      initNoiseSigma: config.timestep_spacing === 'leading' ? torchSqrt(Math.fround(Math.fround(max * max) + 1)) : max,
       order: 1,
       config,
     }
@@ -74,39 +75,30 @@ export const eulerDiscrete: Scheduler<EulerDiscreteConfig, EulerPlan, null> = {
 
   scaleModelInput(plan, i, sample, out) {
     const sigma = plan.sigmas[i]!
-    const divisor = Math.fround(Math.sqrt(Math.fround(sigma * sigma + 1)))
+    const divisor = torchSqrt(Math.fround(Math.fround(sigma * sigma) + 1))
     for (let j = 0; j < out.length; j++) out[j] = sample[j]! / divisor
   },
 
   drawsNoise: (plan, i, options) => churn(plan, i, options) > 0,
 
   step(plan, i, modelOutput, sample, _state, noise, options, out) {
-    const { fround, sqrt } = Math
+    const { fround } = Math
     const sigma = plan.sigmas[i]!
     const gamma = churn(plan, i, options)
-    const sigmaHat = fround(sigma * (gamma + 1))
-    const added = gamma > 0 ? sqrt(sigmaHat * sigmaHat - sigma * sigma) * (options.sNoise ?? 1) : 0
+    const sigmaHat = fround(sigma * fround(gamma + 1))
     const dt = fround(plan.sigmas[i + 1]! - sigmaHat)
-    const type = plan.config.prediction_type
-    const velocityCoefficient = -sigma / sqrt(sigma * sigma + 1)
-    const sampleDivisor = sigma * sigma + 1
+    const noisy = noise === null ? sample : churned(sample, noise, sigma, sigmaHat, options.sNoise ?? 1)
+    predictFromSigma(plan.config.prediction_type, sigma, sigmaHat, modelOutput, noisy, out)
     for (let j = 0; j < out.length; j++) {
-      const m = modelOutput[j]!
-      const x = added > 0 ? fround(sample[j]! + added * noise![j]!) : sample[j]!
-      const original =
-        type === 'epsilon'
-          ? x - sigmaHat * m
-          : type === 'v_prediction'
-            ? m * velocityCoefficient + x / sampleDivisor
-            : m
-      out[j] = x + ((x - original) / sigmaHat) * dt
+      const x = noisy[j]!
+      out[j] = x + fround(fround(fround(x - out[j]!) / sigmaHat) * dt)
     }
     return null
   },
 
   addNoise(plan, i, original, noise, out) {
     const sigma = plan.sigmas[i]!
-    for (let j = 0; j < out.length; j++) out[j] = original[j]! + noise[j]! * sigma
+    for (let j = 0; j < out.length; j++) out[j] = original[j]! + Math.fround(noise[j]! * sigma)
   },
 }
 
@@ -114,6 +106,41 @@ export const eulerDiscrete: Scheduler<EulerDiscreteConfig, EulerPlan, null> = {
 function churn(plan: EulerPlan, i: number, { sChurn = 0, sTmin = 0, sTmax = Infinity }: StepOptions): number {
   const sigma = plan.sigmas[i]!
   return sTmin <= sigma && sigma <= sTmax ? Math.min(sChurn / (plan.sigmas.length - 1), Math.SQRT2 - 1) : 0
+}
+
+/** The sample raised from sigma to sigmaHat. */
+function churned(
+  sample: Float32Array,
+  noise: Float32Array,
+  sigma: number,
+  sigmaHat: number,
+  sNoise: number,
+): Float32Array {
+  const { fround } = Math
+  const added = torchSqrt(fround(fround(sigmaHat * sigmaHat) - fround(sigma * sigma)))
+  return sample.map((x, j) => x + fround(fround(noise[j]! * sNoise) * added))
+}
+
+/** Writes x_0 for samples x = x_0 + sigma noise, which are not scaled to unit variance. */
+function predictFromSigma(
+  type: EulerDiscreteConfig['prediction_type'],
+  sigma: number,
+  sigmaHat: number,
+  m: Float32Array,
+  x: Float32Array,
+  out: Float32Array,
+): void {
+  const { fround } = Math
+  const size = out.length
+  if (type === 'epsilon') {
+    for (let j = 0; j < size; j++) out[j] = x[j]! - fround(sigmaHat * m[j]!)
+  } else if (type === 'v_prediction') {
+    const divisor = fround(fround(sigma * sigma) + 1)
+    const coefficient = fround(-sigma / torchSqrt(divisor))
+    for (let j = 0; j < size; j++) out[j] = fround(m[j]! * coefficient) + fround(x[j]! / divisor)
+  } else {
+    for (let j = 0; j < size; j++) out[j] = m[j]!
+  }
 }
 
 function noiseLevels(

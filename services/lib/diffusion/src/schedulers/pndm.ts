@@ -1,10 +1,12 @@
 import { alphasCumprod, diffuse } from './alphas.ts'
 import { betaKeys, choiceKey, flagKey, integerKey } from './config.ts'
 import type { BetaConfig, ConfigKeys } from './config.ts'
+import { predictNoise } from './prediction.ts'
 import { copyInput, stepsOf } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
 import { assertTrained, spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
+import { torchSqrt } from './torch-sqrt.ts'
 
 export interface PndmConfig extends BetaConfig {
   skip_prk_steps: boolean
@@ -121,8 +123,8 @@ function rungeKuttaStep(
   const from = plan.prkTimesteps[counter - phase]!
   const sum = state.currentModelOutput ?? new Float32Array(out.length)
   const origin = phase === 0 ? sample : (state.currentSample ?? sample)
-  const weight = phase === 0 || phase === 3 ? 1 / 6 : 1 / 3
-  const accumulated = Float32Array.from(sum, (value, j) => value + weight * modelOutput[j]!)
+  const weight = Math.fround(phase === 0 || phase === 3 ? 1 / 6 : 1 / 3)
+  const accumulated = sum.map((value, j) => value + Math.fround(weight * modelOutput[j]!))
   transfer(plan, from, previous, phase === 3 ? accumulated : modelOutput, origin, out)
   return {
     counter: counter + 1,
@@ -157,22 +159,29 @@ function multistep(
 }
 
 function mean(a: Float32Array, b: Float32Array): Float32Array {
-  return Float32Array.from(a, (value, j) => (value + b[j]!) / 2)
+  return a.map((value, j) => Math.fround(value + b[j]!) / 2)
 }
 
 /** Adams-Bashforth of order 1 to 4 over the outputs at hand. */
 function combine(ets: readonly Float32Array[]): Float32Array {
-  const [e1, e2, e3, e4] = ets.toReversed() as [Float32Array, Float32Array, Float32Array, Float32Array]
-  switch (ets.length) {
-    case 1:
-      return e1
-    case 2:
-      return Float32Array.from(e1, (value, j) => (3 * value - e2[j]!) / 2)
-    case 3:
-      return Float32Array.from(e1, (value, j) => (23 * value - 16 * e2[j]! + 5 * e3[j]!) / 12)
-    default:
-      return Float32Array.from(e1, (value, j) => (55 * value - 59 * e2[j]! + 37 * e3[j]! - 9 * e4[j]!) / 24)
+  const { fround } = Math
+  const [e1, e2, e3, e4] = ets.toReversed() as [Float32Array, Float32Array?, Float32Array?, Float32Array?]
+  if (e2 === undefined) return e1
+  const out = new Float32Array(e1.length)
+  const size = out.length
+  if (e3 === undefined) {
+    for (let j = 0; j < size; j++) out[j] = fround(fround(3 * e1[j]!) - e2[j]!) / 2
+  } else if (e4 === undefined) {
+    for (let j = 0; j < size; j++)
+      out[j] = fround(fround(fround(23 * e1[j]!) - fround(16 * e2[j]!)) + fround(5 * e3[j]!)) / 12
+  } else {
+    const weight = fround(1 / 24)
+    for (let j = 0; j < size; j++) {
+      const newer = fround(fround(55 * e1[j]!) - fround(59 * e2[j]!))
+      out[j] = weight * fround(fround(newer + fround(37 * e3[j]!)) - fround(9 * e4[j]!))
+    }
   }
+  return out
 }
 
 /** Eq. 9: from one timestep to an earlier one along a predicted noise. */
@@ -184,23 +193,22 @@ function transfer(
   sample: Float32Array,
   out: Float32Array,
 ): void {
-  const { fround, sqrt } = Math
+  const { fround } = Math
   const { alphasCumprod, config } = plan
   const alphaProd = alphasCumprod[from]!
   const alphaProdPrev = to >= 0 ? alphasCumprod[to]! : config.set_alpha_to_one ? 1 : alphasCumprod[0]!
   const betaProd = fround(1 - alphaProd)
   const betaProdPrev = fround(1 - alphaProdPrev)
-  const a = fround(sqrt(alphaProd))
-  const b = fround(sqrt(betaProd))
-  const sampleCoefficient = fround(sqrt(fround(alphaProdPrev / alphaProd)))
+  const a = torchSqrt(alphaProd)
+  const b = torchSqrt(betaProd)
+  const sampleCoefficient = torchSqrt(fround(alphaProdPrev / alphaProd))
   const denominator = fround(
-    alphaProd * fround(sqrt(betaProdPrev)) + fround(sqrt(alphaProd * betaProd * alphaProdPrev)),
+    fround(alphaProd * torchSqrt(betaProdPrev)) + torchSqrt(fround(fround(alphaProd * betaProd) * alphaProdPrev)),
   )
-  const outputCoefficient = fround(alphaProdPrev - alphaProd) / denominator
-  const isVelocity = config.prediction_type === 'v_prediction'
+  const difference = fround(alphaProdPrev - alphaProd)
+  const epsilon = config.prediction_type === 'epsilon' ? output : new Float32Array(out.length)
+  if (epsilon !== output) predictNoise(config.prediction_type, a, b, output, sample, epsilon)
   for (let j = 0; j < out.length; j++) {
-    const x = sample[j]!
-    const epsilon = isVelocity ? a * output[j]! + b * x : output[j]!
-    out[j] = sampleCoefficient * x - outputCoefficient * epsilon
+    out[j] = fround(sampleCoefficient * sample[j]!) - fround(fround(difference * epsilon[j]!) / denominator)
   }
 }

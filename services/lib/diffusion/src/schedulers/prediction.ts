@@ -1,3 +1,5 @@
+const { fround } = Math
+
 /** What a model was trained to predict, in x = alpha x_0 + sigma noise. */
 export type PredictionType = 'epsilon' | 'sample' | 'v_prediction' | 'flow_prediction'
 
@@ -14,7 +16,8 @@ export interface ClipConfig extends ThresholdConfig {
 }
 
 /**
- * Writes the predicted original sample x_0 to `out`. v: Salimans and Ho 2022 (arXiv:2202.00512), appendix D.
+ * Writes the predicted original sample x_0 to `out`, each operation rounded to float32 as torch does: steps from large
+ * sigmas cancel most of their digits, and then the roundings are what remains. v: Salimans and Ho 2022 (arXiv:2202.00512), appendix D.
  * @param m the model's output, whose first `out.length` values count: learned variances come after them
  */
 export function predictOriginal(
@@ -28,16 +31,16 @@ export function predictOriginal(
   const size = out.length
   switch (type) {
     case 'epsilon':
-      for (let j = 0; j < size; j++) out[j] = (x[j]! - sigma * m[j]!) / alpha
+      for (let j = 0; j < size; j++) out[j] = fround(x[j]! - fround(sigma * m[j]!)) / alpha
       break
     case 'sample':
       for (let j = 0; j < size; j++) out[j] = m[j]!
       break
     case 'v_prediction':
-      for (let j = 0; j < size; j++) out[j] = alpha * x[j]! - sigma * m[j]!
+      for (let j = 0; j < size; j++) out[j] = fround(alpha * x[j]!) - fround(sigma * m[j]!)
       break
     case 'flow_prediction':
-      for (let j = 0; j < size; j++) out[j] = x[j]! - sigma * m[j]!
+      for (let j = 0; j < size; j++) out[j] = x[j]! - fround(sigma * m[j]!)
       break
   }
 }
@@ -57,17 +60,17 @@ export function predictNoise(
       for (let j = 0; j < size; j++) out[j] = m[j]!
       break
     case 'sample':
-      for (let j = 0; j < size; j++) out[j] = (x[j]! - alpha * m[j]!) / sigma
+      for (let j = 0; j < size; j++) out[j] = fround(x[j]! - fround(alpha * m[j]!)) / sigma
       break
     case 'v_prediction':
-      for (let j = 0; j < size; j++) out[j] = alpha * m[j]! + sigma * x[j]!
+      for (let j = 0; j < size; j++) out[j] = fround(alpha * m[j]!) + fround(sigma * x[j]!)
       break
   }
 }
 
 /** Adds weight z to `out`. */
 export function addScaledNoise(weight: number, noise: Float32Array, out: Float32Array): void {
-  for (let j = 0; j < out.length; j++) out[j] = out[j]! + weight * noise[j]!
+  for (let j = 0; j < out.length; j++) out[j] = out[j]! + fround(weight * noise[j]!)
 }
 
 /** Linear-interpolated quantile of |values|, as torch.quantile. */
@@ -76,7 +79,7 @@ function absQuantile(values: Float32Array, q: number): number {
   const position = q * (sorted.length - 1)
   const low = Math.floor(position)
   const high = Math.min(low + 1, sorted.length - 1)
-  return Math.fround(sorted[low]! + (sorted[high]! - sorted[low]!) * (position - low))
+  return fround(sorted[low]! + (sorted[high]! - sorted[low]!) * (position - low))
 }
 
 /** Dynamic thresholding in place: Saharia et al. 2022 (arXiv:2205.11487), section 2.3; diffusers `_threshold_sample`. */

@@ -15,12 +15,12 @@ export function interpolate(position: number, values: ArrayLike<number>): number
   return (values[low + 1]! - values[low]!) * (position - low) + values[low]!
 }
 
-/** Fractional training timestep of a noise level, linear in log sigma. diffusers `_sigma_to_t`. */
+/** Fractional training timestep of a noise level, linear in log sigma; of several crossings the last. diffusers `_sigma_to_t`. */
 export function sigmaToTimestep(sigma: number, logSigmas: ArrayLike<number>): number {
   const logSigma = Math.log(Math.max(sigma, 1e-10))
-  const last = logSigmas.length - 2
-  let low = 0
-  while (low < last && logSigmas[low + 1]! <= logSigma) low++
+  let low = logSigmas.length - 1
+  while (low > 0 && logSigmas[low]! > logSigma) low--
+  low = Math.min(low, logSigmas.length - 2)
   const w = Math.min(Math.max((logSigmas[low]! - logSigma) / (logSigmas[low]! - logSigmas[low + 1]!), 0), 1)
   return (1 - w) * low + w * (low + 1)
 }

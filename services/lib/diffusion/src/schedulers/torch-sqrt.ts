@@ -16,7 +16,7 @@ function rsqrtEstimate(x: number): number {
  * and then takes 1 - alpha_bar next to 1, makes a visible error of that last bit.
  */
 export function torchSqrt(x: number): number {
-  if (x === 0) return 0
+  if (x === 0 || x === Infinity) return x
   const { fround } = Math
   const estimate = rsqrtEstimate(x)
   const s0 = fround(x * estimate)
