@@ -110,7 +110,7 @@ function handle(kind: string, method: Handler, stopping: AbortSignal, log: Logge
   return ((call: AnyCall) => {
     const { context, done } = contextOf(call, stopping)
     void send(call, invoke(call, context) as AsyncIterable<unknown>, context.signal)
-      .catch((reason: unknown) => call.destroy(failed(reason) as Error))
+      .catch((reason: unknown) => call.emit('error', failed(reason)))
       .finally(done)
   }) as UntypedHandleCall
 }
