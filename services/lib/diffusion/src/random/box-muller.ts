@@ -1,25 +1,28 @@
 const { fround } = Math
 
-const LOG_POLYNOMIAL = [
-  7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1,
-  -2.4999993993e-1, 3.3333331174e-1,
-].map(fround) // prettier-ignore
-const LN2_HIGH = 0.693359375
-const LN2_LOW = fround(-2.1219444e-4)
+// Coefficients as avx_mathfun.h names them, after Cephes.
+const LOG_P0 = fround(7.0376836292e-2)
+const LOG_P1 = fround(-1.151461031e-1)
+const LOG_P2 = fround(1.167699874e-1)
+const LOG_P3 = fround(-1.2420140846e-1)
+const LOG_P4 = fround(1.4249322787e-1)
+const LOG_P5 = fround(-1.6668057665e-1)
+const LOG_P6 = fround(2.0000714765e-1)
+const LOG_P7 = fround(-2.4999993993e-1)
+const LOG_P8 = fround(3.3333331174e-1)
+const LOG_Q1 = fround(-2.1219444e-4)
+const LOG_Q2 = 0.693359375
 const SQRT_HALF = fround(Math.SQRT1_2)
-
 const FOUR_OVER_PI = fround(1.27323954473516)
-const PI_OVER_4 = [-0.78515625, -2.4187564849853516e-4, -3.77489497744594108e-8].map(fround) as [
-  number,
-  number,
-  number,
-]
-const SIN_POLYNOMIAL = [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1].map(fround) as [number, number, number]
-const COS_POLYNOMIAL = [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2].map(fround) as [
-  number,
-  number,
-  number,
-]
+const MINUS_DP1 = -0.78515625
+const MINUS_DP2 = fround(-2.4187564849853516e-4)
+const MINUS_DP3 = fround(-3.774894977445941e-8)
+const SIN_P0 = fround(-1.9515295891e-4)
+const SIN_P1 = fround(8.3321608736e-3)
+const SIN_P2 = fround(-1.6666654611e-1)
+const COS_P0 = fround(2.443315711809948e-5)
+const COS_P1 = fround(-1.388731625493765e-3)
+const COS_P2 = fround(4.166664568298827e-2)
 const TWO_PI = fround(2 * Math.PI)
 
 const float = new Float32Array(1)
@@ -36,12 +39,18 @@ function logF32(x: number): number {
     m = fround(fround(m - 1) + m)
   } else m = fround(m - 1)
   const z = fround(m * m)
-  let y = LOG_POLYNOMIAL[0]!
-  for (let k = 1; k < LOG_POLYNOMIAL.length; k++) y = fround(y * m + LOG_POLYNOMIAL[k]!)
+  let y = fround(LOG_P0 * m + LOG_P1)
+  y = fround(y * m + LOG_P2)
+  y = fround(y * m + LOG_P3)
+  y = fround(y * m + LOG_P4)
+  y = fround(y * m + LOG_P5)
+  y = fround(y * m + LOG_P6)
+  y = fround(y * m + LOG_P7)
+  y = fround(y * m + LOG_P8)
   y = fround(y * m)
-  y = fround(y * z + fround(exponent * LN2_LOW))
+  y = fround(y * z + fround(exponent * LOG_Q1))
   y = fround(z * -0.5 + y)
-  return fround(exponent * LN2_HIGH + fround(m + y))
+  return fround(exponent * LOG_Q2 + fround(m + y))
 }
 
 /**
@@ -49,18 +58,17 @@ function logF32(x: number): number {
  * logarithm, sine and cosine of its avx_mathfun.h (Cephes polynomials), multiply-adds fused as the compiler fuses them.
  */
 export function boxMuller16(data: Float32Array, start: number): void {
-  const [p1, p2, p3] = PI_OVER_4
-  const [s0, s1, s2] = SIN_POLYNOMIAL
-  const [c0, c1, c2] = COS_POLYNOMIAL
   for (let j = start; j < start + 8; j++) {
     const radius = fround(Math.sqrt(fround(-2 * logF32(fround(1 - data[j]!)))))
     const theta = fround(TWO_PI * data[j + 8]!)
 
     const octant = (Math.trunc(fround(theta * FOUR_OVER_PI)) + 1) & ~1
-    const x = fround(octant * p3 + fround(octant * p2 + fround(octant * p1 + theta)))
+    const x = fround(octant * MINUS_DP3 + fround(octant * MINUS_DP2 + fround(octant * MINUS_DP1 + theta)))
     const z = fround(x * x)
-    const cosine = fround(fround(fround(fround(fround(c0 * z + c1) * z + c2) * z) * z - fround(z * 0.5)) + 1)
-    const sine = fround(fround(fround(fround(s0 * z + s1) * z + s2) * z) * x + x)
+    const cosine = fround(
+      fround(fround(fround(fround(COS_P0 * z + COS_P1) * z + COS_P2) * z) * z - fround(z * 0.5)) + 1,
+    )
+    const sine = fround(fround(fround(fround(SIN_P0 * z + SIN_P1) * z + SIN_P2) * z) * x + x)
 
     const isSwapped = (octant & 2) !== 0
     const sinTheta = (octant & 4 ? -1 : 1) * (isSwapped ? cosine : sine)

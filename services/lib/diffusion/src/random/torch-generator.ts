@@ -56,12 +56,12 @@ export class TorchGenerator {
       for (let i = 0; i < count; i++) out[i] = this.#normal()
       return out
     }
-    for (let i = 0; i < count; i++) out[i] = this.#uniform()
+    this.#fillUniform(out, 0)
     for (let start = 0; start + 16 <= count; start += 16) boxMuller16(out, start)
     if (count % 16 !== 0) {
       // The last 16 numbers are drawn anew, over those that a whole block had made already.
       const tail = count - 16
-      for (let i = tail; i < count; i++) out[i] = this.#uniform()
+      this.#fillUniform(out, tail)
       boxMuller16(out, tail)
     }
     return out
@@ -81,9 +81,18 @@ export class TorchGenerator {
     return radius * Math.cos(angle)
   }
 
-  /** 24 random bits in [0, 1). */
-  #uniform(): number {
-    return (this.#next() & 0xffffff) * 2 ** -24
+  /** 24 random bits in [0, 1) for each element from `start`. */
+  #fillUniform(out: Float32Array, start: number): void {
+    const words = this.#words
+    let index = this.#index
+    for (let i = start; i < out.length; i++) {
+      if (index >= N) {
+        twist(words)
+        index = 0
+      }
+      out[i] = (temper(words[index++]!) & 0xffffff) * 2 ** -24
+    }
+    this.#index = index
   }
 
   /** 53 random bits in [0, 1). */
@@ -94,21 +103,29 @@ export class TorchGenerator {
   }
 
   #next(): number {
-    if (this.#index >= N) this.#twist()
-    let y = this.#words[this.#index++]!
-    y ^= y >>> 11
-    y ^= (y << 7) & 0x9d2c5680
-    y ^= (y << 15) & 0xefc60000
-    y ^= y >>> 18
-    return y >>> 0
-  }
-
-  #twist(): void {
-    const words = this.#words
-    for (let i = 0; i < N; i++) {
-      const y = (words[i]! & 0x80000000) | (words[(i + 1) % N]! & 0x7fffffff)
-      words[i] = words[(i + M) % N]! ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0)
+    if (this.#index >= N) {
+      twist(this.#words)
+      this.#index = 0
     }
-    this.#index = 0
+    return temper(this.#words[this.#index++]!)
+  }
+}
+
+function temper(word: number): number {
+  let y = word
+  y ^= y >>> 11
+  y ^= (y << 7) & 0x9d2c5680
+  y ^= (y << 15) & 0xefc60000
+  y ^= y >>> 18
+  return y >>> 0
+}
+
+/** Makes the next 624 words of the old, in place. */
+function twist(words: Uint32Array): void {
+  for (let i = 0; i < N; i++) {
+    const next = i + 1 < N ? i + 1 : 0
+    const far = i + M < N ? i + M : i + M - N
+    const y = (words[i]! & 0x80000000) | (words[next]! & 0x7fffffff)
+    words[i] = words[far]! ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0)
   }
 }
