@@ -1,5 +1,5 @@
 import { COMMON_VARIABLES, integer, list, NATS_VARIABLES, oneOf, STORE_VARIABLES, text } from '@darkroom/chassis'
-import type { Values } from '@darkroom/chassis'
+import type { Values, Variable } from '@darkroom/chassis'
 import os from 'node:os'
 import path from 'node:path'
 
@@ -8,7 +8,7 @@ export const WORKER_VARIABLES = {
   ...NATS_VARIABLES,
   ...STORE_VARIABLES,
   workerId: text('DARKROOM_WORKER_ID', 'name of this worker, unique in the farm', `${os.hostname()}-${process.pid}`),
-  pool: text('DARKROOM_WORKER_POOL', 'pool of like workers that it belongs to', 'default'),
+  pool: subjectToken(text('DARKROOM_WORKER_POOL', 'pool of like workers that it belongs to', 'default')),
   coordinators: list('DARKROOM_WORKER_COORDINATORS', 'host:port of every coordinator', '127.0.0.1:50051'),
   host: text('DARKROOM_WORKER_HOST', 'address that gRPC and the admin port listen on', '127.0.0.1'),
   port: integer('DARKROOM_WORKER_PORT', 'gRPC port; 0 takes a free one', 50_052, { min: 0, max: 65_535 }),
@@ -37,3 +37,15 @@ export const WORKER_VARIABLES = {
 } as const
 
 export type WorkerConfig = Values<typeof WORKER_VARIABLES>
+
+/** A pool's name is part of a NATS subject. */
+function subjectToken(inner: Variable<string>): Variable<string> {
+  return {
+    ...inner,
+    read(environment) {
+      const value = inner.read(environment)
+      if (!/^[A-Za-z0-9_-]+$/.test(value)) throw new Error(`want letters, digits, '-' and '_', got '${value}'`)
+      return value
+    },
+  }
+}

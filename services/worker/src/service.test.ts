@@ -1,10 +1,10 @@
-import { findMetricProblems, Metrics } from '@darkroom/chassis'
+import { createLogger, findMetricProblems, Metrics } from '@darkroom/chassis'
 import { keys, parsePin, WorkerState } from '@darkroom/proto'
 import type { CommitRecord, ItemResult, ShardAssignment } from '@darkroom/proto'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { pino } from 'pino'
+
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createEvents } from './events.ts'
@@ -322,13 +322,13 @@ describe('what a worker tells', () => {
 
   test('every metric has a good name, a unit, help and closed labels', () => {
     const metrics = new Metrics()
-    createEvents(metrics, pino({ level: 'silent' }))
+    createEvents(metrics, createLogger('test', 'silent'))
     expect(findMetricProblems(metrics.registry)).toEqual([])
   })
 
   test('more checkpoint names than a label should have become one', async () => {
     const metrics = new Metrics()
-    const events = createEvents(metrics, pino({ level: 'silent' }))
+    const events = createEvents(metrics, createLogger('test', 'silent'))
     for (let i = 0; i < 60; i++)
       events.imageRendered('DDIMScheduler', `model-${i}@sha256:${'0'.repeat(64)}`, 'text-to-image', 1)
     const { values } = await metrics.registry.getSingleMetric('darkroom_images_total')!.get()

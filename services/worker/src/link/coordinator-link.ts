@@ -68,7 +68,9 @@ export class CoordinatorLink implements AsyncDisposable {
       }
     }
     try {
-      for await (const { order } of client.attach(heartbeats(), { signal: this.#stop.signal })) {
+      // Each coordinator that is asked gets reports of its own from the first on.
+      const reports = { [Symbol.asyncIterator]: heartbeats }
+      for await (const { order } of client.attach(reports, { signal: this.#stop.signal })) {
         if (order.case === 'welcome') {
           heartbeatMs = order.value.heartbeatIntervalMs
           onAttached()

@@ -1,0 +1,85 @@
+import { createLogger, DarkroomError, implement, Metrics, startGrpcServer } from '@darkroom/chassis'
+import type { CallContext, GrpcServer } from '@darkroom/chassis'
+import { create } from '@bufbuild/protobuf'
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import { WorkerLinkService, WorkerSchema } from '@darkroom/proto'
+import type { AttachResponseSchema } from '@darkroom/proto'
+import { EventEmitter, once } from 'node:events'
+import { expect, test } from 'vitest'
+import { createEvents } from '../events.ts'
+import { CoordinatorLink } from './coordinator-link.ts'
+
+const log = createLogger('test', 'silent')
+const events = (): ReturnType<typeof createEvents> => createEvents(new Metrics(), log)
+
+type Order = NonNullable<MessageInitShape<typeof AttachResponseSchema>['order']>
+type Attach = Parameters<typeof implement<typeof WorkerLinkService>>[1]['attach']
+
+const serve = (port: number, attach: Attach): Promise<GrpcServer> =>
+  startGrpcServer({ host: '127.0.0.1', port, log, services: [implement(WorkerLinkService, { attach })] })
+
+const untilGone = ({ signal }: CallContext): Promise<unknown> =>
+  signal.aborted ? Promise.resolve() : once(signal, 'abort')
+
+test('reports until it is told to stop, obeys orders, and attaches again when the coordinator comes back', async () => {
+  const seen = new EventEmitter()
+  const ordered: Order[] = [
+    { case: 'welcome', value: { heartbeatIntervalMs: 20 } },
+    { case: 'cancelShard', value: { batchId: 'b', shardId: 's', attempt: 3 } },
+    { case: 'drain', value: {} },
+  ]
+  const attach: Attach = async function* (requests, context) {
+    void (async () => {
+      for await (const { worker } of requests) seen.emit('report', worker?.id)
+    })().catch(() => {})
+    for (const order of ordered) yield { order }
+    await untilGone(context)
+  }
+  const orders: unknown[] = []
+  let server = await serve(0, attach)
+  const { port } = server
+  const link = new CoordinatorLink({
+    coordinators: [`127.0.0.1:${port}`],
+    describe: () => create(WorkerSchema, { id: 'w' }),
+    onCancel: ({ batchId, shardId, attempt }) => orders.push([batchId, shardId, attempt]),
+    onDrain: () => orders.push('drain'),
+    events: events(),
+  })
+  try {
+    for (let i = 0; i < 3; i++) expect(await once(seen, 'report')).toEqual(['w'])
+    expect(orders).toEqual([['b', 's', 3], 'drain'])
+    await server[Symbol.asyncDispose]()
+    const again = once(seen, 'report')
+    server = await serve(port, attach)
+    expect(await again).toEqual(['w'])
+  } finally {
+    await link[Symbol.asyncDispose]()
+    await server[Symbol.asyncDispose]()
+  }
+})
+
+test('a standby refuses and the leader is found', async () => {
+  const found = Promise.withResolvers<void>()
+  // oxlint-disable-next-line require-yield -- it refuses before it has anything to say
+  await using standby = await serve(0, async function* () {
+    throw new DarkroomError('NOT_LEADER', 'this is a standby')
+  })
+  await using leader = await serve(0, async function* (requests, context) {
+    yield { order: { case: 'welcome', value: { heartbeatIntervalMs: 20 } } }
+    let reports = 0
+    for await (const { worker } of requests) {
+      expect(worker?.id).toBe('w')
+      if (++reports === 3) break
+    }
+    found.resolve()
+    await untilGone(context)
+  })
+  await using _link = new CoordinatorLink({
+    coordinators: [standby, leader].map(({ port }) => `127.0.0.1:${port}`),
+    describe: () => create(WorkerSchema, { id: 'w' }),
+    onCancel: () => {},
+    onDrain: () => {},
+    events: events(),
+  })
+  await expect(found.promise).resolves.toBeUndefined()
+})
