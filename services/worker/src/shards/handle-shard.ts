@@ -38,6 +38,7 @@ export async function handleShard(parts: ShardParts, shard: HeldShard): Promise<
     await giveBack(parts, shard, error).catch((err: unknown) => log.warn({ err }, 'a shard could not be given back'))
     return
   }
+  shard.hasRecord = true
   try {
     await insist(shard.signal, () => tell(parts, shard, { committed: ending === 'committed' }))
     await shard.delivery.ack()

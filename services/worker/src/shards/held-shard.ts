@@ -11,6 +11,8 @@ export class HeldShard {
   readonly delivery: ShardDelivery
   /** Denoising steps of its images. */
   readonly stepsTotal: number
+  /** Its commit record is in the bucket: what is left is to tell. */
+  hasRecord = false
   readonly #images: number
   readonly #jobs = new Set<number>()
   readonly #started = new Set<number>()

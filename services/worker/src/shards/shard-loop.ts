@@ -56,7 +56,10 @@ export class ShardLoop {
   async drain(graceMs: number): Promise<void> {
     this.#pulling.abort()
     await this.#finished
-    for (const shard of this.held) if (shard.stepsDone === 0) shard.giveUp('leaving')
+    for (const shard of this.held) {
+      // With its record written, only a NATS that is away can hold a shard up.
+      if (shard.stepsDone === 0 || shard.hasRecord) shard.giveUp('leaving')
+    }
     const timer = setTimeout(() => {
       for (const shard of this.held) shard.giveUp('leaving')
     }, graceMs)
