@@ -1,13 +1,13 @@
-import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { decodeFloat32 } from './float32.ts'
+import { readJson } from './read-json.ts'
 import { runRandn } from './randn.ts'
 import { runSchedulers } from './schedulers.ts'
 import type { SchedulerCase, SchedulerTrace } from './schedulers.ts'
 
-function golden<T>(name: string): T {
-  return JSON.parse(readFileSync(path.join(import.meta.dirname, name), 'utf8')) as T
+function golden(name: string): unknown {
+  return readJson(path.join(import.meta.dirname, name))
 }
 
 interface GoldenCase extends SchedulerCase {
@@ -25,16 +25,8 @@ function relativeError(got: Float32Array, want: Float32Array): number {
   return difference === 0 ? 0 : difference / want.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
 }
 
-/**
- * torch's float32 square root (MKL) is up to 0.75 ulp off, and nobody else computes the same last bit. Zero terminal SNR on
- * the cosine schedule subtracts two such roots and then takes 1 - alpha_bar next to 1: the bit grows to a few 1e-4 there.
- */
-function amplifiesTheRoot({ scheduler }: SchedulerCase): boolean {
-  return scheduler['rescale_betas_zero_snr'] === true && scheduler['beta_schedule'] === 'squaredcos_cap_v2'
-}
-
 describe('schedulers follow diffusers', () => {
-  const { cases } = golden<{ cases: GoldenCase[] }>('schedulers.json')
+  const { cases } = golden('schedulers.json') as { cases: GoldenCase[] }
 
   test.for(cases.map((one) => [one.name, one] as const))(
     '%s: the same schedule and the same samples at every step',
@@ -42,13 +34,12 @@ describe('schedulers follow diffusers', () => {
       const got = runSchedulers({ cases: [one] }).cases[0]!
       expect(got.error).toBeNull()
       expect(got.order).toBe(one.expect.order)
-      const rounding = amplifiesTheRoot(one) ? 2e-4 : 2e-6
       expect(
         relativeError(Float32Array.from(got.timesteps), Float32Array.from(one.expect.timesteps)),
-      ).toBeLessThanOrEqual(rounding)
+      ).toBeLessThanOrEqual(1e-6)
       if (one.expect.sigmas !== null)
         expect(relativeError(Float32Array.from(got.sigmas!), Float32Array.from(one.expect.sigmas))).toBeLessThanOrEqual(
-          rounding,
+          1e-6,
         )
       expect(got.init_noise_sigma / one.expect.init_noise_sigma).toBeCloseTo(1, 6)
       const indices = Object.keys(one.expect.samples_f32_base64)
@@ -58,7 +49,7 @@ describe('schedulers follow diffusers', () => {
           decodeFloat32(got.samples_f32_base64[i]!),
           decodeFloat32(one.expect.samples_f32_base64[i]!),
         )
-        expect(error, `step ${i}`).toBeLessThanOrEqual(amplifiesTheRoot(one) ? 5e-4 : one.tolerance)
+        expect(error, `step ${i}`).toBeLessThanOrEqual(one.tolerance)
       }
     },
   )
@@ -73,7 +64,7 @@ describe('random numbers follow torch', () => {
     readonly last_16?: string
     readonly sum_f64?: number
   }
-  const { cases } = golden<{ cases: RandnGolden[] }>('torch_randn.json')
+  const { cases } = golden('torch_randn.json') as { cases: RandnGolden[] }
   const draw = (one: RandnGolden): Float32Array[] =>
     runRandn({ cases: [one] }).cases[0]!.randn_f32_base64.map(decodeFloat32)
   const worst = (got: Float32Array, want: Float32Array): number => {

@@ -1,5 +1,6 @@
 import { schedulerFromConfig, TorchGenerator } from '@darkroom/diffusion'
-import type { AnyScheduler, Plan, PlanRequest, StepOptions } from '@darkroom/diffusion'
+import type { AnyScheduler, Plan, PlanRequest } from '@darkroom/diffusion'
+import { addNoiseToBatch, denoiseBatch, dummyModel, dummySampleDeter, stepOptions } from './denoise-batch.ts'
 import { encodeFloat32 } from './float32.ts'
 
 export interface SchedulerCase {
@@ -68,70 +69,43 @@ function planRequest(golden: SchedulerCase): PlanRequest {
 function runLoop(golden: SchedulerCase, scheduler: AnyScheduler, plan: Plan): Map<number, Float32Array> {
   const total = golden.shape.reduce((a, b) => a * b, 1)
   const batch = golden.shape[0]!
-  const size = total / batch
   const generator = new TorchGenerator(golden.seed)
-  const options = optionsOf(golden)
   const begin = golden.start_step * plan.order
   const noise = generator.randn(total)
-  const clean = cleanSample(golden, total)
-  const rows = Array.from({ length: batch }, (_, b) => {
-    const own = noise.slice(b * size, (b + 1) * size)
-    const sample = new Float32Array(size)
-    if (golden.start_step > 0) scheduler.addNoise(plan, begin, clean.subarray(b * size, (b + 1) * size), own, sample)
-    else sample.set(own.map((x) => x * plan.initNoiseSigma))
-    return { sample, state: scheduler.initialState(plan) as unknown }
+  const samples =
+    golden.start_step > 0
+      ? addNoiseToBatch({ scheduler, plan, batch }, begin, cleanSample(golden, total), noise)
+      : noise.map((x) => x * plan.initNoiseSigma)
+  const loop = denoiseBatch({
+    scheduler,
+    plan,
+    begin,
+    batch,
+    samples,
+    model: MODELS[golden.model],
+    generator,
+    options: stepOptions(golden.step_kwargs),
+    stepsFromScaled: false,
   })
-  const trajectory = new Map<number, Float32Array>()
-  for (let i = begin; i < plan.timesteps.length; i++) {
-    const stepNoise = scheduler.drawsNoise(plan, i, options) ? generator.randn(total) : null
-    for (const [b, row] of rows.entries()) {
-      const input = new Float32Array(size)
-      scheduler.scaleModelInput(plan, i, row.sample, input)
-      const output = model(golden.model, input, plan.timesteps[i]!)
-      const next = new Float32Array(size)
-      row.state = scheduler.step(
-        plan,
-        i,
-        output,
-        row.sample,
-        row.state,
-        stepNoise?.slice(b * size, (b + 1) * size) ?? null,
-        options,
-        next,
-      )
-      row.sample = next
-    }
-    trajectory.set(i - begin, Float32Array.from(rows.flatMap(({ sample }) => [...sample])))
-  }
-  return trajectory
+  return new Map([...loop].entries())
 }
 
+const { fround } = Math
+
 /** The goldens' models, float32 stage by stage as torch evaluates them. */
-function model(kind: SchedulerCase['model'], x: Float32Array, timestep: number): Float32Array {
-  const { fround } = Math
-  const t = fround(timestep)
-  switch (kind) {
-    case 'dummy':
-      return x.map((value) => fround(fround(value * t) / fround(t + 1)))
-    case 'wave':
-      return x.map((value) => fround(fround(0.5 * value) + fround(fround(0.1) * fround(Math.sin(fround(t / 100))))))
-    case 'affine':
-      return x.map((value) => fround(fround(fround(0.1) * value) + fround(fround(fround(0.05) * t) / 1000)))
-  }
+const MODELS: Readonly<Record<SchedulerCase['model'], (x: Float32Array, timestep: number) => Float32Array>> = {
+  dummy: dummyModel,
+  wave: (x, timestep) => {
+    const wave = fround(fround(0.1) * fround(Math.sin(fround(fround(timestep) / 100))))
+    return x.map((value) => fround(0.5 * value) + wave)
+  },
+  affine: (x, timestep) => {
+    const shift = fround(fround(fround(0.05) * fround(timestep)) / 1000)
+    return x.map((value) => fround(fround(0.1) * value) + shift)
+  },
 }
 
 function cleanSample(golden: SchedulerCase, total: number): Float32Array {
-  if (golden.clean === 'deter') {
-    const [b, c, h, w] = golden.shape as [number, number, number, number]
-    return Float32Array.from({ length: total }, (_, i) => {
-      const image = Math.floor(i / (c * h * w))
-      return ((i % (c * h * w)) * b + image) / total
-    })
-  }
+  if (golden.clean === 'deter') return dummySampleDeter(golden.shape)
   return Float32Array.from({ length: total }, (_, i) => -1 + (2 * i) / (total - 1))
-}
-
-function optionsOf(golden: SchedulerCase): StepOptions {
-  const camel = (key: string): string => key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
-  return Object.fromEntries(Object.entries(golden.step_kwargs ?? {}).map(([key, value]) => [camel(key), value]))
 }

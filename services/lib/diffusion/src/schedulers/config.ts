@@ -43,6 +43,12 @@ export function nullableChoiceKey<const T extends string>(values: readonly T[]):
   return { default: null, values, want: (value) => (isFine(value) ? null : `one of ${values.join(', ')} or null`) }
 }
 
+/** A number that may be minus infinity, which JSON cannot say: null and "-inf" stand for it too. */
+export function boundKey(): ConfigKey<number | '-inf' | null> {
+  const isFine = (value: unknown): boolean => value === null || value === '-inf' || typeof value === 'number'
+  return { default: null, want: (value) => (isFine(value) ? null : 'a number, "-inf" or null') }
+}
+
 export function nullableListKey(): ConfigKey<readonly number[] | null> {
   const isFine = (value: unknown): boolean =>
     value === null || (Array.isArray(value) && value.length > 0 && value.every((entry) => typeof entry === 'number'))

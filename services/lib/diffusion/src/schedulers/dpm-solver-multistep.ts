@@ -1,5 +1,5 @@
 import { alphasCumprod } from './alphas.ts'
-import { betaKeys, choiceKey, flagKey, integerKey, nullableChoiceKey, nullableNumberKey, numberKey } from './config.ts'
+import { betaKeys, boundKey, choiceKey, flagKey, integerKey, nullableChoiceKey, numberKey } from './config.ts'
 import type { ConfigKeys } from './config.ts'
 import { dpmUpdate, solverLevel } from './dpm-solver-update.ts'
 import type { DpmAlgorithm, SolverLevel } from './dpm-solver-update.ts'
@@ -55,8 +55,7 @@ const keys: ConfigKeys<DpmSolverMultistepConfig> = {
   use_flow_sigmas: flagKey(false),
   flow_shift: numberKey(1, { min: 0 }),
   final_sigmas_type: choiceKey('zero', ['zero', 'sigma_min']),
-  // diffusers' default is -inf, which JSON cannot say: null.
-  lambda_min_clipped: nullableNumberKey(),
+  lambda_min_clipped: boundKey(),
   variance_type: nullableChoiceKey(['learned', 'learned_range']),
   timestep_spacing: choiceKey('linspace', TIMESTEP_SPACINGS),
   steps_offset: integerKey(0, { min: 0 }),

@@ -13,8 +13,8 @@ export interface SolverScheduleConfig extends BetaConfig, RespacingConfig {
   use_flow_sigmas: boolean
   flow_shift: number
   final_sigmas_type: 'zero' | 'sigma_min'
-  /** Steeper noise than it is left out; null for no bound. */
-  lambda_min_clipped: number | null
+  /** Timesteps whose log(alpha / sigma) is below it are left out. */
+  lambda_min_clipped: number | '-inf' | null
   timestep_spacing: TimestepSpacing
   steps_offset: number
 }
@@ -114,8 +114,8 @@ function spaced(
 }
 
 /** How many of the noisiest training timesteps have log(alpha / sigma) below the bound. */
-function clippedTimesteps(bound: number | null, alphasCumprod: Float32Array): number {
-  if (bound === null) return 0
+function clippedTimesteps(bound: SolverScheduleConfig['lambda_min_clipped'], alphasCumprod: Float32Array): number {
+  if (typeof bound !== 'number') return 0
   const { fround, log, sqrt } = Math
   const lambda = (a: number): number => fround(fround(log(fround(sqrt(a)))) - fround(log(fround(sqrt(fround(1 - a))))))
   return alphasCumprod.filter((a) => lambda(a) < bound).length

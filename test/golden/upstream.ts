@@ -1,0 +1,125 @@
+import { schedulerFromConfig, TorchGenerator } from '@darkroom/diffusion'
+import type { AnyScheduler, Plan, PlanRequest } from '@darkroom/diffusion'
+import {
+  addNoiseToBatch,
+  denoiseBatch,
+  dummyModel,
+  dummyNoiseDeter,
+  dummySampleDeter,
+  stepOptions,
+} from './denoise-batch.ts'
+
+/** One of the full-loop tests of diffusers' own suite, as data. */
+export interface UpstreamTest {
+  readonly id: string
+  readonly scheduler: string
+  readonly config: Readonly<Record<string, unknown>>
+  /** Classes that the config is passed along, the last of which runs. */
+  readonly switch_chain?: readonly string[]
+  /** Null where the test never calls set_timesteps: every training timestep. */
+  readonly num_inference_steps: number | null
+  readonly loop: {
+    readonly kind: string
+    readonly init: 'sample' | 'sample*init_noise_sigma'
+    readonly scale_model_input: 'none' | 'rebind' | 'model_only'
+    readonly set_timesteps_kwargs?: { readonly timesteps?: readonly number[]; readonly sigmas?: readonly number[] }
+    readonly timesteps_slice_from?: number
+    readonly add_noise?: { readonly t_start: number }
+    readonly generator_seed: number | null
+    readonly step_kwargs?: Readonly<Record<string, number | boolean>>
+  }
+  readonly equivalence?: { readonly kind: string }
+  readonly dummy_shape?: '1d'
+}
+
+export interface UpstreamResult {
+  readonly id: string
+  /** Of the last sample's magnitudes. */
+  readonly sum?: number
+  readonly mean?: number
+  /** Summed magnitudes between the runs of an equivalence test. */
+  readonly difference?: number
+  readonly error: string | null
+}
+
+export function runUpstream(input: { tests: readonly UpstreamTest[] }): { tests: UpstreamResult[] } {
+  return { tests: input.tests.map(result) }
+}
+
+function result(upstream: UpstreamTest): UpstreamResult {
+  try {
+    return { id: upstream.id, ...measure(upstream), error: null }
+  } catch (reason) {
+    return { id: upstream.id, error: String(reason) }
+  }
+}
+
+function measure(upstream: UpstreamTest): Pick<UpstreamResult, 'sum' | 'mean' | 'difference'> {
+  // PNDM's two kinds of steps are one schedule here.
+  if (!['plain', 'pndm_prk_then_plms'].includes(upstream.loop.kind)) {
+    throw new RangeError(`loop kind ${upstream.loop.kind} is not supported.`)
+  }
+  const { scheduler, config } = schedulerOf(upstream)
+  const plan: Plan = scheduler.plan(config, planRequest(upstream, config))
+  const last = lastSample(upstream, scheduler, plan)
+  if (upstream.equivalence !== undefined) {
+    const other = lastSample(upstream, scheduler, scheduler.plan(config, ownSchedule(upstream.equivalence.kind, plan)))
+    return { difference: last.reduce((sum, x, j) => sum + Math.abs(x - other[j]!), 0) }
+  }
+  const sum = last.reduce((total, x) => total + Math.abs(x), 0)
+  return { sum, mean: sum / last.length }
+}
+
+function schedulerOf({ scheduler, config, switch_chain: chain = [scheduler] }: UpstreamTest) {
+  return chain
+    .slice(1)
+    .reduce((previous, name) => schedulerFromConfig(name, previous.json), schedulerFromConfig(chain[0]!, config))
+}
+
+function planRequest(
+  { num_inference_steps: steps, loop }: UpstreamTest,
+  config: Readonly<Record<string, unknown>>,
+): PlanRequest {
+  const { timesteps, sigmas } = loop.set_timesteps_kwargs ?? {}
+  if (timesteps !== undefined) return { timesteps }
+  if (sigmas !== undefined) return { sigmas }
+  if (steps !== null) return { numInferenceSteps: steps }
+  const train = Number(config['num_train_timesteps'])
+  return { timesteps: Array.from({ length: train }, (_, i) => train - 1 - i) }
+}
+
+function ownSchedule(kind: string, { timesteps, sigmas }: Plan): PlanRequest {
+  if (kind === 'custom_timesteps_equal_own') return { timesteps }
+  if (kind === 'custom_sigmas_equal_own' && sigmas !== null) return { sigmas: [...sigmas] }
+  throw new RangeError(`equivalence ${kind} is not supported.`)
+}
+
+function lastSample(
+  { loop, dummy_shape: dummyShape }: UpstreamTest,
+  scheduler: AnyScheduler,
+  plan: Plan,
+): Float32Array {
+  const shape = dummyShape === '1d' ? [4, 3, 8] : [4, 3, 8, 8]
+  const batch = shape[0]!
+  const clean = dummySampleDeter(shape)
+  const begin = (loop.add_noise?.t_start ?? 0) * plan.order + (loop.timesteps_slice_from ?? 0)
+  const scale = loop.init === 'sample' ? 1 : plan.initNoiseSigma
+  const initial = clean.map((x) => x * scale)
+  const samples =
+    loop.add_noise === undefined
+      ? initial
+      : addNoiseToBatch({ scheduler, plan, batch }, begin, initial, dummyNoiseDeter(shape))
+  const steps = denoiseBatch({
+    scheduler,
+    plan,
+    begin,
+    batch,
+    samples,
+    model: dummyModel,
+    // Without a seed a test's scheduler draws nothing.
+    generator: new TorchGenerator(loop.generator_seed ?? 0),
+    options: stepOptions(loop.step_kwargs),
+    stepsFromScaled: loop.scale_model_input === 'rebind',
+  })
+  return [...steps].at(-1)!
+}
