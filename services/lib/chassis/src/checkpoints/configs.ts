@@ -8,7 +8,7 @@ import { parseJson } from './manifest.ts'
 const MAX_CONFIG_BYTES = 256 * 1024
 
 /** Whether a file says how a pipeline is built: model_index.json and every …config.json. Tokenizer tables are not configs. */
-export function isConfigPath(path: string): boolean {
+function isConfigPath(path: string): boolean {
   return path === 'model_index.json' || path.endsWith('config.json')
 }
 
