@@ -11,7 +11,7 @@ import { solverSchedule } from './solver-schedule.ts'
 import type { SolverScheduleConfig } from './solver-schedule.ts'
 import { TIMESTEP_SPACINGS } from './timesteps.ts'
 
-export interface DpmSolverMultistepConfig extends SolverScheduleConfig, ThresholdConfig {
+export interface MultistepConfig extends SolverScheduleConfig, ThresholdConfig {
   solver_order: number
   prediction_type: 'epsilon' | 'sample' | 'v_prediction' | 'flow_prediction'
   algorithm_type: DpmAlgorithm | 'deis'
@@ -24,19 +24,19 @@ export interface DpmSolverMultistepConfig extends SolverScheduleConfig, Threshol
   time_shift_type: 'exponential'
 }
 
-interface DpmSolverMultistepPlan extends Plan {
-  readonly config: DpmSolverMultistepConfig
+interface MultistepPlan extends Plan {
+  readonly config: MultistepConfig
   readonly sigmas: Float32Array
   readonly algorithm: DpmAlgorithm
   readonly levels: readonly SolverLevel[]
 }
 
-interface DpmSolverMultistepState {
+interface MultistepState {
   /** Converted model outputs of past steps, the newest first; fewer than solver_order. */
   readonly outputs: readonly Float32Array[]
 }
 
-const keys: ConfigKeys<DpmSolverMultistepConfig> = {
+const keys: ConfigKeys<MultistepConfig> = {
   ...betaKeys(['linear', 'scaled_linear', 'squaredcos_cap_v2']),
   solver_order: integerKey(2, { min: 1, max: 3 }),
   prediction_type: choiceKey('epsilon', ['epsilon', 'sample', 'v_prediction', 'flow_prediction']),
@@ -70,49 +70,52 @@ const keys: ConfigKeys<DpmSolverMultistepConfig> = {
  * Lu et al. 2022 (arXiv:2206.00927, arXiv:2211.01095); diffusers `scheduling_dpmsolver_multistep.py`. Starts with order 1
  * wherever the loop starts, and ends with order 1 when the last sigma is 0 or there are fewer than 15 steps.
  */
-export const dpmSolverMultistep: Scheduler<DpmSolverMultistepConfig, DpmSolverMultistepPlan, DpmSolverMultistepState> =
-  {
-    keys,
-    isStochastic: false,
+export const dpmSolverMultistep: Scheduler<MultistepConfig, MultistepPlan, MultistepState> = {
+  keys,
+  isStochastic: false,
 
-    plan(config, request) {
-      assertSolver(config)
-      const alphas = alphasCumprod(config)
-      if (config.rescale_betas_zero_snr) alphas[alphas.length - 1] = 2 ** -24
-      const { sigmas, timesteps } = solverSchedule(config, request, alphas, 'DPMSolverMultistepScheduler')
-      return {
-        timesteps,
-        sigmas,
-        initNoiseSigma: 1,
-        order: 1,
-        config,
-        algorithm: config.algorithm_type === 'deis' ? 'dpmsolver++' : config.algorithm_type,
-        levels: Array.from(sigmas, (sigma) => solverLevel(sigma, config.use_flow_sigmas)),
-      }
-    },
+  plan(config, request) {
+    assertSolver(config)
+    const alphas = alphasCumprod(config)
+    if (config.rescale_betas_zero_snr) alphas[alphas.length - 1] = 2 ** -24
+    const { sigmas, timesteps } = solverSchedule(config, request, alphas, 'DPMSolverMultistepScheduler')
+    const plan: MultistepPlan = {
+      timesteps,
+      sigmas,
+      initNoiseSigma: 1,
+      order: 1,
+      config,
+      algorithm: config.algorithm_type === 'deis' ? 'dpmsolver++' : config.algorithm_type,
+      levels: Array.from(sigmas, (sigma) => solverLevel(sigma, config.use_flow_sigmas)),
+    }
+    if (plan.algorithm === 'sde-dpmsolver' && timesteps.some((_, i) => orderOf(plan, i, i) === 3)) {
+      throw new RangeError('algorithm_type sde-dpmsolver has no steps of order 3; set solver_order to 1 or 2.')
+    }
+    return plan
+  },
 
-    initialState: () => ({ outputs: [] }),
-    scaleModelInput: copyInput,
-    drawsNoise: ({ algorithm }) => algorithm.startsWith('sde-'),
+  initialState: () => ({ outputs: [] }),
+  scaleModelInput: copyInput,
+  drawsNoise: ({ algorithm }) => algorithm.startsWith('sde-'),
 
-    step(plan, i, modelOutput, sample, state, noise, _options, out) {
-      const { config, levels } = plan
-      const newest = convertModelOutput(plan, i, modelOutput, sample)
-      const outputs = [newest, ...state.outputs].slice(0, orderOf(plan, i, state.outputs.length))
-      const past = outputs.map((_, k) => levels[i - k]!)
-      const solverType = config.solver_type === 'heun' ? 'heun' : 'midpoint'
-      dpmUpdate({ algorithm: plan.algorithm, solverType }, levels[i + 1]!, past, outputs, sample, noise, out)
-      return { outputs: [newest, ...state.outputs].slice(0, config.solver_order - 1) }
-    },
+  step(plan, i, modelOutput, sample, state, noise, _options, out) {
+    const { config, levels } = plan
+    const newest = convertModelOutput(plan, i, modelOutput, sample)
+    const outputs = [newest, ...state.outputs].slice(0, orderOf(plan, i, state.outputs.length))
+    const past = outputs.map((_, k) => levels[i - k]!)
+    const solverType = config.solver_type === 'heun' ? 'heun' : 'midpoint'
+    dpmUpdate({ algorithm: plan.algorithm, solverType }, levels[i + 1]!, past, outputs, sample, noise, out)
+    return { outputs: [newest, ...state.outputs].slice(0, config.solver_order - 1) }
+  },
 
-    addNoise(plan, i, original, noise, out) {
-      const { alpha, sigma } = plan.levels[i]!
-      for (let j = 0; j < out.length; j++) out[j] = Math.fround(alpha * original[j]!) + Math.fround(sigma * noise[j]!)
-    },
-  }
+  addNoise(plan, i, original, noise, out) {
+    const { alpha, sigma } = plan.levels[i]!
+    for (let j = 0; j < out.length; j++) out[j] = Math.fround(alpha * original[j]!) + Math.fround(sigma * noise[j]!)
+  },
+}
 
-function assertSolver(config: DpmSolverMultistepConfig): void {
-  const { algorithm_type: algorithm, solver_order: order } = config
+function assertSolver(config: MultistepConfig): void {
+  const { algorithm_type: algorithm } = config
   const integratesNoise = algorithm === 'dpmsolver' || algorithm === 'sde-dpmsolver'
   if (integratesNoise && config.final_sigmas_type === 'zero') {
     throw new RangeError(`algorithm_type ${algorithm} cannot end at sigma 0; set final_sigmas_type to sigma_min.`)
@@ -120,13 +123,10 @@ function assertSolver(config: DpmSolverMultistepConfig): void {
   if (integratesNoise && config.prediction_type === 'flow_prediction') {
     throw new RangeError(`algorithm_type ${algorithm} cannot use flow_prediction; set it to dpmsolver++.`)
   }
-  if (algorithm === 'sde-dpmsolver' && order === 3) {
-    throw new RangeError('algorithm_type sde-dpmsolver has no solver_order 3; want 1 or 2.')
-  }
 }
 
 /** The order of step i: as many outputs as there are, fewer at the end. */
-function orderOf({ config, timesteps }: DpmSolverMultistepPlan, i: number, pastOutputs: number): number {
+function orderOf({ config, timesteps }: MultistepPlan, i: number, pastOutputs: number): number {
   const stepsAfter = timesteps.length - 1 - i
   const isShort = config.lower_order_final && timesteps.length < 15
   const isEulerFinal = config.euler_at_final || isShort || config.final_sigmas_type === 'zero'
@@ -136,7 +136,7 @@ function orderOf({ config, timesteps }: DpmSolverMultistepPlan, i: number, pastO
 
 /** What the algorithm integrates: x_0 for the ++ kinds, else the noise. A new array. */
 function convertModelOutput(
-  { config, levels, sigmas, algorithm }: DpmSolverMultistepPlan,
+  { config, levels, sigmas, algorithm }: MultistepPlan,
   i: number,
   modelOutput: Float32Array,
   sample: Float32Array,

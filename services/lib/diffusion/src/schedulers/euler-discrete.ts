@@ -118,7 +118,8 @@ function churned(
 ): Float32Array {
   const { fround } = Math
   const added = torchSqrt(fround(fround(sigmaHat * sigmaHat) - fround(sigma * sigma)))
-  return sample.map((x, j) => x + fround(fround(noise[j]! * sNoise) * added))
+  const noiseScale = fround(sNoise)
+  return sample.map((x, j) => x + fround(fround(noise[j]! * noiseScale) * added))
 }
 
 /** Writes x_0 for samples x = x_0 + sigma noise, which are not scaled to unit variance. */
