@@ -5,7 +5,8 @@ import { ADVANCE, dotsOf, GLYPH_HEIGHT } from './sheet-font.ts'
 export interface SheetPicture {
   readonly file: string
   readonly row: string
-  readonly column: string
+  /** Lines of the column's head; a first line that neighbours share stands once over them. */
+  readonly column: readonly string[]
 }
 
 export interface SheetSection {
@@ -15,64 +16,88 @@ export interface SheetSection {
 
 type Colour = readonly [number, number, number]
 
-const CELL = 96
+const CELL = 128
 const GAP = 8
-const MARGIN = 24
+const MARGIN = 28
+const HEADING_SCALE = 4
+const TEXT_SCALE = 2
+const LINE = GLYPH_HEIGHT * TEXT_SCALE + 4
 const INK: Colour = [28, 32, 40]
-const QUIET: Colour = [110, 118, 130]
+const QUIET: Colour = [104, 112, 124]
 const PAPER = '#f6f7f9'
 
-/** Draws labelled grids of pictures, one section under the other, into a PNG. */
+/** Draws labelled grids of pictures, one section under the other with their columns in line, into a PNG. */
 export async function writeContactSheet(
   file: string,
   heading: string,
   sections: readonly SheetSection[],
 ): Promise<void> {
-  const layouts = sections.map(layOut)
-  const width = Math.max(textWidth(heading, 3), ...layouts.map(({ width: w }) => w)) + 2 * MARGIN
-  const height = 2 * MARGIN + 3 * GLYPH_HEIGHT + layouts.reduce((sum, { height: h }) => sum + 3 * GAP + h, 0)
+  const grids = sections.map(gridOf)
+  const labelWidth = Math.max(...grids.flatMap(({ rows }) => rows.map((row) => textWidth(row, TEXT_SCALE)))) + 2 * GAP
+  const columns = Math.max(...grids.map((grid) => grid.columns.length))
+  const top = MARGIN + GLYPH_HEIGHT * HEADING_SCALE + 3 * GAP
+  const width = Math.max(textWidth(heading, HEADING_SCALE), labelWidth + columns * (CELL + GAP) - GAP) + 2 * MARGIN
+  const height = grids.reduce((sum, grid) => sum + grid.height, top) + MARGIN
   const canvas = new Canvas(width, height)
-  canvas.text(heading, MARGIN, MARGIN, 3, INK)
-  const composed: { input: Buffer; left: number; top: number }[] = []
-  let top = MARGIN + 3 * GLYPH_HEIGHT + 3 * GAP
-  for (const { section, rows, columns, labelWidth, headHeight, height: h } of layouts) {
-    canvas.text(section.title, MARGIN, top, 2, INK)
-    const grid = top + 2 * GLYPH_HEIGHT + 2 * GAP
-    for (const [c, column] of columns.entries()) {
-      const x = MARGIN + labelWidth + c * (CELL + GAP)
-      for (const [l, line] of column.split('\n').entries())
-        canvas.text(line, x, grid + l * (GLYPH_HEIGHT + 4), 1, QUIET)
+  canvas.text(heading, MARGIN, MARGIN, HEADING_SCALE, INK)
+  const tiles: { input: Buffer; left: number; top: number }[] = []
+  let sectionTop = top
+  for (const grid of grids) {
+    const left = (column: number): number => MARGIN + labelWidth + column * (CELL + GAP)
+    const cells = sectionTop + grid.headHeight
+    canvas.text(grid.title, MARGIN, sectionTop, TEXT_SCALE, QUIET)
+    for (const [c, lines] of grid.columns.entries()) {
+      for (const [l, line] of lines.entries()) {
+        const isShared = l === 0 && lines.length > 1
+        if (isShared && grid.columns[c - 1]?.[0] === line) continue
+        canvas.text(line, left(c), sectionTop + (l + 1) * LINE + GAP, TEXT_SCALE, isShared ? INK : QUIET)
+      }
     }
-    for (const [r, row] of rows.entries()) {
-      canvas.text(row, MARGIN, grid + headHeight + r * (CELL + GAP) + (CELL - 2 * GLYPH_HEIGHT) / 2, 2, INK)
+    for (const [r, row] of grid.rows.entries()) {
+      const middle = cells + r * (CELL + GAP) + (CELL - GLYPH_HEIGHT * TEXT_SCALE) / 2
+      canvas.text(row, MARGIN, middle, TEXT_SCALE, INK)
     }
-    for (const { file: picture, row, column } of section.pictures) {
+    for (const { file: picture, row, column } of grid.pictures) {
       const input = await sharp(picture).resize(CELL, CELL, { kernel: 'lanczos3' }).png().toBuffer()
-      const left = MARGIN + labelWidth + columns.indexOf(column) * (CELL + GAP)
-      composed.push({ input, left, top: grid + headHeight + rows.indexOf(row) * (CELL + GAP) })
+      tiles.push({ input, left: left(column), top: cells + row * (CELL + GAP) })
     }
-    top += h + 3 * GAP
+    sectionTop += grid.height
   }
-  const ink = sharp(canvas.pixels, { raw: { width, height, channels: 4 } }).png()
+  const ink = await sharp(canvas.pixels, { raw: { width, height, channels: 4 } })
+    .png()
+    .toBuffer()
   await sharp({ create: { width, height, channels: 3, background: PAPER } })
-    .composite([{ input: await ink.toBuffer(), left: 0, top: 0 }, ...composed])
+    .composite([{ input: ink, left: 0, top: 0 }, ...tiles])
     .png({ compressionLevel: 9 })
     .toFile(file)
 }
 
-function layOut(section: SheetSection) {
-  const rows = [...new Set(section.pictures.map(({ row }) => row))]
-  const columns = [...new Set(section.pictures.map(({ column }) => column))]
-  const labelWidth = Math.max(...rows.map((row) => textWidth(row, 2))) + 2 * GAP
-  const headHeight = Math.max(...columns.map((column) => column.split('\n').length)) * (GLYPH_HEIGHT + 4) + GAP
+interface Grid {
+  readonly title: string
+  readonly rows: readonly string[]
+  readonly columns: readonly (readonly string[])[]
+  readonly pictures: readonly { readonly file: string; readonly row: number; readonly column: number }[]
+  /** Title and column heads. */
+  readonly headHeight: number
+  readonly height: number
+}
+
+function gridOf({ title, pictures }: SheetSection): Grid {
+  const rows = [...new Set(pictures.map(({ row }) => row))]
+  const heads = [...new Set(pictures.map(({ column }) => column.join('\n')))]
+  const columns = heads.map((head) => head.split('\n'))
+  const headHeight = (1 + Math.max(...columns.map((lines) => lines.length))) * LINE + 2 * GAP
   return {
-    section,
+    title,
     rows,
     columns,
-    labelWidth,
+    pictures: pictures.map(({ file, row, column }) => ({
+      file,
+      row: rows.indexOf(row),
+      column: heads.indexOf(column.join('\n')),
+    })),
     headHeight,
-    width: Math.max(labelWidth + columns.length * (CELL + GAP), textWidth(section.title, 2)),
-    height: 2 * GLYPH_HEIGHT + 2 * GAP + headHeight + rows.length * (CELL + GAP),
+    height: headHeight + rows.length * (CELL + GAP) + 2 * GAP,
   }
 }
 
@@ -94,7 +119,7 @@ class Canvas {
     for (const [x, y] of dotsOf(text)) {
       for (let dy = 0; dy < scale; dy++) {
         for (let dx = 0; dx < scale; dx++) {
-          const at = 4 * ((Math.round(top) + y * scale + dy) * this.#width + left + x * scale + dx)
+          const at = 4 * ((top + y * scale + dy) * this.#width + left + x * scale + dx)
           this.pixels.set([r, g, b, 255], at)
         }
       }

@@ -1,13 +1,12 @@
 import { downloadBatch, GatewayClient, progressLine, schedulerTable } from '@darkroom/cli'
 import type { BatchJson } from '@darkroom/cli'
-import { createReadStream, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createReadStream, mkdtempSync, readFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { writeContactSheet } from './contact-sheet.ts'
 import type { SheetSection } from './contact-sheet.ts'
-import { Farm } from './farm.ts'
-import { holdFarm, printUrls } from './hold-farm.ts'
+import { holdFarm, keepFarm } from './hold-farm.ts'
 
 interface DemoItem {
   readonly customId: string
@@ -25,9 +24,8 @@ const { values: options } = parseArgs({
 })
 const directory = mkdtempSync(path.join(os.tmpdir(), 'darkroom-'))
 const started = performance.now()
-await holdFarm(async (stop) => {
-  console.log('starting a farm: nats-server, S3, coordinator, gateway, 2 workers …')
-  await using farm = await Farm.start({ directory, onDeath: console.error })
+
+await holdFarm({ directory, isTemporary: true, isOverAtDeath: true }, async (farm, stop) => {
   const gateway = new GatewayClient(farm.gatewayUrl)
   const accepted = await gateway.submitNdjson(createReadStream(ITEMS), {})
   console.log(`batch ${accepted.id}: ${accepted.itemCount} items, ${accepted.imageCount} images`)
@@ -35,11 +33,7 @@ await holdFarm(async (stop) => {
   const folder = path.resolve(options.out)
   const { images } = await downloadBatch(gateway, batch.id, folder)
   const sheet = path.join(folder, 'contact-sheet.png')
-  await writeContactSheet(
-    sheet,
-    'Darkroom: the same prompts, seeds and checkpoint under four schedulers',
-    sections(folder),
-  )
+  await writeContactSheet(sheet, 'Darkroom: one batch, four schedulers', sections(folder))
   console.log(`\n${schedulerTable(batch)}\n`)
   console.log(`${images} pictures and output.jsonl in ${folder}`)
   console.log(`contact sheet: ${sheet}`)
@@ -48,12 +42,8 @@ await holdFarm(async (stop) => {
     console.error(`${batch.itemCount - batch.items.rendered} items were not rendered: see errors.jsonl`)
     process.exitCode = 1
   }
-  if (options.keep) {
-    printUrls(farm)
-    await new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }))
-  }
+  if (options.keep) await keepFarm(farm, stop)
 })
-rmSync(directory, { recursive: true, force: true })
 
 /** One live line on a terminal; elsewhere a line for each change of the counts. */
 async function followToEnd(gateway: GatewayClient, id: string, stop: AbortSignal): Promise<BatchJson> {
@@ -85,7 +75,7 @@ function sections(folder: string): SheetSection[] {
       pictures: prompted.map(({ item, file }) => ({
         file,
         row: item.prompt!,
-        column: `${short(item.scheduler)}\n${item.numInferenceSteps} steps, g ${item.guidanceScale}`,
+        column: [short(item.scheduler), `${item.numInferenceSteps} steps`, `guidance ${item.guidanceScale}`],
       })),
     },
     {
@@ -93,7 +83,7 @@ function sections(folder: string): SheetSection[] {
       pictures: others.map(({ item, file }) => ({
         file,
         row: `${short(item.scheduler)}, ${item.numInferenceSteps} steps`,
-        column: `seed ${item.seed}`,
+        column: [`seed ${item.seed}`],
       })),
     },
   ]

@@ -87,10 +87,13 @@ export class Farm implements AsyncDisposable {
     const ports = await Promise.all(Array.from({ length: options.coordinators ?? 1 }, freePort))
     const farm = stack.use(new Farm(options, s3, nats, ports, pins))
     for (const index of ports.keys()) await farm.startCoordinator(index)
-    await Promise.all([
+    // All are known before one's failure stops them.
+    const started = await Promise.allSettled([
       farm.#start('gateway', 'gateway', { DARKROOM_GATEWAY_COORDINATORS: farm.#coordinators() }),
       ...Array.from({ length: options.workers ?? 2 }, (_, i) => farm.startWorker(i + 1)),
     ])
+    const failed = started.find((result) => result.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
     stack.move()
     return farm
   }
@@ -148,6 +151,14 @@ export class Farm implements AsyncDisposable {
     program.kill(signal)
     await program.exited
     this.#programs.delete(name)
+  }
+
+  /** Kills every process but nats-server at once, in no order; disposing is still due. */
+  killAll(): void {
+    for (const program of this.programs) {
+      this.#expected.add(program)
+      program.kill('SIGKILL')
+    }
   }
 
   /** Kills nats-server, removes all its storage and starts it again on the same port. */

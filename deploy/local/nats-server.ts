@@ -5,6 +5,7 @@ import { createWriteStream, mkdirSync } from 'node:fs'
 import { connect } from 'node:net'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { endWithUs } from './end-with-us.ts'
 import { findNatsServer } from './install-nats-server.mjs'
 import { freePort } from './free-port.ts'
 
@@ -33,7 +34,9 @@ export async function startNatsServer(options: { directory: string; port?: numbe
     '--store_dir',
     path.join(options.directory, 'store'),
   ]
-  const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  // In a group of its own: Ctrl-C in a terminal is for the launcher, which stops its children in order.
+  const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true })
+  endWithUs(child)
   child.stderr.pipe(createWriteStream(path.join(options.directory, 'nats-server.log'), { flags: 'a' }))
   const exited = once(child, 'exit')
   await answers(child, port)

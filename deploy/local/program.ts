@@ -41,6 +41,8 @@ export async function startProgram(options: {
   const child = spawn(process.execPath, [CHILD, main], {
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
+    // In a group of its own: Ctrl-C in a terminal is for the launcher, which stops its children in order.
+    detached: true,
   })
   // Its end may come before ours.
   child.stdin.on('error', () => {})
