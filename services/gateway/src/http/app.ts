@@ -30,6 +30,8 @@ export function createApp(options: { events: GatewayEvents; maxJsonBytes: number
     bodyLimit: options.maxJsonBytes,
     connectionTimeout: options.idleMs,
     forceCloseConnections: 'idle',
+    // HEAD would run handlers that open streams: a GET of a range tells as much.
+    exposeHeadRoutes: false,
     genReqId: ({ headers }) => {
       const given = headers['x-request-id']
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()

@@ -84,7 +84,7 @@ export function defaultsSchema(properties: TProperties) {
 }
 
 export const metadataSchema = Type.Record(
-  Type.String({ pattern: `^[^]{1,${MAX_METADATA_KEY}}$` }),
+  Type.String({ pattern: `^[\\s\\S]{1,${MAX_METADATA_KEY}}$` }),
   Type.String({ maxLength: MAX_METADATA_VALUE }),
   {
     additionalProperties: false,

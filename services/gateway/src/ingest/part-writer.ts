@@ -4,7 +4,9 @@ import type { InputPart } from '@darkroom/proto'
 import type { ObjectStore } from '@darkroom/chassis'
 
 const TARGET_BYTES = 4 * 1024 * 1024
-const FIRST_BUFFER_BYTES = 64 * 1024
+/** A small batch gets a small buffer; a large one gets room for a part and its last segment at once, not by doubling. */
+const SMALL_BUFFER_BYTES = 128 * 1024
+const PART_BUFFER_BYTES = TARGET_BYTES + 1024 * 1024
 const MAX_UPLOADS = 2
 /** Lines are joined to strings of this many before they are encoded: fewer, longer writes. */
 const LINES_PER_WRITE = 64
@@ -75,7 +77,7 @@ export class PartWriter {
     this.#bytes = 0
     this.#hash = createHash('sha256')
     this.#segmentOffsets = []
-    this.#buffer = this.#freeBuffers.pop() ?? Buffer.alloc(0)
+    this.#buffer = this.#freeBuffers.pop() ?? Buffer.allocUnsafeSlow(buffer.length)
   }
 
   /** Uploads the rest and waits for all of it. */
@@ -116,7 +118,7 @@ export class PartWriter {
   #reserve(extra: number): void {
     const needed = this.#bytes + extra
     if (needed <= this.#buffer.length) return
-    const size = Math.max(needed, this.#buffer.length * 2, FIRST_BUFFER_BYTES)
+    const size = [SMALL_BUFFER_BYTES, PART_BUFFER_BYTES].find((bytes) => bytes >= needed) ?? needed * 2
     const larger = Buffer.allocUnsafeSlow(size)
     this.#buffer.copy(larger, 0, 0, this.#bytes)
     this.#buffer = larger

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { BatchState, imageName, keys, shardIdOf } from '@darkroom/proto'
-import type { CommitRecord, DoneDocument, ItemResult, PlannedShard, PlanSegment } from '@darkroom/proto'
+import type { DoneDocument, ItemResult, PlannedShard, PlanSegment } from '@darkroom/proto'
 import { startTestGateway } from '../gateway.harness.ts'
 import type { TestGateway } from '../gateway.harness.ts'
 
@@ -47,7 +47,7 @@ async function plan(
 
 async function record(batchId: string, shardId: string, rest: object): Promise<void> {
   const base = { batchId, shardId, attempt: 1, committedAt: new Date().toISOString() }
-  await gateway.store.put(keys.result(batchId, shardId), JSON.stringify({ ...base, ...rest } as CommitRecord))
+  await gateway.store.put(keys.result(batchId, shardId), JSON.stringify({ ...base, ...rest }))
 }
 
 function rendered(index: number): ItemResult {
