@@ -173,5 +173,5 @@ async function pushConfigs(store: ObjectStore, directory: string, name: string):
   const copy = path.join(directory, name)
   const isWeight = (file: string): boolean => /\.onnx$|\.onnx_data$/.test(file)
   cpSync(path.join(CHECKPOINTS, name), copy, { recursive: true, filter: (file) => !isWeight(file) })
-  return pushCheckpoint(store, copy, { onFile: () => {} })
+  return pushCheckpoint(store, copy)
 }
