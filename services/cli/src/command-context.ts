@@ -24,7 +24,7 @@ export class CommandContext {
   }
 
   /** One result: JSON for programs, else a text for people. */
-  print(value: unknown, text: () => string): void {
+  readonly print = (value: unknown, text: () => string): void => {
     console.log(this.isJson ? JSON.stringify(value) : text())
   }
 }

@@ -23,8 +23,8 @@ export function duration(seconds: number): string {
   return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`
 }
 
-/** Shows a batch as it goes on: a bar on a terminal, a line every few seconds elsewhere. Returns its last state. */
-export async function showProgress(updates: AsyncIterable<BatchJson>, isTerminal: boolean): Promise<BatchJson | null> {
+/** Shows a batch as it goes on: a bar on a terminal, a line every few seconds elsewhere. */
+export async function showProgress(updates: AsyncIterable<BatchJson>, isTerminal: boolean): Promise<void> {
   let last: BatchJson | null = null
   const bar = isTerminal
     ? new cliProgress.SingleBar(
@@ -33,20 +33,22 @@ export async function showProgress(updates: AsyncIterable<BatchJson>, isTerminal
       )
     : null
   let printedAt = 0
-  for await (const batch of updates) {
-    const done = batch.itemCount - batch.items.open
-    const left =
-      batch.items.open === 0 ? batch.state : `ETA ${batch.etaSeconds === null ? '…' : duration(batch.etaSeconds)}`
-    const payload = { id: batch.id, rate: batch.imagesPerSecond.toFixed(2), left }
-    if (bar !== null && last === null) bar.start(batch.itemCount, done, payload)
-    bar?.update(done, payload)
-    const isDue = performance.now() - printedAt >= PLAIN_INTERVAL_MS || batch.items.open === 0
-    if (bar === null && isDue) {
-      if (last === null || progressLine(batch) !== progressLine(last)) console.log(progressLine(batch))
-      printedAt = performance.now()
+  try {
+    for await (const batch of updates) {
+      const done = batch.itemCount - batch.items.open
+      const left =
+        batch.items.open === 0 ? batch.state : `ETA ${batch.etaSeconds === null ? '…' : duration(batch.etaSeconds)}`
+      const payload = { id: batch.id, rate: batch.imagesPerSecond.toFixed(2), left }
+      if (bar !== null && last === null) bar.start(batch.itemCount, done, payload)
+      bar?.update(done, payload)
+      const isDue = performance.now() - printedAt >= PLAIN_INTERVAL_MS || batch.items.open === 0
+      if (bar === null && isDue) {
+        if (last === null || progressLine(batch) !== progressLine(last)) console.log(progressLine(batch))
+        printedAt = performance.now()
+      }
+      last = batch
     }
-    last = batch
+  } finally {
+    bar?.stop()
   }
-  bar?.stop()
-  return last
 }

@@ -5,37 +5,45 @@ import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { forEachAtOnce } from '../at-once.ts'
 import type { CommandContext } from '../command-context.ts'
 import type { GatewayClient } from '../gateway-client.ts'
+import { linesOf } from '../lines.ts'
 
 const AT_ONCE = 8
+
+interface Download {
+  readonly folder: string
+  readonly images: number
+  /** Those that were not there already. */
+  readonly fetched: number
+}
 
 export function addDownload(program: Command, context: () => CommandContext): void {
   program
     .command('download <batch>')
-    .description(
-      'fetch the pictures, output.jsonl and errors.jsonl of an ended batch; what is there already is not fetched again',
-    )
+    .description('fetch the pictures of an ended batch, output.jsonl and errors.jsonl; goes on where it was broken off')
     .option('-o, --out <folder>', "default: the batch's id")
     .action(async (id: string, { out }: { out?: string }) => {
       const result = await downloadBatch(context().gateway, id, out ?? id)
+      const { folder, images, fetched } = result
       context().print(
         result,
-        () =>
-          `${result.images} pictures in ${result.folder} (${result.fetched} fetched, ${result.images - result.fetched} were there)`,
+        () => `${images} pictures in ${folder} (${fetched} fetched, ${images - fetched} were there)`,
       )
     })
 }
 
-/** Pictures are checked against the hash in their name before they get it. @throws DarkroomError */
-export async function downloadBatch(
-  gateway: GatewayClient,
-  id: string,
-  folder: string,
-): Promise<{ folder: string; images: number; fetched: number }> {
+/**
+ * Fetches what a batch made into a folder. No picture gets its name before its bytes have the hash that the name says.
+ * @throws DarkroomError NOT_FOUND for a batch that is not there or not ended
+ */
+export async function downloadBatch(gateway: GatewayClient, id: string, folder: string): Promise<Download> {
+  const batch = await gateway.batch(id)
+  if (batch.state !== 'completed' && batch.state !== 'cancelled')
+    throw new DarkroomError('NOT_FOUND', `batch ${id} is still ${batch.state}: darkroom watch ${id} waits for its end`)
   await mkdir(folder, { recursive: true })
   const base = `/api/v1/batches/${encodeURIComponent(id)}`
   for (const name of ['output.jsonl', 'errors.jsonl']) {
@@ -44,40 +52,34 @@ export async function downloadBatch(
   }
   let images = 0
   let fetched = 0
-  const names = imageNames(path.join(folder, 'output.jsonl'))
-  const fetchAll = async (): Promise<void> => {
-    for (let next = await names.next(); next.done !== true; next = await names.next()) {
-      images++
-      if (
-        await fetchImage(
-          gateway,
-          `${base}/images/${next.value.name}`,
-          path.join(folder, next.value.name),
-          next.value.sha256,
-        )
-      )
-        fetched++
-    }
-  }
-  await Promise.all(Array.from({ length: AT_ONCE }, fetchAll))
+  await forEachAtOnce(imagesOf(path.join(folder, 'output.jsonl')), AT_ONCE, async ({ name, sha256 }) => {
+    images++
+    const file = path.join(folder, path.basename(name))
+    if (await hasHash(file, sha256)) return
+    await fetchImage(gateway, `${base}/images/${encodeURIComponent(name)}`, file, sha256)
+    fetched++
+  })
   return { folder, images, fetched }
 }
 
-async function* imageNames(file: string): AsyncGenerator<{ name: string; sha256: string }> {
-  for await (const line of createInterface({ input: createReadStream(file) })) {
-    for (const { name, sha256 } of (JSON.parse(line) as OutputLine).images) yield { name, sha256 }
-  }
+async function* imagesOf(file: string): AsyncGenerator<{ name: string; sha256: string }> {
+  for await (const line of linesOf(createReadStream(file))) yield* (JSON.parse(line) as OutputLine).images
 }
 
-/** @returns whether it had to be fetched */
-async function fetchImage(gateway: GatewayClient, url: string, file: string, sha256: string): Promise<boolean> {
-  const hash = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
-  const existing = await readFile(file).catch(() => null)
-  if (existing !== null && hash(existing) === sha256) return false
-  const bytes = Buffer.from(await (await gateway.download(url)).arrayBuffer())
-  if (hash(bytes) !== sha256)
-    throw new DarkroomError('INTERNAL', `${path.basename(file)}: its bytes do not have the hash that its name says`)
+async function hasHash(file: string, sha256: string): Promise<boolean> {
+  const bytes = await readFile(file).catch(() => null)
+  return bytes !== null && hashOf(bytes) === sha256
+}
+
+async function fetchImage(gateway: GatewayClient, url: string, file: string, sha256: string): Promise<void> {
+  const response = await gateway.download(url)
+  const bytes = Buffer.from(await response.arrayBuffer())
+  if (hashOf(bytes) !== sha256)
+    throw new DarkroomError('INTERNAL', `${path.basename(file)} arrived with other bytes than its name says`)
   await writeFile(`${file}.part`, bytes)
   await rename(`${file}.part`, file)
-  return true
+}
+
+function hashOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
 }

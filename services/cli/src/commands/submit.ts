@@ -1,8 +1,10 @@
+import { DarkroomError } from '@darkroom/chassis'
 import type { Command } from 'commander'
-import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
 import type { CommandContext } from '../command-context.ts'
 import { EXIT } from '../exit-codes.ts'
-import { showProgress } from '../progress.ts'
+import { watchBatch } from './watch.ts'
 
 interface SubmitOptions {
   readonly prompt: readonly string[]
@@ -36,30 +38,28 @@ export function addSubmit(program: Command, context: () => CommandContext): void
     .option('--images <n>', 'pictures per item')
     .option('-w, --watch', 'follow it until it ends')
     .action(async (file: string | undefined, options: SubmitOptions, command: Command) => {
-      const { gateway, print, isJson } = bind(context())
+      const { gateway, isJson, print } = context()
       if ((file === undefined) === (options.prompt.length === 0))
         command.error('error: give a file, or prompts by --prompt', { exitCode: EXIT.usage })
       const defaults = defaultsOf(options)
       const batch =
         file === undefined
           ? await gateway.submitJson({ items: options.prompt.map((prompt) => ({ prompt })), defaults: typed(defaults) })
-          : await gateway.submitNdjson(file === '-' ? process.stdin : createReadStream(file), defaults)
-      print(
-        batch,
-        () =>
-          `${batch.id}  ${batch.itemCount} items, ${batch.imageCount} images accepted\nfollow it: darkroom watch ${batch.id}`,
-      )
-      if (options.watch !== true) return
-      const last = await showProgress(
-        gateway.follow(batch.id, new AbortController().signal),
-        process.stdout.isTTY && !isJson,
-      )
-      if (last !== null && last.items.failed > 0) process.exitCode = EXIT.failed
+          : await gateway.submitNdjson(await openLines(file), defaults)
+      const accepted = `${batch.id}  ${batch.itemCount} items, ${batch.imageCount} images accepted`
+      if (options.watch !== true) return print(batch, () => `${accepted}\nfollow it: darkroom watch ${batch.id}`)
+      if (!isJson) console.log(accepted)
+      await watchBatch(gateway, batch.id, isJson)
     })
 }
 
-function bind(context: CommandContext) {
-  return { gateway: context.gateway, isJson: context.isJson, print: context.print.bind(context) }
+async function openLines(file: string): Promise<Readable> {
+  if (file === '-') return process.stdin
+  try {
+    return (await open(file)).createReadStream()
+  } catch (reason) {
+    throw new DarkroomError('INVALID_REQUEST', `cannot read ${file}: ${(reason as Error).message}`, { cause: reason })
+  }
 }
 
 function defaultsOf(options: SubmitOptions): Record<string, string> {

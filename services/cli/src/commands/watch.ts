@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { CommandContext } from '../command-context.ts'
 import { EXIT } from '../exit-codes.ts'
+import type { GatewayClient } from '../gateway-client.ts'
 import { showProgress } from '../progress.ts'
 import { schedulerTable } from './status.ts'
 
@@ -11,17 +12,19 @@ export function addWatch(program: Command, context: () => CommandContext): void 
     .action(async (id: string) => {
       const { gateway, isJson } = context()
       await gateway.batch(id)
-      const updates = gateway.follow(id, new AbortController().signal)
-      if (isJson) {
-        for await (const batch of updates) console.log(JSON.stringify(batch))
-        return
-      }
-      await showProgress(updates, process.stdout.isTTY)
-      const batch = await gateway.batch(id)
-      console.log(schedulerTable(batch))
-      if (batch.items.failed > 0) {
-        console.log(`${batch.items.failed} items failed: darkroom download ${id} brings errors.jsonl`)
-        process.exitCode = EXIT.failed
-      }
+      await watchBatch(gateway, id, isJson)
     })
+}
+
+/** Shows a batch until it ends, then what became of it: progress and a table for people, a line of JSON for each change for programs. */
+export async function watchBatch(gateway: GatewayClient, id: string, isJson: boolean): Promise<void> {
+  const updates = gateway.follow(id, new AbortController().signal)
+  if (isJson) for await (const batch of updates) console.log(JSON.stringify(batch))
+  else await showProgress(updates, process.stdout.isTTY)
+  const batch = await gateway.batch(id)
+  if (!isJson) console.log(schedulerTable(batch))
+  const { rendered, failed, cancelled } = batch.items
+  if (rendered === batch.itemCount) return
+  process.exitCode = EXIT.failed
+  if (!isJson) console.log(`${failed} items failed, ${cancelled} were cancelled: darkroom download ${id} says why`)
 }

@@ -1,0 +1,109 @@
+import type { ObjectStore } from '@darkroom/chassis'
+import { imageName, keys } from '@darkroom/proto'
+import type { CommitRecord, ItemLine, ItemResult, PlannedShard, PlanSegment, RenderedImage } from '@darkroom/proto'
+import { createHash } from 'node:crypto'
+import { forEachAtOnce } from '../at-once.ts'
+import type { Audit } from './audit.ts'
+
+const IMAGES_AT_ONCE = 8
+
+/** Each item of the segment is in exactly one shard, among its like. */
+export function verifyPlan(plan: PlanSegment, items: ReadonlyMap<number, ItemLine>, audit: Audit): void {
+  const seen = new Set<number>()
+  for (const shard of plan.shards) {
+    for (const index of shard.items) {
+      audit.check(!seen.has(index), `I1: item ${index} is planned twice`)
+      seen.add(index)
+      const item = items.get(index)
+      if (item === undefined) {
+        audit.violate(`I1: shard ${shard.id} plans item ${index}, which its segment does not have`)
+        continue
+      }
+      const isAlike =
+        item.checkpoint === shard.checkpoint &&
+        item.task === shard.task &&
+        item.width === shard.width &&
+        item.height === shard.height
+      audit.check(isAlike, `I4: item ${index} is in shard ${shard.id} of another checkpoint, task or size`)
+    }
+  }
+  for (const index of items.keys())
+    audit.check(seen.has(index), `I1: item ${index} is in no shard of its segment's plan`)
+}
+
+/** The one commit record of a shard covers its items; what it commits is there. */
+export async function verifyShard(
+  store: ObjectStore,
+  batchId: string,
+  shard: PlannedShard,
+  items: ReadonlyMap<number, ItemLine>,
+  audit: Audit,
+): Promise<void> {
+  audit.shards++
+  const record = await store.getJson<CommitRecord>(keys.result(batchId, shard.id))
+  if (record === null) return audit.violate(`I4: shard ${shard.id} has no commit record`)
+  audit.check(
+    record.shardId === shard.id && record.batchId === batchId,
+    `I4: the record of shard ${shard.id} names ${record.batchId}/${record.shardId}`,
+  )
+  if (record.kind === 'split') return audit.violate(`I4: shard ${shard.id} was split, which this version does not do`)
+  if (record.kind !== 'rendered') {
+    audit.check(
+      record.itemCount === shard.items.length,
+      `I4: the record of shard ${shard.id} ends ${record.itemCount} items, the shard has ${shard.items.length}`,
+    )
+    audit.counts[record.kind] += record.itemCount
+    return
+  }
+  audit.check(
+    record.checkpoint === shard.checkpoint,
+    `I4: shard ${shard.id} was rendered with ${record.checkpoint}, not ${shard.checkpoint}`,
+  )
+  const sorted = (indices: readonly number[]): string => indices.toSorted((a, b) => a - b).join()
+  audit.check(
+    sorted(record.items.map(({ index }) => index)) === sorted(shard.items),
+    `I4: the record of shard ${shard.id} covers other items than it was given`,
+  )
+  for (const item of record.items) {
+    audit.counts[item.state]++
+    if (item.state === 'rendered') verifyItem(item, items.get(item.index), audit)
+  }
+  const images = record.items.flatMap((item) => (item.state === 'rendered' ? item.images : []))
+  await forEachAtOnce(images, IMAGES_AT_ONCE, (image) => verifyImage(store, batchId, image, audit))
+}
+
+function verifyItem(
+  result: Extract<ItemResult, { state: 'rendered' }>,
+  item: ItemLine | undefined,
+  audit: Audit,
+): void {
+  const { index, images } = result
+  if (item === undefined) return
+  const isAsked =
+    result.customId === item.customId &&
+    result.scheduler === item.scheduler &&
+    result.numInferenceSteps === item.numInferenceSteps
+  audit.check(isAsked, `I3: item ${index} was rendered under another customId, scheduler or number of steps`)
+  audit.check(
+    images.length === item.numImages,
+    `I3: item ${index} has ${images.length} images, ${item.numImages} were asked for`,
+  )
+  for (const [n, image] of images.entries()) {
+    audit.images++
+    audit.check(
+      image.n === n && image.seed === item.seed + n,
+      `I3: image ${n} of item ${index} has number ${image.n} and seed ${image.seed}`,
+    )
+    audit.check(
+      image.name === imageName(index, n, image.sha256, image.name.split('.').at(-1)!),
+      `I3: ${image.name} does not name its item, number and hash`,
+    )
+  }
+}
+
+async function verifyImage(store: ObjectStore, batchId: string, image: RenderedImage, audit: Audit): Promise<void> {
+  const bytes = await store.get(keys.image(batchId, image.name))
+  if (bytes === null) return audit.violate(`I3: ${image.name} is committed but not there`)
+  const isSame = bytes.length === image.bytes && createHash('sha256').update(bytes).digest('hex') === image.sha256
+  audit.check(isSame, `I3: ${image.name} has other bytes than were committed`)
+}
