@@ -162,11 +162,13 @@ export function advanceLane(lane: Lane, output: Float32Array, offset: number): v
 
 function guide(output: Float32Array, offset: number, size: number, scale: number): Float32Array {
   const guided = new Float32Array(size)
-  const { fround } = Math
+  const weight = Math.fround(scale)
   for (let j = 0; j < size; j++) {
     const u = output[offset + j]!
-    const c = output[offset + size + j]!
-    guided[j] = u + fround(scale * fround(c - u))
+    // Rounded to float32 by each store, as torch rounds each operation.
+    guided[j] = output[offset + size + j]! - u
+    guided[j] = weight * guided[j]!
+    guided[j] = u + guided[j]!
   }
   return guided
 }

@@ -1,6 +1,7 @@
 import { alphasCumprodOf, betasOf, rescaleZeroTerminalSnr } from './betas.ts'
 import type { BetaConfig } from './config.ts'
 import { torchSqrt } from './torch-sqrt.ts'
+import { weightedSum } from './vector-steps.ts'
 
 /** alpha_bar over the training timesteps, of a config with or without zero terminal SNR. */
 export function alphasCumprod(config: BetaConfig & { rescale_betas_zero_snr?: boolean }): Float32Array {
@@ -12,6 +13,5 @@ export function alphasCumprod(config: BetaConfig & { rescale_betas_zero_snr?: bo
 export function diffuse(alphaBar: number, original: Float32Array, noise: Float32Array, out: Float32Array): void {
   const keep = torchSqrt(alphaBar)
   const add = torchSqrt(Math.fround(1 - alphaBar))
-  const { fround } = Math
-  for (let j = 0; j < out.length; j++) out[j] = fround(keep * original[j]!) + fround(add * noise[j]!)
+  weightedSum(keep, original, add, noise, out)
 }

@@ -1,13 +1,14 @@
 import { alphasCumprod, diffuse } from './alphas.ts'
 import { betaKeys, choiceKey, flagKey, integerKey, numberKey } from './config.ts'
 import type { BetaConfig, ConfigKeys } from './config.ts'
-import { addScaledNoise, boundOriginal, predictNoise, predictOriginal } from './prediction.ts'
+import { boundOriginal, predictNoise, predictOriginal } from './prediction.ts'
 import type { ClipConfig } from './prediction.ts'
 import { copyInput, stepsOf } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
 import { assertTrained, spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
 import { torchSqrt } from './torch-sqrt.ts'
+import { addScaled, weightedSum } from './vector-steps.ts'
 
 export interface DdimConfig extends BetaConfig, ClipConfig {
   set_alpha_to_one: boolean
@@ -99,8 +100,8 @@ export const ddim: Scheduler<DdimConfig, DdimPlan, null> = {
     const sigma = eta === 0 ? 0 : fround(fround(eta) * torchSqrt(variance))
     const aPrev = torchSqrt(alphaProdPrev)
     const direction = torchSqrt(fround(fround(1 - alphaProdPrev) - fround(sigma * sigma)))
-    for (let j = 0; j < out.length; j++) out[j] = fround(aPrev * out[j]!) + fround(direction * epsilon[j]!)
-    if (noise !== null) addScaledNoise(sigma, noise, out)
+    weightedSum(aPrev, out, direction, epsilon, out)
+    if (noise !== null) addScaled(sigma, noise, out)
     return null
   },
 

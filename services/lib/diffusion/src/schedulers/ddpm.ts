@@ -1,13 +1,14 @@
 import { alphasCumprod, diffuse } from './alphas.ts'
 import { betaKeys, choiceKey, flagKey, integerKey, numberKey } from './config.ts'
 import type { BetaConfig, ConfigKeys } from './config.ts'
-import { addScaledNoise, boundOriginal, predictOriginal } from './prediction.ts'
+import { boundOriginal, predictOriginal } from './prediction.ts'
 import type { ClipConfig } from './prediction.ts'
 import { copyInput, stepsOf } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
 import { assertTrained, spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
 import { torchSqrt } from './torch-sqrt.ts'
+import { addScaled, weightedSum } from './vector-steps.ts'
 
 type VarianceType = 'fixed_small' | 'fixed_small_log' | 'fixed_large' | 'fixed_large_log' | 'learned' | 'learned_range'
 
@@ -94,8 +95,7 @@ export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
 
     const originalCoefficient = fround(fround(torchSqrt(alphaProdPrev) * currentBeta) / betaProd)
     const sampleCoefficient = fround(fround(torchSqrt(currentAlpha) * betaProdPrev) / betaProd)
-    for (let j = 0; j < out.length; j++)
-      out[j] = fround(originalCoefficient * out[j]!) + fround(sampleCoefficient * sample[j]!)
+    weightedSum(originalCoefficient, out, sampleCoefficient, sample, out)
 
     if (t > 0)
       addVariance(
@@ -128,13 +128,13 @@ function addVariance(
   const size = out.length
   switch (type) {
     case 'fixed_small':
-      return addScaledNoise(torchSqrt(small), noise, out)
+      return addScaled(torchSqrt(small), noise, out)
     case 'fixed_small_log':
-      return addScaledNoise(fround(exp(0.5 * fround(log(small)))), noise, out)
+      return addScaled(fround(exp(0.5 * fround(log(small)))), noise, out)
     case 'fixed_large':
-      return addScaledNoise(torchSqrt(beta), noise, out)
+      return addScaled(torchSqrt(beta), noise, out)
     case 'fixed_large_log':
-      return addScaledNoise(fround(sqrt(fround(log(beta)))), noise, out)
+      return addScaled(fround(sqrt(fround(log(beta)))), noise, out)
     case 'learned':
       for (let j = 0; j < size; j++) out[j] = out[j]! + fround(fround(sqrt(modelOutput[size + j]!)) * noise[j]!)
       return

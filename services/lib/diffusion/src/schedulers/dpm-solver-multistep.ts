@@ -10,6 +10,7 @@ import type { Plan, Scheduler } from './scheduler.ts'
 import { solverSchedule } from './solver-schedule.ts'
 import type { SolverScheduleConfig } from './solver-schedule.ts'
 import { TIMESTEP_SPACINGS } from './timesteps.ts'
+import { weightedSum } from './vector-steps.ts'
 
 export interface MultistepConfig extends SolverScheduleConfig, ThresholdConfig {
   solver_order: number
@@ -110,7 +111,7 @@ export const dpmSolverMultistep: Scheduler<MultistepConfig, MultistepPlan, Multi
 
   addNoise(plan, i, original, noise, out) {
     const { alpha, sigma } = plan.levels[i]!
-    for (let j = 0; j < out.length; j++) out[j] = Math.fround(alpha * original[j]!) + Math.fround(sigma * noise[j]!)
+    weightedSum(alpha, original, sigma, noise, out)
   },
 }
 

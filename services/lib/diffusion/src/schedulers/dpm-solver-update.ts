@@ -1,5 +1,5 @@
-import { addScaledNoise } from './prediction.ts'
 import { torchSqrt } from './torch-sqrt.ts'
+import { addScaled, weightedSum } from './vector-steps.ts'
 
 export type DpmAlgorithm = 'dpmsolver' | 'dpmsolver++' | 'sde-dpmsolver' | 'sde-dpmsolver++'
 
@@ -49,9 +49,8 @@ export function dpmUpdate(
   const [m0, m1, m2] = outputs as readonly [Float32Array, Float32Array?, Float32Array?]
   const h = fround(to.lambda - from.lambda)
   const weights = WEIGHTS[solver.algorithm](to, from, h)
-  const { sample: c, d0 } = weights
   const size = out.length
-  for (let j = 0; j < size; j++) out[j] = fround(c * sample[j]!) + fround(d0 * m0[j]!)
+  weightedSum(weights.sample, sample, weights.d0, m0, out)
 
   if (before !== undefined && m1 !== undefined) {
     const r0 = fround(fround(from.lambda - before.lambda) / h)
@@ -74,7 +73,7 @@ export function dpmUpdate(
       }
     }
   }
-  if (noise !== null) addScaledNoise(weights.noise, noise, out)
+  if (noise !== null) addScaled(weights.noise, noise, out)
 }
 
 type Integrator = (to: SolverLevel, from: SolverLevel, h: number) => Weights

@@ -9,6 +9,7 @@ import type { RespacingConfig } from './sigmas.ts'
 import { spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
 import { torchSqrt } from './torch-sqrt.ts'
+import { addScaled, eulerStep } from './vector-steps.ts'
 
 export interface EulerDiscreteConfig extends BetaConfig, RespacingConfig {
   prediction_type: 'epsilon' | 'sample' | 'original_sample' | 'v_prediction'
@@ -89,16 +90,14 @@ export const eulerDiscrete: Scheduler<EulerDiscreteConfig, EulerPlan, null> = {
     const dt = fround(plan.sigmas[i + 1]! - sigmaHat)
     const noisy = noise === null ? sample : churned(sample, noise, sigma, sigmaHat, options.sNoise ?? 1)
     predictFromSigma(plan.config.prediction_type, sigma, sigmaHat, modelOutput, noisy, out)
-    for (let j = 0; j < out.length; j++) {
-      const x = noisy[j]!
-      out[j] = x + fround(fround(fround(x - out[j]!) / sigmaHat) * dt)
-    }
+    eulerStep(noisy, sigmaHat, dt, out)
     return null
   },
 
   addNoise(plan, i, original, noise, out) {
     const sigma = plan.sigmas[i]!
-    for (let j = 0; j < out.length; j++) out[j] = original[j]! + Math.fround(noise[j]! * sigma)
+    out.set(original)
+    addScaled(sigma, noise, out)
   },
 }
 
@@ -119,7 +118,9 @@ function churned(
   const { fround } = Math
   const added = torchSqrt(fround(fround(sigmaHat * sigmaHat) - fround(sigma * sigma)))
   const noiseScale = fround(sNoise)
-  return sample.map((x, j) => x + fround(fround(noise[j]! * noiseScale) * added))
+  const out = new Float32Array(sample.length)
+  for (let j = 0; j < out.length; j++) out[j] = sample[j]! + fround(fround(noise[j]! * noiseScale) * added)
+  return out
 }
 
 /** Writes x_0 for samples x = x_0 + sigma noise, which are not scaled to unit variance. */

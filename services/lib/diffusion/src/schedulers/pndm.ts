@@ -7,6 +7,7 @@ import type { Plan, Scheduler } from './scheduler.ts'
 import { assertTrained, spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
 import { torchSqrt } from './torch-sqrt.ts'
+import { addScaled } from './vector-steps.ts'
 
 export interface PndmConfig extends BetaConfig {
   skip_prk_steps: boolean
@@ -121,15 +122,15 @@ function rungeKuttaStep(
   const phase = counter % 4
   const previous = t - (counter % 2 === 1 ? 0 : Math.floor(plan.stride / 2))
   const from = plan.prkTimesteps[counter - phase]!
-  const sum = state.currentModelOutput ?? new Float32Array(out.length)
   const origin = phase === 0 ? sample : (state.currentSample ?? sample)
   const weight = Math.fround(phase === 0 || phase === 3 ? 1 / 6 : 1 / 3)
-  const accumulated = sum.map((value, j) => value + Math.fround(weight * modelOutput[j]!))
+  const accumulated = state.currentModelOutput?.slice() ?? new Float32Array(out.length)
+  addScaled(weight, modelOutput, accumulated)
   transfer(plan, from, previous, phase === 3 ? accumulated : modelOutput, origin, out)
   return {
     counter: counter + 1,
-    ets: phase === 0 ? [...state.ets, Float32Array.from(modelOutput)] : state.ets,
-    currentSample: phase === 0 ? Float32Array.from(sample) : state.currentSample,
+    ets: phase === 0 ? [...state.ets, modelOutput.slice()] : state.ets,
+    currentSample: phase === 0 ? sample.slice() : state.currentSample,
     currentModelOutput: phase === 3 ? null : accumulated,
   }
 }
@@ -145,7 +146,7 @@ function multistep(
   const { counter } = state
   // The second call repeats the first interval with the mean of both outputs.
   const isRepeat = counter === 1
-  const ets = isRepeat ? state.ets : [...state.ets.slice(-3), Float32Array.from(modelOutput)]
+  const ets = isRepeat ? state.ets : [...state.ets.slice(-3), modelOutput.slice()]
   const from = isRepeat ? t + plan.stride : t
   const to = isRepeat ? t : t - plan.stride
   const combined = isRepeat ? mean(modelOutput, ets[0]!) : combine(ets)
@@ -153,13 +154,15 @@ function multistep(
   return {
     counter: counter + 1,
     ets,
-    currentSample: ets.length === 1 && counter === 0 ? Float32Array.from(sample) : null,
+    currentSample: ets.length === 1 && counter === 0 ? sample.slice() : null,
     currentModelOutput: state.currentModelOutput,
   }
 }
 
 function mean(a: Float32Array, b: Float32Array): Float32Array {
-  return a.map((value, j) => Math.fround(value + b[j]!) / 2)
+  const out = new Float32Array(a.length)
+  for (let j = 0; j < out.length; j++) out[j] = Math.fround(a[j]! + b[j]!) / 2
+  return out
 }
 
 /** Adams-Bashforth of order 1 to 4 over the outputs at hand. */

@@ -68,11 +68,6 @@ export function predictNoise(
   }
 }
 
-/** Adds weight z to `out`. */
-export function addScaledNoise(weight: number, noise: Float32Array, out: Float32Array): void {
-  for (let j = 0; j < out.length; j++) out[j] = out[j]! + fround(weight * noise[j]!)
-}
-
 /** Linear-interpolated quantile of |values|, as torch.quantile. */
 function absQuantile(values: Float32Array, q: number): number {
   const sorted = values.map(Math.abs).sort()

@@ -1,0 +1,133 @@
+import { describe, expect, test } from 'vitest'
+import type { SchedulerName } from '../schedulers/registry.ts'
+import { SCHEDULERS } from '../schedulers/registry.ts'
+import {
+  advanceLane,
+  createLane,
+  isFinished,
+  restoreLane,
+  rowsOf,
+  snapshotLane,
+  stepsLeft,
+  timestepOf,
+  writeModelInput,
+} from './lane.ts'
+import type { ImageRequest, Lane, ModelSpec } from './lane.ts'
+
+const SPEC: ModelSpec = {
+  inChannels: 4,
+  sampleSize: 8,
+  vaeScaleFactor: 8,
+  sizeMultiple: 8,
+  trainedScheduler: { beta_schedule: 'scaled_linear', beta_start: 0.00085, beta_end: 0.012, steps_offset: 1 },
+}
+
+const REQUEST: ImageRequest = {
+  task: 'text-to-image',
+  width: 64,
+  height: 32,
+  scheduler: 'DDIMScheduler',
+  schedulerConfig: {},
+  numInferenceSteps: 5,
+  guidanceScale: 7.5,
+  eta: 0.5,
+  seed: 3,
+}
+
+/** A model whose rows differ, so that guidance does something. */
+function model(batch: Float32Array, rowSize: number, timestep: number): Float32Array {
+  return batch.map((x, j) => 0.3 * x + 0.01 * Math.floor(j / rowSize) + timestep / 1e5)
+}
+
+/** One tick over lanes at any steps: all their rows in one call of the model. */
+function tick(lanes: readonly Lane[]): void {
+  for (const [timestep, group] of Map.groupBy(lanes, timestepOf)) {
+    const size = group[0]!.latents.length
+    const batch = new Float32Array(group.reduce((rows, lane) => rows + rowsOf(lane), 0) * size)
+    let offset = 0
+    const offsets = group.map((lane) => {
+      const at = offset
+      writeModelInput(lane, batch, at)
+      offset += rowsOf(lane) * size
+      return at
+    })
+    const output = batch.map((_, j) => j)
+    for (const [k, lane] of group.entries()) {
+      const rows = batch.slice(offsets[k], offsets[k]! + rowsOf(lane) * size)
+      output.set(model(rows, size, timestep), offsets[k])
+    }
+    for (const [k, lane] of group.entries()) advanceLane(lane, output, offsets[k]!)
+  }
+}
+
+function render(lane: Lane): Float32Array {
+  while (!isFinished(lane)) tick([lane])
+  return lane.latents
+}
+
+const requestWith = (change: Partial<ImageRequest>): ImageRequest => ({ ...REQUEST, ...change })
+
+describe('a lane', () => {
+  test('has latents of its size, drawn from its seed and raised to the first noise level', () => {
+    const plain = createLane(SPEC, REQUEST)
+    expect(plain.shape).toEqual([4, 4, 8])
+    expect(plain.latents).toHaveLength(4 * 4 * 8)
+    const euler = createLane(SPEC, requestWith({ scheduler: 'EulerDiscreteScheduler' }))
+    expect(euler.latents[0]! / plain.latents[0]!).toBeCloseTo(14.6146, 3)
+    expect(createLane(SPEC, requestWith({ seed: 4 })).latents).not.toEqual(plain.latents)
+  })
+
+  test('takes two rows when its prompt guides it, one otherwise', () => {
+    expect(rowsOf(createLane(SPEC, REQUEST))).toBe(2)
+    expect(rowsOf(createLane(SPEC, requestWith({ guidanceScale: 1 })))).toBe(1)
+    expect(rowsOf(createLane(SPEC, requestWith({ task: 'unconditional-image-generation' })))).toBe(1)
+  })
+
+  test('moves from the unconditional towards the conditional prediction by its guidance', () => {
+    const guided = createLane(SPEC, requestWith({ guidanceScale: 3, eta: 0 }))
+    const single = createLane(SPEC, requestWith({ guidanceScale: 1, eta: 0 }))
+    const size = guided.latents.length
+    advanceLane(guided, new Float32Array(2 * size).fill(0.25, 0, size).fill(0.5, size), 0)
+    advanceLane(single, new Float32Array(size).fill(0.25 + 3 * 0.25), 0)
+    expect(guided.latents).toEqual(single.latents)
+  })
+
+  test('counts its model calls down to none', () => {
+    const lane = createLane(SPEC, REQUEST)
+    expect(stepsLeft(lane)).toBe(5)
+    render(lane)
+    expect(stepsLeft(lane)).toBe(0)
+  })
+
+  test.for(Object.keys(SCHEDULERS) as SchedulerName[])(
+    'with %s, moved elsewhere at any step, makes the same picture',
+    (scheduler) => {
+      const request = requestWith({ scheduler })
+      const straight = render(createLane(SPEC, request))
+      const steps = createLane(SPEC, request).plan.timesteps.length
+      for (let stop = 0; stop < steps; stop++) {
+        const lane = createLane(SPEC, request)
+        while (lane.index < stop) tick([lane])
+        expect(render(restoreLane(structuredClone(snapshotLane(lane))))).toEqual(straight)
+      }
+    },
+  )
+
+  test('makes the same picture in any company', () => {
+    const requests = (Object.keys(SCHEDULERS) as SchedulerName[]).flatMap((scheduler, k) => [
+      requestWith({ scheduler, seed: k, numInferenceSteps: 4 + k }),
+      requestWith({ scheduler, seed: 100 + k, guidanceScale: 1 }),
+    ])
+    const alone = requests.map((request) => render(createLane(SPEC, request)))
+    const lanes = requests.map((request) => createLane(SPEC, request))
+    while (!lanes.every(isFinished)) tick(lanes.filter((lane) => !isFinished(lane)))
+    expect(lanes.map(({ latents }) => latents)).toEqual(alone)
+  })
+
+  test.for([
+    ['width', 60],
+    ['height', 0],
+  ] as const)('refuses a %s of %i', ([side, pixels]) => {
+    expect(() => createLane(SPEC, requestWith({ [side]: pixels }))).toThrow(`${side} is ${pixels}; want a positive`)
+  })
+})

@@ -1,0 +1,19 @@
+import { describe, expect, test } from 'vitest'
+import { stableDiffusionSchedulerConfig } from './scheduler-config.ts'
+
+describe("Stable Diffusion's pipelines", () => {
+  test('correct what an old file says', () => {
+    const old = { _class_name: 'DDIMScheduler', steps_offset: 0, clip_sample: true, beta_end: 0.012 }
+    expect(stableDiffusionSchedulerConfig(old)).toEqual({ ...old, steps_offset: 1, clip_sample: false })
+  })
+
+  test("correct a class's default", () => {
+    const silent = { _class_name: 'PNDMScheduler', beta_end: 0.012 }
+    expect(stableDiffusionSchedulerConfig(silent)).toEqual({ ...silent, steps_offset: 1 })
+  })
+
+  test('add no key that neither file nor class has', () => {
+    const other = { _class_name: 'FlowMatchEulerDiscreteScheduler', shift: 3 }
+    expect(stableDiffusionSchedulerConfig(other)).toEqual(other)
+  })
+})

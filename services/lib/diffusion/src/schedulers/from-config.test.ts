@@ -1,0 +1,76 @@
+import { describe, expect, test } from 'vitest'
+import { schedulerFromConfig } from './from-config.ts'
+
+/** As Stable Diffusion 1.5 ships it. */
+const STABLE_DIFFUSION = {
+  _class_name: 'PNDMScheduler',
+  _diffusers_version: '0.6.0',
+  beta_end: 0.012,
+  beta_schedule: 'scaled_linear',
+  beta_start: 0.00085,
+  num_train_timesteps: 1000,
+  set_alpha_to_one: false,
+  skip_prk_steps: true,
+  steps_offset: 1,
+  trained_betas: null,
+  clip_sample: false,
+}
+
+const planOf = (name: string, source: Record<string, unknown>, overrides = {}) => {
+  const { scheduler, config } = schedulerFromConfig(name, source, overrides)
+  return scheduler.plan(config, { numInferenceSteps: 10 })
+}
+
+describe('schedulerFromConfig', () => {
+  test("a class takes its own default for what the file does not say, as diffusers' from_config", () => {
+    expect(planOf('EulerDiscreteScheduler', STABLE_DIFFUSION).initNoiseSigma).toBeCloseTo(14.6146, 4)
+    expect(planOf('DDIMScheduler', STABLE_DIFFUSION).timesteps.slice(0, 3)).toEqual([901, 801, 701])
+    expect(planOf('DPMSolverMultistepScheduler', STABLE_DIFFUSION).timesteps.slice(0, 2)).toEqual([999, 899])
+  })
+
+  test('keys of other classes survive a swap there and back', () => {
+    const euler = schedulerFromConfig('EulerDiscreteScheduler', STABLE_DIFFUSION)
+    expect(euler.unknownKeys).toEqual(['set_alpha_to_one', 'skip_prk_steps', 'clip_sample'])
+    const back = schedulerFromConfig('PNDMScheduler', euler.json)
+    expect(back.config).toMatchObject({ skip_prk_steps: true, set_alpha_to_one: false })
+    expect(back.json['_class_name']).toBe('PNDMScheduler')
+  })
+
+  test('overrides win over the file', () => {
+    const { timesteps } = planOf('EulerDiscreteScheduler', STABLE_DIFFUSION, { timestep_spacing: 'trailing' })
+    expect(timesteps[0]).toBe(999)
+    expect(timesteps[1]).toBe(899)
+  })
+
+  test('an unknown class is refused with the names there are', () => {
+    expect(() => schedulerFromConfig('EulerScheduler', {})).toThrow(/"EulerScheduler".*EulerDiscreteScheduler/)
+  })
+
+  test.for([
+    ['beta_schedule', 'cosine', /beta_schedule of DDIMScheduler is "cosine"; want one of linear/],
+    ['num_train_timesteps', 0, /num_train_timesteps of DDIMScheduler is 0; want an integer from 1/],
+    ['beta_start', '0.1', /beta_start of DDIMScheduler is "0.1"; want a number/],
+    ['clip_sample', 1, /clip_sample of DDIMScheduler is 1; want true or false/],
+    ['trained_betas', [], /trained_betas of DDIMScheduler is \[\]; want a list of numbers or null/],
+  ] as const)('%s %s is refused by name', ([key, value, message]) => {
+    expect(() => schedulerFromConfig('DDIMScheduler', { [key]: value })).toThrow(message)
+  })
+
+  test('two ways to space sigmas at once are refused', () => {
+    const both = { use_karras_sigmas: true, use_beta_sigmas: true }
+    expect(() => planOf('EulerDiscreteScheduler', both)).toThrow(/only one of use_karras_sigmas/)
+    expect(() => planOf('DPMSolverMultistepScheduler', both)).toThrow(/only one of use_karras_sigmas/)
+  })
+
+  test('a noise-predicting solver that would end at sigma 0 is refused with the remedy', () => {
+    expect(() => planOf('DPMSolverMultistepScheduler', { algorithm_type: 'dpmsolver' })).toThrow(/sigma_min/)
+  })
+
+  test('custom timesteps of DDPM must descend within the training range', () => {
+    const { scheduler, config } = schedulerFromConfig('DDPMScheduler', {})
+    expect(scheduler.plan(config, { timesteps: [100, 87, 50, 1, 0] }).timesteps).toEqual([100, 87, 50, 1, 0])
+    for (const timesteps of [[100, 87, 50, 51, 0], [1000], []]) {
+      expect(() => scheduler.plan(config, { timesteps })).toThrow(RangeError)
+    }
+  })
+})
