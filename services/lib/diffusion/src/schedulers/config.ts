@@ -49,7 +49,7 @@ export function boundKey(): ConfigKey<number | '-inf' | null> {
   return { default: null, want: (value) => (isFine(value) ? null : 'a number, "-inf" or null') }
 }
 
-export function nullableListKey(): ConfigKey<readonly number[] | null> {
+function nullableListKey(): ConfigKey<readonly number[] | null> {
   const isFine = (value: unknown): boolean =>
     value === null || (Array.isArray(value) && value.length > 0 && value.every((entry) => typeof entry === 'number'))
   return { default: null, want: (value) => (isFine(value) ? null : 'a list of numbers or null') }
