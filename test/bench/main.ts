@@ -1,0 +1,23 @@
+import { machine } from './processes.ts'
+
+export interface BenchResult {
+  readonly values: Record<string, unknown>
+  readonly baseline: string
+  readonly pairs: number
+}
+
+const BENCHES: Record<string, () => Promise<{ run(args: readonly string[]): Promise<BenchResult> }>> = {
+  'farm-overhead': () => import('./farm-overhead.ts'),
+  ingest: () => import('./ingest.ts'),
+}
+
+const [name, ...args] = process.argv.slice(2)
+const load = name === undefined ? undefined : BENCHES[name]
+if (load === undefined) {
+  console.error(`usage: npm run --silent bench -- NAME, NAME one of: ${Object.keys(BENCHES).join(', ')}`)
+  process.exitCode = 2
+} else {
+  const { run } = await load()
+  const result = await run(args)
+  console.log(JSON.stringify({ bench: name, ...result, machine: machine() }))
+}
