@@ -1,4 +1,4 @@
-/** Runs `work` for every item, at most `limit` at once; after a failure no further one is begun. */
+/** Runs `work` for every item, at most `limit` at once. After a failure no further one is begun, and it throws when the others have ended. */
 export async function forEachAtOnce<T>(
   items: Iterable<T> | AsyncIterable<T>,
   limit: number,
@@ -14,5 +14,7 @@ export async function forEachAtOnce<T>(
       await iterator.return()
     }
   }
-  await Promise.all(Array.from({ length: limit }, workOff))
+  const ends = await Promise.allSettled(Array.from({ length: limit }, workOff))
+  const failed = ends.find((end) => end.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
 }

@@ -1,0 +1,172 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { batchJson, sendJson, StandInGateway } from './gateway.harness.ts'
+import { runProgram } from './program.ts'
+
+let folder: string
+let gateway: StandInGateway
+let printed: string[]
+let complained: string[]
+
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'darkroom-cli-'))
+  gateway = await StandInGateway.start((_, response) => sendJson(response, batchJson()))
+  printed = []
+  complained = []
+  vi.spyOn(console, 'log').mockImplementation((line: string) => void printed.push(line))
+  vi.spyOn(console, 'error').mockImplementation((line: string) => void complained.push(line))
+  vi.spyOn(process.stderr, 'write').mockImplementation((text) => complained.push(String(text)) > 0)
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => printed.push(String(text)) > 0)
+})
+afterEach(async () => {
+  vi.restoreAllMocks()
+  process.exitCode = undefined
+  await gateway[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** Runs a command line and returns its exit code. */
+async function run(...args: string[]): Promise<number> {
+  process.exitCode = undefined
+  await runProgram(args, { DARKROOM_GATEWAY_URL: gateway.url })
+  return exitCode()
+}
+
+function exitCode(): number {
+  return Number(process.exitCode ?? 0)
+}
+
+describe('submit', () => {
+  test('sends prompts as items and options as defaults, numbers as numbers', async () => {
+    const options = [
+      '-c',
+      'emoji-sd',
+      '--scheduler',
+      'DDIMScheduler',
+      '--steps',
+      '20',
+      '--negative',
+      '7',
+      '--seed',
+      '1',
+    ]
+    expect(await run('submit', '-p', 'a cat', '--prompt', 'a dog', ...options)).toBe(0)
+    expect(gateway.requests).toMatchObject([{ method: 'POST', url: '/api/v1/batches' }])
+    expect(JSON.parse(gateway.requests[0]!.body)).toEqual({
+      items: [{ prompt: 'a cat' }, { prompt: 'a dog' }],
+      defaults: {
+        checkpoint: 'emoji-sd',
+        scheduler: 'DDIMScheduler',
+        numInferenceSteps: 20,
+        negativePrompt: '7',
+        seed: 1,
+      },
+    })
+    expect(printed.join('\n')).toContain('darkroom watch b0123456789abcdefghijkl')
+  })
+
+  test('streams a file of lines, with defaults in the query', async () => {
+    const file = path.join(folder, 'items.jsonl')
+    await writeFile(file, '{"prompt":"a cat"}\n')
+    expect(await run('submit', file, '--guidance', '3.5')).toBe(0)
+    expect(gateway.requests).toMatchObject([
+      {
+        url: '/api/v1/batches?guidanceScale=3.5',
+        headers: { 'content-type': 'application/x-ndjson' },
+        body: '{"prompt":"a cat"}\n',
+      },
+    ])
+  })
+
+  test.for([
+    ['neither a file nor a prompt', ['submit']],
+    ['both a file and a prompt', ['submit', 'items.jsonl', '-p', 'a cat']],
+    ['a file that is not there', ['submit', 'no-such-file.jsonl']],
+    ['an unknown option', ['submit', '--sedd', '3']],
+    ['an unknown command', ['sbumit']],
+    ['a command without its argument', ['status']],
+  ] as const)('refuses %s with exit code 2 and sends nothing', async ([, args]) => {
+    expect(await run(...args)).toBe(2)
+    expect(complained.join('')).not.toBe('')
+    expect(gateway.requests).toEqual([])
+  })
+
+  test('a refusal says line and field of every problem, with exit code 2', async () => {
+    const errors = [{ line: 3, field: 'numInferenceSteps', value: 0, message: 'want an integer from 1 to 1000' }]
+    gateway.answer = (_, response) => sendJson(response, { status: 400, detail: 'the batch is bad', errors }, 400)
+    expect(await run('submit', '-p', 'a cat')).toBe(2)
+    expect(complained).toEqual([
+      'darkroom: the batch is bad',
+      '  line 3, numInferenceSteps: want an integer from 1 to 1000',
+    ])
+    expect(await run('submit', '-p', 'a cat', '--json')).toBe(2)
+    expect(JSON.parse(complained.at(-1)!)).toMatchObject({ code: 'INVALID_REQUEST', errors: [{ line: 3 }] })
+  })
+})
+
+describe('the exit code', () => {
+  test('is 69 when no gateway answers, and 69 when the coordinator is away', async () => {
+    gateway.answer = (_, response) => sendJson(response, { status: 503, detail: 'no coordinator' }, 503)
+    expect(await run('list')).toBe(69)
+    expect(await run('list', '--gateway', 'http://127.0.0.1:9')).toBe(69)
+    expect(complained.at(-1)).toContain('npm run dev')
+  })
+
+  test('is 2 for a batch that is not there', async () => {
+    gateway.answer = (_, response) => sendJson(response, { status: 404, detail: 'no batch b' }, 404)
+    expect(await run('status', 'b')).toBe(2)
+  })
+
+  test('is 78 when the bucket is needed and not configured, and every variable is named', async () => {
+    expect(await run('verify', 'b')).toBe(78)
+    expect(complained.join('\n')).toContain('DARKROOM_S3_BUCKET')
+  })
+
+  test('is 1 when a watched batch ends with items that were not rendered', async () => {
+    const batch = batchJson({ items: { open: 0, rendered: 1, failed: 1, cancelled: 0 } })
+    gateway.answer = ({ url }, response) => {
+      if (!url.endsWith('/events')) return sendJson(response, batch)
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.end(`id: 1\nevent: end\ndata: ${JSON.stringify(batch)}\n\n`)
+    }
+    expect(await run('watch', batch.id)).toBe(1)
+    expect(printed.join('\n')).toContain(`1 items failed, 0 were cancelled: darkroom download ${batch.id} says why`)
+  })
+
+  test('is 0 for help, which documents all of them', async () => {
+    expect(await run('--help')).toBe(0)
+    for (const code of ['0 ', '1 ', '2 ', '69 ', '78 ']) expect(printed.join('')).toContain(code)
+  })
+})
+
+describe('printing', () => {
+  test('a status is a line and a table for people, JSON for programs', async () => {
+    expect(await run('status', batchJson().id)).toBe(0)
+    expect(printed).toEqual([
+      [
+        'b0123456789abcdefghijkl  completed  2/2 items  2.00 images/s',
+        'scheduler      images  device s  images/s  steps/s',
+        'PNDMScheduler       2         4       0.5       10',
+      ].join('\n'),
+    ])
+    expect(await run('--json', 'status', batchJson().id)).toBe(0)
+    expect(JSON.parse(printed[1]!)).toEqual(batchJson())
+  })
+
+  test('a list names every batch', async () => {
+    gateway.answer = (_, response) => sendJson(response, { batches: [batchJson(), batchJson({ state: 'running' })] })
+    expect(await run('list', '-n', '2')).toBe(0)
+    expect(gateway.requests[0]!.url).toBe('/api/v1/batches?limit=2')
+    expect(printed[0]!.split('\n')).toHaveLength(3)
+  })
+
+  test('cancel says what stays', async () => {
+    const items = { open: 0, rendered: 1, failed: 0, cancelled: 1 }
+    gateway.answer = (_, response) => sendJson(response, batchJson({ state: 'cancelled', items }))
+    expect(await run('cancel', 'b')).toBe(0)
+    expect(gateway.requests).toMatchObject([{ method: 'POST', url: '/api/v1/batches/b/cancel' }])
+    expect(printed).toEqual(['b0123456789abcdefghijkl  cancelled: 1 items rendered, 1 not'])
+  })
+})
