@@ -125,7 +125,7 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
         if (shard.state === 'dispatched' && shard.workerId === null) again(farm, batch, shard, 'queue_lost', commands)
       })
     case 'batchFinished':
-      farm.batches.delete(event.batchId)
+      if (!farm.batches.delete(event.batchId)) return
       farm.ring.splice(farm.ring.indexOf(event.batchId), 1)
       return
     case 'tick':
