@@ -125,6 +125,10 @@ export class Farm implements AsyncDisposable {
     return program
   }
 
+  get natsPid(): number {
+    return this.#nats.pid
+  }
+
   get programs(): readonly Program[] {
     return [this.#s3, ...this.#programs.values()]
   }

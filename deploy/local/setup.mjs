@@ -1,7 +1,7 @@
 // Installs what is missing: the npm packages (Node 24 among them) and nats-server. Plain JavaScript for Node 20; quick when nothing is.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { installNatsServer } from './install-nats-server.mjs'
@@ -20,10 +20,15 @@ if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1
   fail(`Node ${process.versions.node} is too old: install Node ${OLDEST_NODE.join('.')} or newer`)
 }
 
-const lockfile = createHash('sha256')
-  .update(readFileSync(path.join(ROOT, 'package-lock.json')))
-  .digest('hex')
-if (!existsSync(STAMP) || readFileSync(STAMP, 'utf8') !== lockfile) {
+const LOCKFILE = path.join(ROOT, 'package-lock.json')
+// npm writes it last: newer than the lockfile means that somebody has installed what the lockfile says.
+const INSTALLED = path.join(ROOT, 'node_modules', '.package-lock.json')
+const lockfile = createHash('sha256').update(readFileSync(LOCKFILE)).digest('hex')
+const isInstalled =
+  existsSync(INSTALLED) &&
+  (statSync(INSTALLED).mtimeMs >= statSync(LOCKFILE).mtimeMs ||
+    (existsSync(STAMP) && readFileSync(STAMP, 'utf8') === lockfile))
+if (!isInstalled) {
   console.log('installing the npm packages (once, about a minute) …')
   const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], {
     cwd: ROOT,
