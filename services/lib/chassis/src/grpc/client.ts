@@ -14,11 +14,13 @@ const CHANNEL_OPTIONS = {
   'grpc.initial_reconnect_backoff_ms': 200,
   'grpc.min_reconnect_backoff_ms': 200,
   'grpc.max_reconnect_backoff_ms': 2_000,
+  // The farm's own traffic never takes the way that HTTP_PROXY names.
+  'grpc.enable_http_proxy': 0,
 }
 
 /**
  * Calls a service at the first of its addresses that answers. A call that UNAVAILABLE or NOT_LEADER ends before its first
- * response is tried at the next address; the one that answered is asked first from then on.
+ * response is tried at the next address, with its request stream iterated anew; the one that answered is asked first from then on.
  * @throws DarkroomError with the server's code, message and problems
  */
 export function createGrpcClient<S extends DescService>(
@@ -33,15 +35,17 @@ export function createGrpcClient<S extends DescService>(
   let preferred = 0
 
   const attempt = async <T>(call: (channel: Channel) => Promise<T>): Promise<T> => {
-    for (let tried = 0; ; tried++) {
-      const index = preferred
+    const first = preferred
+    for (let tried = 1; ; tried++) {
+      const index = (first + tried - 1) % channels.length
       try {
-        return await call(channels[index]!)
+        const answer = await call(channels[index]!)
+        preferred = index
+        return answer
       } catch (reason) {
-        const error = reason as DarkroomError
-        const elsewhere = error.code === 'NOT_LEADER' || error.code === 'COORDINATOR_UNAVAILABLE'
-        if (!elsewhere || tried + 1 >= channels.length) throw error
-        preferred = (index + 1) % channels.length
+        const isElsewhere =
+          reason instanceof DarkroomError && (reason.code === 'NOT_LEADER' || reason.code === 'COORDINATOR_UNAVAILABLE')
+        if (!isElsewhere || tried === channels.length) throw reason
       }
     }
   }
@@ -107,7 +111,7 @@ async function callOnce(
       release = cancelOnAbort(call, options.signal)
       writeAll(call, input as AsyncIterable<unknown>).catch((reason: unknown) => {
         call.cancel()
-        reject(reason as Error)
+        reject(reason)
       })
     })
   } finally {
@@ -128,14 +132,19 @@ async function openStream(
     ? channel.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, ...settings)
     : channel.makeServerStreamRequest(path, requestSerialize, responseDeserialize, input, ...settings)
   const release = cancelOnAbort(call, options.signal)
+  let sourceError: { reason: unknown } | null = null
   if (definition.requestStream) {
-    writeAll(call as ClientDuplexStream<unknown, unknown>, input as AsyncIterable<unknown>).catch(() => call.cancel())
+    writeAll(call as ClientDuplexStream<unknown, unknown>, input as AsyncIterable<unknown>).catch((reason: unknown) => {
+      sourceError = { reason }
+      call.cancel()
+    })
   }
   const responses = call[Symbol.asyncIterator]()
   const next = async (): Promise<IteratorResult<unknown>> => {
     try {
       return await responses.next()
     } catch (reason) {
+      if (sourceError !== null) throw sourceError.reason
       throw reason instanceof Error && 'details' in reason
         ? fromStatus(reason as ServiceError)
         : DarkroomError.from(reason)
@@ -155,15 +164,24 @@ async function openStream(
   })()
 }
 
+/** Writes at the server's pace. A source that waits for its next message when the call ends is told to stop. */
 async function writeAll(
   call: { write(message: unknown): boolean; end(): void } & NodeJS.EventEmitter,
   source: AsyncIterable<unknown>,
 ): Promise<void> {
   const ended = new AbortController()
   for (const event of ['close', 'error', 'status']) call.once(event, () => ended.abort())
-  for await (const message of source) {
-    if (ended.signal.aborted) return
-    if (!call.write(message)) await once(call, 'drain', { signal: ended.signal }).catch(() => {})
+  const messages = source[Symbol.asyncIterator]()
+  const end = once(ended.signal, 'abort').then(() => null)
+  for (;;) {
+    const next = await Promise.race([messages.next(), end])
+    if (next === null || ended.signal.aborted) {
+      // Not awaited: a generator answers only once what it waits for has come.
+      void messages.return?.()?.catch(() => {})
+      return
+    }
+    if (next.done === true) break
+    if (!call.write(next.value)) await once(call, 'drain', { signal: ended.signal }).catch(() => {})
   }
   call.end()
 }

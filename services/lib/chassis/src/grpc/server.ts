@@ -31,7 +31,7 @@ export interface GrpcServer extends AsyncDisposable {
 }
 
 export function implement<S extends DescService>(service: S, impl: ServiceImpl<S>): ServiceRegistration {
-  return { service, impl: impl as Readonly<Record<string, unknown>> }
+  return { service, impl }
 }
 
 type AnyCall = ServerUnaryCall<unknown, unknown> & ServerDuplexStream<unknown, unknown>
@@ -54,8 +54,6 @@ export async function startGrpcServer(options: {
   const server = new Server({
     'grpc.keepalive_time_ms': 10_000,
     'grpc.keepalive_timeout_ms': 5_000,
-    'grpc.keepalive_permit_without_calls': 1,
-    'grpc.http2.min_ping_interval_without_data_ms': 5_000,
   })
   for (const { service, impl } of services) {
     const handlers = service.methods.map((method) => [
@@ -90,29 +88,44 @@ export async function startGrpcServer(options: {
 function handle(kind: string, method: Handler, stopping: AbortSignal, log: Logger): UntypedHandleCall {
   const streamsIn = kind === 'client_streaming' || kind === 'bidi_streaming'
   const streamsOut = kind === 'server_streaming' || kind === 'bidi_streaming'
-  const failed = (reason: unknown): ReturnType<typeof toStatus> => {
-    const error = DarkroomError.from(reason)
+  const failed = (reason: unknown, signal: AbortSignal): ReturnType<typeof toStatus> => {
+    // What a method throws when its signal aborts is a consequence, often a plain AbortError.
+    const error = DarkroomError.from(signal.aborted ? signal.reason : reason)
     if (error.code === 'INTERNAL') log.error({ err: error.cause }, 'rpc failed')
     return toStatus(error)
   }
-  const invoke = (call: AnyCall, context: CallContext): unknown => method(streamsIn ? call : call.request, context)
+  const invoke = (call: AnyCall, context: CallContext): unknown =>
+    method(streamsIn ? requestsOf(call, context.signal) : call.request, context)
   if (!streamsOut) {
     return ((call: AnyCall, callback: sendUnaryData<unknown>) => {
       const { context, done } = contextOf(call, stopping)
       void (async () => invoke(call, context))()
         .then(
           (response) => callback(null, response),
-          (reason: unknown) => callback(failed(reason)),
+          (reason: unknown) => callback(failed(reason, context.signal)),
         )
         .finally(done)
     }) as UntypedHandleCall
   }
   return ((call: AnyCall) => {
     const { context, done } = contextOf(call, stopping)
-    void send(call, invoke(call, context) as AsyncIterable<unknown>, context.signal)
-      .catch((reason: unknown) => call.emit('error', failed(reason)))
+    void (async () => send(call, invoke(call, context) as AsyncIterable<unknown>, context.signal))()
+      .catch((reason: unknown) => call.emit('error', failed(reason, context.signal)))
       .finally(done)
   }) as UntypedHandleCall
+}
+
+/**
+ * A call's requests. To iterate the call itself would destroy it at the loop's end, responses and all.
+ * Ends by the signal's reason when the caller goes away.
+ */
+async function* requestsOf(call: AnyCall, signal: AbortSignal): AsyncIterable<unknown> {
+  try {
+    yield* call.iterator({ destroyOnReturn: false })
+  } catch (reason) {
+    throw signal.aborted ? signal.reason : reason
+  }
+  signal.throwIfAborted()
 }
 
 /** Writes at the reader's pace and stops the source when the call ends. */
