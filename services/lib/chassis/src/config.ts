@@ -82,8 +82,10 @@ interface Range {
 }
 
 function inRange(value: number, { min = -Infinity, max = Infinity }: Range): number {
-  if (value < min || value > max) throw new Error(`want a number from ${min} to ${max}, got ${value}`)
-  return value
+  if (value >= min && value <= max) return value
+  const want =
+    max === Infinity ? `of ${min} or more` : min === -Infinity ? `of ${max} or less` : `from ${min} to ${max}`
+  throw new Error(`want a number ${want}, got ${value}`)
 }
 
 export function integer(name: string, describe: string, fallback?: number, range: Range = {}): Variable<number> {
@@ -141,6 +143,17 @@ export function url(name: string, describe: string, fallback?: string): Variable
   })
 }
 
+function secretIn(file: string, name: string): string {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8').trim()
+  } catch {
+    throw new Error(`the file '${file}' of ${name} cannot be read`)
+  }
+  if (text === '') throw new Error(`the file '${file}' of ${name} is empty`)
+  return text
+}
+
 /** From NAME, or from the file that NAME_FILE names. */
 export function secret(name: string, describe: string): Variable<Secret> {
   return {
@@ -153,11 +166,7 @@ export function secret(name: string, describe: string): Variable<Secret> {
       if (value && file) throw new Error(`is set twice: unset ${name} or ${name}_FILE`)
       if (value) return new Secret(value)
       if (!file) throw new Error(`is required but not set (nor is ${name}_FILE)`)
-      try {
-        return new Secret(readFileSync(file, 'utf8').trim())
-      } catch {
-        throw new Error(`the file '${file}' of ${name}_FILE cannot be read`)
-      }
+      return new Secret(secretIn(file, `${name}_FILE`))
     },
   }
 }

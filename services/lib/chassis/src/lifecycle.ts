@@ -3,6 +3,7 @@ import { DarkroomError } from './errors.ts'
 /** sysexits.h EX_CONFIG. */
 const EXIT_CONFIG = 78
 const FORCED_EXIT_MS = 30_000
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
 /**
  * The whole life of a process: start, wait for SIGTERM or SIGINT, dispose, leave when the event loop is empty.
@@ -11,12 +12,13 @@ const FORCED_EXIT_MS = 30_000
  */
 export async function runService(start: (signal: AbortSignal) => Promise<AsyncDisposable>): Promise<void> {
   const stop = new AbortController()
-  for (const name of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(name, () => {
-      stop.abort(new DarkroomError('CANCELLED', `stopped by ${name}`))
-      setTimeout(() => process.exit(1), FORCED_EXIT_MS).unref()
-    })
+  const onSignal = (name: string): void => {
+    // Without a handler the next signal has its default effect: the end.
+    for (const signal of STOP_SIGNALS) process.off(signal, onSignal)
+    stop.abort(new DarkroomError('CANCELLED', `stopped by ${name}`))
+    setTimeout(() => process.exit(1), FORCED_EXIT_MS).unref()
   }
+  for (const signal of STOP_SIGNALS) process.on(signal, onSignal)
   try {
     await using _service = await start(stop.signal)
     await aborted(stop.signal)

@@ -1,5 +1,6 @@
 import { flag, oneOf, optional, secret, text, url } from './config.ts'
 import type { Values } from './config.ts'
+import { DarkroomError } from './errors.ts'
 import { LOG_LEVELS } from './log.ts'
 import type { ObjectStoreConfig } from './object-store.ts'
 
@@ -23,7 +24,14 @@ export const STORE_VARIABLES = {
   s3ForcePathStyle: flag('DARKROOM_S3_FORCE_PATH_STYLE', 'bucket in the path rather than in the host name', true),
 } as const
 
+/** @throws DarkroomError INVALID_CONFIG where one half of the credentials is missing */
 export function storeConfigFrom(values: Values<typeof STORE_VARIABLES>): ObjectStoreConfig {
+  if ((values.s3AccessKeyId === null) !== (values.s3SecretAccessKey === null)) {
+    const { name } = STORE_VARIABLES[values.s3AccessKeyId === null ? 's3AccessKeyId' : 's3SecretAccessKey']
+    throw new DarkroomError('INVALID_CONFIG', 'half of the S3 credentials is missing', {
+      problems: [{ field: name, message: 'is required where the other half of the key is set' }],
+    })
+  }
   return {
     endpoint: values.s3Endpoint,
     region: values.s3Region,

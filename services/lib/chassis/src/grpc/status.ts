@@ -16,7 +16,8 @@ export function toStatus(reason: unknown): Partial<ServiceError> {
   metadata.set(CODE_KEY, error.code)
   const problems = inBytes(error.problems, MAX_PROBLEMS_BYTES)
   if (problems.length > 0) metadata.set(PROBLEMS_KEY, Buffer.from(JSON.stringify(problems)))
-  return { code: ERROR_CODES[error.code].grpc as status, details: error.message, metadata }
+  // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- the table holds the same google.rpc.Code numbers
+  return { code: ERROR_CODES[error.code].grpc, details: error.message, metadata }
 }
 
 /** As many of the problems, from the first, as fit. */
