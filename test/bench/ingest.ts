@@ -17,7 +17,16 @@ import { round } from './statistics.ts'
  */
 
 const CHECKPOINT = path.resolve(import.meta.dirname, '../../deploy/checkpoints/emoji-sd')
-const SUBJECTS = ['a cat', 'a red apple', 'the sun', 'a panda', 'a rocket', 'a blue heart', 'a christmas tree', 'an owl']
+const SUBJECTS = [
+  'a cat',
+  'a red apple',
+  'the sun',
+  'a panda',
+  'a rocket',
+  'a blue heart',
+  'a christmas tree',
+  'an owl',
+]
 const SCHEDULERS = ['PNDMScheduler', 'EulerDiscreteScheduler', 'DDIMScheduler', 'DDPMScheduler']
 const LINES_PER_CHUNK = 500
 const SAMPLE_MS = 50
@@ -33,7 +42,10 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
   const gateway = new GatewayClient(farm.gatewayUrl)
   await gateway.submitNdjson(lines(1_000), {})
 
-  const watched = { gateway: new PeakMemory(farm.program('gateway').pid), coordinator: new PeakMemory(farm.program('coordinator-0').pid) }
+  const watched = {
+    gateway: new PeakMemory(farm.program('gateway').pid),
+    coordinator: new PeakMemory(farm.program('coordinator-0').pid),
+  }
   const sampling = setInterval(() => Object.values(watched).forEach((memory) => memory.sample()), SAMPLE_MS)
   const start = performance.now()
   const batch = await gateway.submitNdjson(lines(prompts), {})

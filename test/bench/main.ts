@@ -6,7 +6,7 @@ export interface BenchResult {
   readonly pairs: number
 }
 
-const BENCHES: Record<string, () => Promise<{ run(args: readonly string[]): Promise<BenchResult> }>> = {
+const BENCHES: Record<string, () => Promise<{ run: (args: readonly string[]) => Promise<BenchResult> }>> = {
   'farm-overhead': () => import('./farm-overhead.ts'),
   ingest: () => import('./ingest.ts'),
 }

@@ -1,5 +1,5 @@
 /** Linear-interpolated quantile, 0 ≤ q ≤ 1, of at least one number. */
-export function quantile(values: readonly number[], q: number): number {
+function quantile(values: readonly number[], q: number): number {
   const sorted = values.toSorted((a, b) => a - b)
   const position = (sorted.length - 1) * q
   const low = Math.floor(position)
@@ -13,7 +13,11 @@ export function median(values: readonly number[]): number {
 
 /** `ratio`, `ratioP10`, `ratioP90` of interleaved pairs: what a benchmark may claim on a noisy machine. */
 export function ratioSummary(name: string, ratios: readonly number[]): Record<string, number> {
-  return { [name]: round(median(ratios)), [`${name}P10`]: round(quantile(ratios, 0.1)), [`${name}P90`]: round(quantile(ratios, 0.9)) }
+  return {
+    [name]: round(median(ratios)),
+    [`${name}P10`]: round(quantile(ratios, 0.1)),
+    [`${name}P90`]: round(quantile(ratios, 0.9)),
+  }
 }
 
 export function round(value: number, digits = 3): number {

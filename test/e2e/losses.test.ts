@@ -23,7 +23,9 @@ async function expectClean(farm: TestFarm, id: string): Promise<void> {
   const batch = await farm.end(id)
   expect(batch.state).toBe('completed')
   expect(batch.items).toEqual({ open: 0, rendered: ITEMS, failed: 0, cancelled: 0 })
-  const { stdout } = await promisify(execFile)(process.execPath, [CLI, '--json', 'verify', id], { env: { ...process.env, ...farm.farm.cliEnvironment } })
+  const { stdout } = await promisify(execFile)(process.execPath, [CLI, '--json', 'verify', id], {
+    env: { ...process.env, ...farm.farm.cliEnvironment },
+  })
   const report = JSON.parse(stdout) as { violations: string[]; checked: { items: number; images: number } }
   expect(report.violations).toEqual([])
   expect(report.checked).toMatchObject({ items: ITEMS, images: ITEMS })
@@ -73,9 +75,13 @@ test('a cancelled batch ends with counts that sum, and keeps what was rendered',
   expect(report.counts).toMatchObject({ rendered: items.rendered, cancelled: items.cancelled })
 })
 
-test('a worker that is told to stop hands its shards back, and another renders them', { timeout: 120_000 }, async () => {
-  await using farm = await startTestFarm({ env: { ...SMALL_SHARDS.env, worker: { DARKROOM_WORKER_GRACE_MS: '0' } } })
-  const id = await submitAndStart(farm)
-  await farm.farm.kill('worker-2', 'SIGTERM')
-  await expectClean(farm, id)
-})
+test(
+  'a worker that is told to stop hands its shards back, and another renders them',
+  { timeout: 120_000 },
+  async () => {
+    await using farm = await startTestFarm({ env: { ...SMALL_SHARDS.env, worker: { DARKROOM_WORKER_GRACE_MS: '0' } } })
+    const id = await submitAndStart(farm)
+    await farm.farm.kill('worker-2', 'SIGTERM')
+    await expectClean(farm, id)
+  },
+)

@@ -30,8 +30,14 @@ test('pictures from the farm are those that diffusers renders, within two levels
   const batch = await farm.gateway.submitJson({ items: cases.map(itemOf) })
   const ended = await farm.end(batch.id)
   expect(ended.items).toEqual({ open: 0, rendered: cases.length, failed: 0, cancelled: 0 })
-  const lines = (await (await farm.gateway.download(`/api/v1/batches/${batch.id}/output.jsonl`)).text()).trimEnd().split('\n')
-  const output = new Map(lines.map((line) => JSON.parse(line) as { customId: string; images: { name: string }[] }).map((line) => [line.customId, line]))
+  const lines = (await (await farm.gateway.download(`/api/v1/batches/${batch.id}/output.jsonl`)).text())
+    .trimEnd()
+    .split('\n')
+  const output = new Map(
+    lines
+      .map((line) => JSON.parse(line) as { customId: string; images: { name: string }[] })
+      .map((line) => [line.customId, line]),
+  )
   expect(output.size).toBe(cases.length)
   for (const { file } of cases) {
     const got = await pixels(await farm.picture(batch.id, output.get(file)!.images[0]!.name))

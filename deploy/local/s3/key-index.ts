@@ -1,8 +1,5 @@
-const ASCII = /^[\u0001-\u007f]*$/
-
 /** UTF-8 byte order, as S3 lists keys. */
 function compare(a: string, b: string): number {
-  if (ASCII.test(a) && ASCII.test(b)) return a < b ? -1 : a > b ? 1 : 0
   return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }
 

@@ -15,7 +15,7 @@ import { EXIT, exitCodeOf } from './exit-codes.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-export function createProgram(environment: Environment): Command {
+function createProgram(environment: Environment): Command {
   const program = new Command('darkroom')
     .description('a render farm for diffusion models')
     .option('--json', 'print JSON')

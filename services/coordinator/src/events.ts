@@ -1,6 +1,6 @@
 import type { Logger, Metrics } from '@darkroom/chassis'
 import { WorkerState } from '@darkroom/proto'
-import type { FarmCommand, RedispatchReason } from './core/decide.ts'
+import type { FarmCommand, RedispatchReason } from './core/messages.ts'
 import type { FarmState, ShardResult } from './core/state.ts'
 
 const SECONDS = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900]

@@ -1,7 +1,7 @@
 import type { ObjectStore } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
 import type { CancelDocument, CommitRecord } from '@darkroom/proto'
-import type { FarmEvent } from './core/decide.ts'
+import type { FarmEvent } from './core/messages.ts'
 import type { ShardResult, ShardSummary } from './core/state.ts'
 import { segmentCountOf } from './planner/batch-reader.ts'
 import type { BatchReader } from './planner/batch-reader.ts'

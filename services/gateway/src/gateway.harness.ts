@@ -26,7 +26,7 @@ const CHECKPOINTS = path.resolve(import.meta.dirname, '../../../deploy/checkpoin
  * Plays the coordinator: a real gRPC server whose batches stand as the test puts them. A batch is known once it was
  * submitted, and is queued until the test says more.
  */
-export class PlayedCoordinator implements AsyncDisposable {
+class PlayedCoordinator implements AsyncDisposable {
   readonly batches = new Map<string, Batch>()
   readonly submitted: string[] = []
   workers: Worker[] = []

@@ -3,7 +3,7 @@ import { WorkerSchema } from '@darkroom/proto'
 import type { Worker } from '@darkroom/proto'
 import { describe, expect, test } from 'vitest'
 import { decide } from './decide.ts'
-import type { FarmCommand, FarmEvent } from './decide.ts'
+import type { FarmCommand, FarmEvent } from './messages.ts'
 import { createState } from './state.ts'
 import type { FarmSettings, FarmState, OpenBatch, ShardResult } from './state.ts'
 

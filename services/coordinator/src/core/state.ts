@@ -35,7 +35,7 @@ export interface SchedulerTally {
 }
 
 /** An open shard's life; it leaves the state when its commit record is seen. */
-export const SHARD_TRANSITIONS = {
+const SHARD_TRANSITIONS = {
   /** Has its place in a stored plan segment. */
   planned: ['dispatching', 'ending'],
   /** Its message is on the way to the stream. */
@@ -85,7 +85,7 @@ export interface OpenBatch extends BatchSummary {
   recent: { atMs: number; images: number }[]
 }
 
-export interface LiveWorker {
+interface LiveWorker {
   readonly id: string
   snapshot: Worker
   seenAtMs: number

@@ -14,7 +14,7 @@ export function listBatches({
     const farm = await leadership.farm()
     const size = Math.min(pageSize === 0 ? DEFAULT_PAGE : pageSize, MAX_PAGE)
     const older = leadership.batchIds().filter((id) => pageToken === '' || id < pageToken)
-    const page = older.slice(-size).reverse()
+    const page = older.slice(-size).toReversed()
     const views = await Promise.all(page.map((id) => batches.view(farm, id)))
     return { batches: views.map(({ batch }) => batch), nextPageToken: older.length > size ? page.at(-1)! : '' }
   }

@@ -14,7 +14,7 @@ const fieldProblemSchema = Type.Object({
 })
 
 /** Problem details, RFC 9457. */
-export const problemSchema = Type.Object({
+const problemSchema = Type.Object({
   type: Type.String({ examples: ['urn:darkroom:problem:INVALID_REQUEST'] }),
   title: Type.String(),
   status: Type.Integer(),

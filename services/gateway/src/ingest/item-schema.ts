@@ -22,8 +22,8 @@ export interface ItemInput {
   readonly numImages?: number
 }
 
-export const MAX_CUSTOM_ID_CHARACTERS = 128
-export const MAX_METADATA_PAIRS = 16
+const MAX_CUSTOM_ID_CHARACTERS = 128
+const MAX_METADATA_PAIRS = 16
 const MAX_METADATA_KEY = 64
 const MAX_METADATA_VALUE = 512
 

@@ -79,7 +79,7 @@ export class LeaderLease implements AsyncDisposable {
     const mine = JSON.stringify({ identity: this.#options.identity, address: this.#options.address } satisfies Lease)
     const startedAt = performance.now()
     const entry = await bucket.get(LEADER_KEY)
-    const holder = entry === null || entry.operation !== 'PUT' ? null : (entry.json() as Lease)
+    const holder = entry === null || entry.operation !== 'PUT' ? null : entry.json<Lease>()
     this.#holder = holder
     if (holder !== null && holder.identity !== this.#options.identity) {
       if (this.#revision !== null) this.#standDown('another holds the lease')

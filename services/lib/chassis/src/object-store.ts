@@ -19,6 +19,7 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { createHash, randomUUID } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { DarkroomError } from './errors.ts'
+import { inParts } from './upload-parts.ts'
 
 export interface ObjectStoreConfig {
   /** Null: AWS, by region. */
@@ -52,7 +53,6 @@ export interface RequestOptions {
 /** Called once for each request: its operation, how it ended and how long it took with its retries. */
 export type RequestListener = (op: string, outcome: 'ok' | 'refused' | 'error', seconds: number) => void
 
-const PART_BYTES = 8 * 1024 * 1024
 const MAX_ATTEMPTS = 6
 const DELETE_BATCH = 1000
 
@@ -392,25 +392,4 @@ function contentType(options: RequestOptions): { ContentType?: string } {
 
 function abortable(options: RequestOptions): { abortSignal?: AbortSignal } {
   return options.signal === undefined ? {} : { abortSignal: options.signal }
-}
-
-/** Regroups chunks into buffers of PART_BYTES, the last one shorter. */
-async function* inParts(
-  source: AsyncIterable<Uint8Array>,
-  onChunk: (chunk: Uint8Array) => void,
-): AsyncGenerator<Buffer, undefined> {
-  let waiting: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of source) {
-    onChunk(chunk)
-    waiting.push(chunk)
-    size += chunk.length
-    if (size >= PART_BYTES) {
-      yield Buffer.concat(waiting)
-      waiting = []
-      size = 0
-    }
-  }
-  if (size > 0) yield Buffer.concat(waiting)
-  return undefined
 }

@@ -1,0 +1,69 @@
+import type { Worker } from '@darkroom/proto'
+import type { BatchSummary, ShardResult, ShardSummary } from './state.ts'
+
+/** What has happened. */
+export type FarmEvent =
+  | {
+      readonly type: 'batchOpened'
+      readonly batch: BatchSummary
+      readonly segmentCount: number
+      readonly isCancelled: boolean
+    }
+  | {
+      readonly type: 'segmentPlanned'
+      readonly batchId: string
+      readonly segment: number
+      readonly itemCount: number
+      readonly shards: readonly ShardSummary[]
+      readonly ended: readonly ShardResult[]
+    }
+  | { readonly type: 'planningFailed'; readonly batchId: string }
+  | {
+      readonly type: 'shardDispatched'
+      readonly batchId: string
+      readonly shardId: string
+      readonly attempt: number
+      readonly sequence: number
+    }
+  | { readonly type: 'dispatchFailed'; readonly batchId: string; readonly shardId: string; readonly attempt: number }
+  | { readonly type: 'shardEnded'; readonly batchId: string; readonly shardId: string; readonly result: ShardResult }
+  | {
+      readonly type: 'attemptFailed'
+      readonly batchId: string
+      readonly shardId: string
+      readonly attempt: number
+      readonly message: string
+    }
+  | { readonly type: 'workerSeen'; readonly worker: Worker }
+  | { readonly type: 'workerGone'; readonly workerId: string }
+  | { readonly type: 'cancelRequested'; readonly batchId: string }
+  | { readonly type: 'queueLost' }
+  | { readonly type: 'batchFinished'; readonly batchId: string }
+  | { readonly type: 'tick' }
+
+/** What is to be done; carried out in order by effects.ts. */
+export type FarmCommand =
+  | { readonly type: 'planSegment'; readonly batchId: string; readonly segment: number; readonly workers: number }
+  | { readonly type: 'dispatch'; readonly batchId: string; readonly shardId: string; readonly attempt: number }
+  | { readonly type: 'withdraw'; readonly sequence: number }
+  | {
+      readonly type: 'cancelOnWorker'
+      readonly workerId: string
+      readonly batchId: string
+      readonly shardId: string
+      readonly attempt: number
+    }
+  | {
+      readonly type: 'endShard'
+      readonly batchId: string
+      readonly shardId: string
+      readonly attempt: number
+      readonly kind: 'cancelled' | 'failed'
+      readonly itemCount: number
+      readonly message: string
+    }
+  | { readonly type: 'finalize'; readonly batchId: string; readonly isCancelled: boolean }
+  | { readonly type: 'changed'; readonly batchId: string }
+  | { readonly type: 'redispatched'; readonly reason: RedispatchReason }
+
+export type RedispatchReason = 'worker_lost' | 'attempt_failed' | 'queue_lost' | 'unowned'
