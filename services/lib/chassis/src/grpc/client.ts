@@ -54,7 +54,11 @@ export function createGrpcClient<S extends DescService>(
     const definition = definitions[method.localName] as MethodDefinition<unknown, unknown>
     if (definition.responseStream) {
       return async function* (input: unknown, callOptions: CallOptions = {}): AsyncIterable<unknown> {
-        const opened = await attempt((channel) => openStream(channel, definition, input, callOptions))
+        const requests = definition.requestStream ? new Replay(input as AsyncIterable<unknown>) : null
+        const opened = await attempt((channel) =>
+          openStream(channel, definition, requests?.read() ?? input, callOptions),
+        )
+        requests?.keepNoMore()
         yield* opened
       }
     }
@@ -184,4 +188,32 @@ async function writeAll(
     if (!call.write(next.value)) await once(call, 'drain', { signal: ended.signal }).catch(() => {})
   }
   call.end()
+}
+
+/** Lets each address that is tried read the same requests from the first on; what was read is kept until one has answered. */
+class Replay {
+  readonly #source: AsyncIterator<unknown>
+  readonly #kept: Promise<IteratorResult<unknown>>[] = []
+  #isAnswered = false
+
+  constructor(source: AsyncIterable<unknown>) {
+    this.#source = source[Symbol.asyncIterator]()
+  }
+
+  keepNoMore(): void {
+    this.#isAnswered = true
+  }
+
+  async *read(): AsyncGenerator<unknown> {
+    for (let index = 0; ; index++) {
+      let next = this.#kept[index]
+      if (next === undefined) {
+        next = this.#source.next()
+        if (!this.#isAnswered) this.#kept.push(next)
+      }
+      const result = await next
+      if (result.done === true) return
+      yield result.value
+    }
+  }
 }

@@ -1,0 +1,115 @@
+import { COMPLETION_STREAM, SHARD_STREAM } from '@darkroom/proto'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import {
+  acceptBatch,
+  createCaller,
+  doneOf,
+  freeAddresses,
+  PlayedWorker,
+  startCoordinator,
+  startHarness,
+} from './coordinator.harness.ts'
+import type { Harness } from './coordinator.harness.ts'
+
+const ITEMS = 6
+
+let harness: Harness
+beforeEach(async () => {
+  harness = await startHarness()
+})
+afterEach(() => harness[Symbol.asyncDispose]())
+
+async function expectCompleted(batchId: string): Promise<void> {
+  const done = await doneOf(harness.store, batchId)
+  expect(done).toMatchObject({
+    state: 'completed',
+    items: { rendered: ITEMS, failed: 0, cancelled: 0 },
+    images: ITEMS,
+    shards: ITEMS,
+    output: { lines: ITEMS },
+    errors: { lines: 0 },
+  })
+}
+
+test('a batch runs to its done.json', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  await using _coordinator = await startCoordinator(harness, ports[0]!)
+  await using worker = new PlayedWorker(harness, addresses)
+  using caller = createCaller(addresses)
+  const batchId = await acceptBatch(harness.store, ITEMS)
+  await caller.submit(batchId)
+  const batch = await caller.end(batchId)
+  expect(batch.items).toMatchObject({ rendered: ITEMS, failed: 0, cancelled: 0, open: 0 })
+  await expectCompleted(batchId)
+  expect(worker.rendered.every(({ committed }) => committed)).toBe(true)
+})
+
+test('a coordinator that starts anew in the middle finishes the batch and renders nothing twice', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  const first = await startCoordinator(harness, ports[0]!)
+  await using worker = new PlayedWorker(harness, addresses, { allowed: 2 })
+  using caller = createCaller(addresses)
+  const batchId = await acceptBatch(harness.store, ITEMS)
+  await caller.submit(batchId)
+  await worker.held()
+  await first[Symbol.asyncDispose]()
+  await using _second = await startCoordinator(harness, ports[0]!)
+  // It opens the batch by itself: it is the bucket's, not the first coordinator's.
+  const { batches } = await caller.patiently(() => caller.client.listBatches({ pageSize: 10 }))
+  expect(batches.map(({ id }) => id)).toEqual([batchId])
+  worker.resume()
+  await caller.end(batchId)
+  await expectCompleted(batchId)
+  expect(worker.rendered).toHaveLength(ITEMS)
+})
+
+test('a second coordinator takes over when the leader goes', async () => {
+  const { ports, addresses } = await freeAddresses(2)
+  const leader = await startCoordinator(harness, ports[0]!)
+  const batchId = await acceptBatch(harness.store, ITEMS)
+  using first = createCaller([addresses[0]!])
+  await first.submit(batchId)
+  await using _standby = await startCoordinator(harness, ports[1]!)
+  using second = createCaller([addresses[1]!])
+  await expect(second.client.getBatch({ batchId })).rejects.toMatchObject({ code: 'NOT_LEADER' })
+  await using worker = new PlayedWorker(harness, addresses, { allowed: 2 })
+  using caller = createCaller(addresses)
+  await worker.held()
+  await leader[Symbol.asyncDispose]()
+  worker.resume()
+  await caller.end(batchId)
+  await expectCompleted(batchId)
+})
+
+test('streams that vanish are noticed, made again, and the batch completes', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  await using _coordinator = await startCoordinator(harness, ports[0]!)
+  await using worker = new PlayedWorker(harness, addresses, { allowed: 2 })
+  using caller = createCaller(addresses)
+  const batchId = await acceptBatch(harness.store, ITEMS)
+  await caller.submit(batchId)
+  await worker.held()
+  const manager = await harness.nats.connection.jetstreamManager()
+  await manager.streams.delete(SHARD_STREAM)
+  await manager.streams.delete(COMPLETION_STREAM)
+  worker.resume()
+  await caller.end(batchId)
+  await expectCompleted(batchId)
+})
+
+test('a cancelled batch ends with counts that sum to its items, and stays cancelled', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  await using _coordinator = await startCoordinator(harness, ports[0]!)
+  await using worker = new PlayedWorker(harness, addresses, { allowed: 2 })
+  using caller = createCaller(addresses)
+  const batchId = await acceptBatch(harness.store, ITEMS)
+  await caller.submit(batchId)
+  await worker.held()
+  await caller.client.cancelBatch({ batchId })
+  await caller.end(batchId)
+  const done = await doneOf(harness.store, batchId)
+  expect(done).toMatchObject({ state: 'cancelled', items: { rendered: 2, failed: 0, cancelled: ITEMS - 2 } })
+  expect(done.output.lines + done.errors.lines).toBe(ITEMS)
+  const again = await caller.client.cancelBatch({ batchId })
+  expect(again.batch?.items).toMatchObject({ rendered: 2, cancelled: ITEMS - 2, open: 0 })
+})
