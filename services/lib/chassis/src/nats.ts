@@ -41,6 +41,8 @@ const ACK_WAIT_MS = 60_000
 const REQUEST_TIMEOUT_MS = 5_000
 const RETRY_MS = 500
 const JETSTREAM_NOT_FOUND = 404
+/** JSNoMessageFoundErr: deleting a message that is gone answers with this and the code 500. */
+const NO_MESSAGE_FOUND = 10_057
 
 /**
  * The farm's use of NATS, and the only module that knows the client.
@@ -235,7 +237,8 @@ export class FarmNats implements AsyncDisposable {
     try {
       return await ask()
     } catch (reason) {
-      if (reason instanceof NatsError && reason.api_error?.code === JETSTREAM_NOT_FOUND) return null
+      const error = reason instanceof NatsError ? reason.api_error : undefined
+      if (error?.code === JETSTREAM_NOT_FOUND || error?.err_code === NO_MESSAGE_FOUND) return null
       throw reason
     }
   }

@@ -55,11 +55,15 @@ export function createGrpcClient<S extends DescService>(
     if (definition.responseStream) {
       return async function* (input: unknown, callOptions: CallOptions = {}): AsyncIterable<unknown> {
         const requests = definition.requestStream ? new Replay(input as AsyncIterable<unknown>) : null
-        const opened = await attempt((channel) =>
-          openStream(channel, definition, requests?.read() ?? input, callOptions),
-        )
-        requests?.keepNoMore()
-        yield* opened
+        try {
+          const opened = await attempt((channel) =>
+            openStream(channel, definition, requests?.read() ?? input, callOptions),
+          )
+          requests?.keepNoMore()
+          yield* opened
+        } finally {
+          requests?.stop()
+        }
       }
     }
     return (input: unknown, callOptions: CallOptions = {}) =>
@@ -202,6 +206,10 @@ class Replay {
 
   keepNoMore(): void {
     this.#isAnswered = true
+  }
+
+  stop(): void {
+    this.#source.return?.().catch(() => {})
   }
 
   async *read(): AsyncGenerator<unknown> {
