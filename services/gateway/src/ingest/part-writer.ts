@@ -3,17 +3,17 @@ import { keys, SEGMENT_ITEMS } from '@darkroom/proto'
 import type { InputPart } from '@darkroom/proto'
 import type { ObjectStore } from '@darkroom/chassis'
 
-const TARGET_BYTES = 4 * 1024 * 1024
+const TARGET_BYTES = 2 * 1024 * 1024
 /** A small batch gets a small buffer; a large one gets room for a part and its last segment at once, not by doubling. */
 const SMALL_BUFFER_BYTES = 128 * 1024
-const PART_BUFFER_BYTES = TARGET_BYTES + 1024 * 1024
+const PART_BUFFER_BYTES = TARGET_BYTES + 512 * 1024
 const MAX_UPLOADS = 2
 /** Lines are joined to strings of this many before they are encoded: fewer, longer writes. */
 const LINES_PER_WRITE = 64
 const MAX_BYTES_PER_UTF16_UNIT = 3
 
 /**
- * Writes the lines of one batch as input parts. A part ends at a segment boundary once it has 4 MiB, and at most two are
+ * Writes the lines of one batch as input parts. A part ends at a segment boundary once it has 2 MiB, and at most two are
  * being uploaded while a third is filled: three buffers, used again and again, are all the memory there is.
  */
 export class PartWriter {
