@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { readBody } from './body.ts'
@@ -74,6 +75,8 @@ export async function getObject(
   if (matches(request.headers['if-none-match'])) return void response.writeHead(304, { etag }).end()
   const range = rangeOf(request.headers.range, header.size)
   const { start, end } = range ?? { start: 0, end: header.size - 1 }
+  const isBodyless = request.method === 'HEAD' || header.size === 0
+  const file = isBodyless ? null : storage.open(bucket, key)
   response.writeHead(range === null ? 200 : 206, {
     'content-type': query.get('response-content-type') ?? header.contentType,
     'content-length': end - start + 1,
@@ -86,12 +89,10 @@ export async function getObject(
     }),
     ...Object.fromEntries(Object.entries(header.metadata).map(([name, value]) => [`x-amz-meta-${name}`, value])),
   })
-  if (request.method === 'HEAD' || header.size === 0) return void response.end()
-  const { handle, offset } = await storage.open(bucket, key)
-  await pipeline(
-    handle.createReadStream({ start: offset + start, end: offset + end, highWaterMark: 256 * 1024 }),
-    response,
-  )
+  if (file === null) return void response.end()
+  const { descriptor, offset } = file
+  const span = { start: offset + start, end: offset + end, highWaterMark: 256 * 1024 }
+  await pipeline(createReadStream('', { fd: descriptor, ...span }), response)
 }
 
 function rangeOf(header: string | undefined, size: number): { start: number; end: number } | null {

@@ -33,22 +33,24 @@ export async function startS3Server(options: S3ServerOptions): Promise<S3Server>
   const faults = new Faults()
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const url = new URL(request.url!, 'http://localhost')
-    const [bucket = '', ...rest] = url.pathname.slice(1).split('/')
+    // Not by URL, which would fold `.` and `..` away: they are names like any other in a key.
+    const [path, queryText = ''] = request.url!.split('?', 2) as [string, string?]
+    const query = new URLSearchParams(queryText)
+    const [bucket = '', ...rest] = path.slice(1).split('/')
     const key = decodeURIComponent(rest.join('/'))
-    const operation = operationOf(request.method!, url.searchParams, bucket, key)
+    const operation = operationOf(request.method!, query, bucket, key)
     faults.count(operation)
     await faults.delay()
     const fault = faults.before()
     if (fault === 'break') return void request.socket.destroy()
     if (fault === 'slow-down') throw new S3Error(503, 'SlowDown', 'Please reduce your request rate.')
     const verified = verifySignature(request, options, Date.now())
-    const call = { request, response, verified, query: url.searchParams, bucket, key }
+    const call = { request, response, verified, query, bucket, key }
     if (faults.breaksAfter()) {
-      // Carried out, but the answer is lost.
+      // Carried out, but the answer is lost. A read has nothing to carry out, and its body would wait for a reader.
       response.writeHead = () => response
       response.end = () => response
-      await carryOut(operation, call, storage, uploads).catch(() => {})
+      if (request.method !== 'GET') await carryOut(operation, call, storage, uploads).catch(() => {})
       return void request.socket.destroy()
     }
     await carryOut(operation, call, storage, uploads)

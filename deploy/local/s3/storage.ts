@@ -135,10 +135,12 @@ export class Storage {
     this.#syncFolder(path.dirname(this.file(bucket, key)))
   }
 
-  /** An open file of the object as it is now: a later overwrite does not change what is read from it. */
-  async open(bucket: string, key: string): Promise<{ handle: FileHandle; offset: number }> {
-    this.header(bucket, key)
-    return { handle: await open(this.file(bucket, key), 'r'), offset: HEADER_BYTES }
+  /**
+   * An open file of the object as it is now, opened in this turn of the event loop: an overwrite or a deletion afterwards
+   * does not change what is read from it. The caller closes it.
+   */
+  open(bucket: string, key: string): { descriptor: number; offset: number } {
+    return { descriptor: openSync(this.file(bucket, key), 'r'), offset: HEADER_BYTES }
   }
 
   file(bucket: string, key: string): string {
