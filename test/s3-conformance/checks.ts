@@ -44,10 +44,10 @@ function pattern(length: number): Buffer {
 
 async function refusedWith(status: number, sent: Promise<unknown>): Promise<void> {
   const reason = await sent.then(
-    () => null,
+    () => new Error('it succeeded'),
     (error: unknown) => error,
   )
-  assert(reason instanceof S3ServiceException, `expected status ${status}, got ${String(reason ?? 'success')}`)
+  if (!(reason instanceof S3ServiceException)) throw new Error(`expected status ${status}`, { cause: reason })
   assert.equal(reason.$metadata.httpStatusCode, status, `${reason.name}: ${reason.message}`)
 }
 
@@ -131,7 +131,10 @@ export const CHECKS: readonly Check[] = [
     async run({ client, bucket, prefix, store }) {
       const key = `${prefix}damaged`
       const ChecksumSHA256 = createHash('sha256').update('another body').digest('base64')
-      await refusedWith(400, client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: 'body', ChecksumSHA256 })))
+      await refusedWith(
+        400,
+        client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: 'body', ChecksumSHA256 })),
+      )
       assert.equal(await store.head(key), null)
     },
   },
@@ -183,7 +186,7 @@ export const CHECKS: readonly Check[] = [
     async run({ store, client, bucket, prefix }) {
       const names = Array.from({ length: KEYS }, (_, i) => `${i % 7}/${String(i).padStart(5, '0')}`)
       // Bytes order these as written; UTF-16 units or a locale do not.
-      const odd = ['A', 'Z', 'a', 'a b', 'a+b', 'a/b', 'é', '\uff5e', '\u{1f600}']
+      const odd = ['A', 'Z', 'a', 'a/b', 'b c', 'b+c', 'é', '\uff5e', '\u{1f600}']
       const all = [...names, ...odd].map((name) => prefix + name)
       for (let i = 0; i < all.length; i += 32) await Promise.all(all.slice(i, i + 32).map((key) => store.put(key, 'x')))
       const sorted = all.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
@@ -214,12 +217,26 @@ export const CHECKS: readonly Check[] = [
     },
   },
   {
+    name: 'a folder and names that begin like it are listed in byte order, not as a tree',
+    isVital: false,
+    async run({ store, prefix }) {
+      const sorted = ['a', 'a b', 'a-b', 'a.b', 'a/b', 'a0'].map((name) => prefix + name)
+      for (const key of sorted.toReversed()) await store.put(key, 'x')
+      const listed = (await gather(store.list(prefix))).map(({ key }) => key)
+      assert.equal(listed.join(), sorted.join())
+    },
+  },
+  {
     name: 'folders can be listed from the one after a start',
     isVital: true,
     async run({ store, prefix }) {
       for (const name of ['b1/x', 'b2/x', 'b3/x', 'b3/y', 'b4']) await store.put(prefix + name, 'x')
-      const folders = await gather(store.listPrefixes(prefix, { startAfter: `${prefix}b1/\u{10ffff}` }))
-      assert.deepEqual(folders, [`${prefix}b2/`, `${prefix}b3/`])
+      const folders = await gather(store.listPrefixes(prefix, { startAfter: `${prefix}b1/` }))
+      // Endpoints differ on whether the start itself comes once more, and readers of such a list take either.
+      assert.deepEqual(
+        folders.filter((folder) => folder !== `${prefix}b1/`),
+        [`${prefix}b2/`, `${prefix}b3/`],
+      )
     },
   },
   {

@@ -39,9 +39,10 @@ export async function runChecks(target: Endpoint, differences: Differences = new
   const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true, maxAttempts: 1 })
   const counts = { passed: 0, failed: 0, different: 0 }
   await store.ensureBucket()
-  for (const { name, run } of CHECKS) {
+  for (const check of CHECKS) {
+    const { name } = check
     const prefix = `s3-conformance/${randomUUID()}/`
-    const failure = await outcome(() => run({ store, client, bucket, prefix }))
+    const failure = await outcome(() => check.run({ store, client, bucket, prefix }))
     const difference = differences.get(name)
     if (failure === null && difference === undefined) {
       counts.passed++
