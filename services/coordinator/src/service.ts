@@ -25,7 +25,9 @@ export async function start(config: CoordinatorConfig): Promise<AsyncDisposable>
   const events = createEvents(metrics, log)
   events.leading(false)
 
-  const store = stack.use(ObjectStore.open(storeConfigFrom(config), { onRequest: events.storeRequested }))
+  const store = stack.use(
+    ObjectStore.open(storeConfigFrom(config), { onRequest: (...request) => events.storeRequested(...request) }),
+  )
   await store.checkBucket()
   await store.probeConditionalWrites()
   const nats = stack.use(await FarmNats.connect({ servers: config.natsUrl, name: 'coordinator' }, log))
