@@ -7,7 +7,7 @@ import { installWeed, startWeed } from './weed-server.ts'
 const DIFFERENCES: Differences = new Map([
   [
     'a folder and names that begin like it are listed in byte order, not as a tree',
-    'It walks a tree: what is in a/ comes before a-b and a.b, though their bytes come first. The farm relies on the order of batches alone, whose names are of one length.',
+    'It walks a tree: what is in a/ comes before a-b and a.b, though their bytes come first. Where the farm relies on the order (batches, parts, segments), the names in a folder are of one length.',
   ],
 ])
 
