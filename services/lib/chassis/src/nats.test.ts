@@ -1,86 +1,196 @@
-import { create } from '@bufbuild/protobuf'
-import { startNatsServer } from '@darkroom/local'
-import type { NatsServer } from '@darkroom/local'
-import { COMPLETION_STREAM, poolConsumer, SHARD_STREAM, ShardAssignmentSchema } from '@darkroom/proto'
+import { COMPLETION_SUBJECT, shardSubject } from '@darkroom/proto'
 import { EventEmitter, once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import os from 'node:os'
-import path from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { LeaderLease } from './leader.ts'
-import { createLogger } from './log.ts'
+import { expect, test } from 'vitest'
+import { completion, log, shard, TestServer } from './nats.harness.ts'
 import { FarmNats } from './nats.ts'
 
-const log = createLogger('nats-test', 'silent')
-let directory: string
-let server: NatsServer
-let nats: FarmNats
+const never = new AbortController().signal
+const soon = { expiresMs: 5_000, signal: never }
+/** The least that a server takes; for pulls that should find nothing. */
+const briefly = { expiresMs: 1_000, signal: never }
 
-beforeAll(async () => {
-  directory = await mkdtemp(path.join(os.tmpdir(), 'darkroom-nats-'))
-  server = await startNatsServer({ directory })
-  nats = await FarmNats.connect({ servers: server.url, name: 'test' }, log)
-  await nats.ensureStreams([])
+async function farm(...pools: string[]): Promise<FarmNats> {
+  const nats = await (await TestServer.start()).connect()
+  await nats.ensureStreams(pools.length === 0 ? ['default'] : pools)
+  return nats
+}
+
+test('streams and consumers are made once, also by two coordinators at once', async () => {
+  const server = await TestServer.start()
+  const [one, other] = [await server.connect(), await server.connect()]
+  const all = [
+    'DARKROOM_SHARDS',
+    'DARKROOM_COMPLETIONS',
+    'DARKROOM_COMPLETIONS/coordinator',
+    'DARKROOM_SHARDS/workers-default',
+  ]
+  const made = await Promise.all([one.ensureStreams(['default']), other.ensureStreams(['default'])])
+  expect(new Set(made.flatMap(({ created }) => created))).toEqual(new Set(all))
+  expect(await one.ensureStreams(['default'])).toEqual({ created: [] })
+  expect(await one.ensureStreams(['default', 'big'])).toEqual({ created: ['DARKROOM_SHARDS/workers-big'] })
 })
-afterAll(async () => {
-  await nats[Symbol.asyncDispose]()
-  await server[Symbol.asyncDispose]()
-  await rm(directory, { recursive: true, force: true })
-})
 
-const next = (pool: string, expiresMs = 5_000) =>
-  nats.nextShard(pool, { expiresMs, signal: new AbortController().signal })
-const shard = (shardId: string) => create(ShardAssignmentSchema, { batchId: 'b1', shardId, attempt: 1 })
-
-test('a dispatched shard reaches one worker of its pool and is gone once acknowledged', async () => {
-  await nats.ensureStreams(['dispatch', 'other'])
-  const sequence = await nats.dispatchShard('dispatch', shard('s1'))
-  const delivery = (await next('dispatch'))!
+test('a shard arrives as it was sent, at one worker of its pool, and is gone once acknowledged', async () => {
+  const nats = await farm('default', 'big')
+  const sequence = await nats.dispatchShard('default', shard('00000-00001'))
+  expect(await nats.shardBacklog('default')).toEqual({ pending: 1, ackPending: 0 })
+  expect(await nats.shardBacklog('big')).toEqual({ pending: 0, ackPending: 0 })
+  const delivery = (await nats.nextShard('default', soon))!
+  expect(delivery.assignment).toEqual(shard('00000-00001'))
   expect(delivery).toMatchObject({ sequence, deliveryCount: 1 })
-  expect(delivery.assignment).toMatchObject({ batchId: 'b1', shardId: 's1', attempt: 1 })
-  expect(await nats.shardBacklog('dispatch')).toEqual({ pending: 0, ackPending: 1 })
-  expect(await next('other', 1_000)).toBeNull()
+  delivery.working()
+  expect(await nats.shardBacklog('default')).toEqual({ pending: 0, ackPending: 1 })
   await delivery.ack()
-  expect(await nats.shardBacklog('dispatch')).toEqual({ pending: 0, ackPending: 0 })
+  expect(await nats.shardBacklog('default')).toEqual({ pending: 0, ackPending: 0 })
 })
 
-test('a shard that is withdrawn reaches nobody, and withdrawing it again is fine', async () => {
-  await nats.ensureStreams(['withdraw'])
-  const sequence = await nats.dispatchShard('withdraw', shard('s1'))
-  await nats.dispatchShard('withdraw', shard('s2'))
+test('workers that wait at once each get a shard of their own', async () => {
+  const nats = await farm()
+  const waiting = [1, 2, 3].map(() => nats.nextShard('default', soon))
+  for (const id of ['a', 'b', 'c']) await nats.dispatchShard('default', shard(id))
+  const ids = (await Promise.all(waiting)).map((delivery) => delivery?.assignment.shardId)
+  expect(new Set(ids)).toEqual(new Set(['a', 'b', 'c']))
+})
+
+test('a shard that is given back comes again, with its count of deliveries', async () => {
+  const nats = await farm()
+  await nats.dispatchShard('default', shard('a'))
+  const first = await nats.nextShard('default', soon)
+  first?.nak(0)
+  const second = await nats.nextShard('default', soon)
+  expect(second).toMatchObject({ deliveryCount: 2, sequence: first?.sequence })
+})
+
+test('a shard that is withdrawn is never delivered, and may be withdrawn twice', async () => {
+  const nats = await farm()
+  const sequence = await nats.dispatchShard('default', shard('a'))
+  const taken = await nats.dispatchShard('default', shard('b'))
   await nats.withdrawShard(sequence)
   await nats.withdrawShard(sequence)
-  const delivery = (await next('withdraw'))!
-  expect(delivery.assignment.shardId).toBe('s2')
-  await delivery.ack()
+  const delivery = await nats.nextShard('default', soon)
+  expect(delivery?.assignment.shardId).toBe('b')
+  await nats.withdrawShard(taken)
+  delivery?.nak(0)
+  expect(await nats.nextShard('default', briefly)).toBeNull()
 })
 
-test('ensureStreams tells what it had to make, once', async () => {
-  expect(await nats.ensureStreams(['fresh'])).toEqual({ created: [`${SHARD_STREAM}/${poolConsumer('fresh')}`] })
-  expect(await nats.ensureStreams(['fresh'])).toEqual({ created: [] })
-  const manager = await nats.connection.jetstreamManager()
-  await manager.streams.delete(COMPLETION_STREAM)
-  expect((await nats.ensureStreams(['fresh'])).created).toContain(COMPLETION_STREAM)
+test('all that waits can be dropped', async () => {
+  const nats = await farm()
+  await nats.dispatchShard('default', shard('a'))
+  await nats.purgeShards()
+  expect(await nats.nextShard('default', briefly)).toBeNull()
 })
 
-test('of two that want the lease one leads, and hands over when it goes', async () => {
-  const told = new EventEmitter()
-  const take = (identity: string): LeaderLease =>
-    LeaderLease.start(nats, {
-      identity,
-      address: `${identity}:1`,
-      ttlMs: 1_500,
-      onAcquired: () => told.emit(`${identity} leads`),
-      onLost: () => told.emit(`${identity} lost`),
-      log,
-    })
-  const aLeads = once(told, 'a leads')
-  const a = take('a')
-  await aLeads
-  await using b = take('b')
-  expect([a.isLeader(), b.isLeader()]).toEqual([true, false])
-  const handedOver = Promise.all([once(told, 'a lost'), once(told, 'b leads')])
-  await a[Symbol.asyncDispose]()
-  await handedOver
-  expect([a.isLeader(), b.isLeader(), b.leaderAddress()]).toEqual([false, true, 'b:1'])
+test('a pull that is given up ends at once and takes no shard with it', async () => {
+  const nats = await farm()
+  const stop = new AbortController()
+  const pull = nats.nextShard('default', { expiresMs: 60_000, signal: stop.signal })
+  await nats.shardBacklog('default')
+  stop.abort()
+  expect(await pull).toBeNull()
+  await nats.dispatchShard('default', shard('a'))
+  expect((await nats.nextShard('default', soon))?.assignment.shardId).toBe('a')
+})
+
+test('a shard too large for the server is refused with a code that nobody retries', async () => {
+  const nats = await farm()
+  const large = shard('a', 'x'.repeat(2_000_000))
+  await expect(nats.dispatchShard('default', large)).rejects.toMatchObject({
+    code: 'PAYLOAD_TOO_LARGE',
+    message: expect.stringMatching(/^shard a is 2\d{6} bytes long; the nats-server takes 1048576/),
+  })
+})
+
+test('bytes that are no shard, or no completion, are dropped and hold nothing up', async () => {
+  const nats = await farm()
+  nats.connection.publish(shardSubject('default'), Uint8Array.of(0xff, 0xff))
+  nats.connection.publish(COMPLETION_SUBJECT, Uint8Array.of(0xff, 0xff))
+  await nats.dispatchShard('default', shard('a'))
+  await nats.publishCompletion(completion('a'))
+  expect(await nats.nextShard('default', soon)).toBeNull()
+  expect((await nats.nextShard('default', soon))?.assignment.shardId).toBe('a')
+  expect(await nats.shardBacklog('default')).toEqual({ pending: 0, ackPending: 1 })
+  const stop = new AbortController()
+  await nats.consumeCompletions(async ({ shardId }) => {
+    expect(shardId).toBe('a')
+    stop.abort()
+  }, stop.signal)
+})
+
+test('completions are handled one after the other, and one that was not handled comes again', async () => {
+  const nats = await farm()
+  for (const id of ['a', 'b', 'c']) await nats.publishCompletion(completion(id))
+  const stop = new AbortController()
+  const seen: string[] = []
+  let running = 0
+  await nats.consumeCompletions(async ({ shardId, committed, workerId }) => {
+    expect({ running: ++running, committed, workerId }).toEqual({ running: 1, committed: true, workerId: 'w1' })
+    await new Promise(setImmediate)
+    running--
+    seen.push(shardId)
+    if (seen.length === 1) throw new Error('the store is away')
+    if (seen.length === 4) stop.abort()
+  }, stop.signal)
+  expect(seen).toEqual(['a', 'b', 'c', 'a'])
+})
+
+test('what a leader that stops has not begun, the next one gets', async () => {
+  const nats = await farm()
+  for (const id of ['a', 'b', 'c']) await nats.publishCompletion(completion(id))
+  const seen = new Set<string>()
+  const leadUntilSeen = async (count: number): Promise<void> => {
+    const stop = new AbortController()
+    await nats.consumeCompletions(async ({ shardId }) => {
+      if (seen.add(shardId).size === count) stop.abort()
+    }, stop.signal)
+  }
+  await leadUntilSeen(1)
+  await leadUntilSeen(3)
+  expect(seen).toEqual(new Set(['a', 'b', 'c']))
+})
+
+test('the loss of all storage is noticed and mended on the same connection', async () => {
+  const server = await TestServer.start()
+  const nats = await server.connect()
+  await nats.ensureStreams(['default'])
+  await nats.dispatchShard('default', shard('lost'))
+  const seen = new EventEmitter()
+  const stop = new AbortController()
+  const consuming = nats.consumeCompletions(async ({ shardId }) => void seen.emit(shardId), stop.signal)
+
+  await server.restart('lost')
+  await expect.poll(() => nats.isConnected(), { timeout: 10_000 }).toBe(true)
+  const { created } = await nats.ensureStreams(['default'])
+  expect(created).toHaveLength(4)
+  await nats.dispatchShard('default', shard('again'))
+  expect((await nats.nextShard('default', soon))?.assignment.shardId).toBe('again')
+  const handled = once(seen, 'again')
+  await nats.publishCompletion(completion('again'))
+  await handled
+  stop.abort()
+  await consuming
+})
+
+test('a restart that keeps the storage loses no shard', async () => {
+  const server = await TestServer.start()
+  const nats = await server.connect()
+  await nats.ensureStreams(['default'])
+  await nats.dispatchShard('default', shard('kept'))
+  await server.restart('kept')
+  await expect.poll(() => nats.isConnected(), { timeout: 10_000 }).toBe(true)
+  expect(await nats.ensureStreams(['default'])).toEqual({ created: [] })
+  expect((await nats.nextShard('default', soon))?.assignment.shardId).toBe('kept')
+})
+
+test('a server that is away is NATS_UNAVAILABLE, at the start and later', async () => {
+  const server = await TestServer.start()
+  const nats = await server.connect()
+  await nats.ensureStreams(['default'])
+  await server.kill()
+  await expect.poll(() => nats.isConnected(), { timeout: 10_000 }).toBe(false)
+  await expect(nats.dispatchShard('default', shard('a'))).rejects.toMatchObject({ code: 'NATS_UNAVAILABLE' })
+  await expect(FarmNats.connect({ servers: server.url, name: 'late' }, log)).rejects.toMatchObject({
+    code: 'NATS_UNAVAILABLE',
+    message: expect.stringContaining(server.url),
+  })
 })

@@ -1,21 +1,22 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { fromBinary, toBinary } from '@bufbuild/protobuf'
+import type { DescMessage, MessageShape } from '@bufbuild/protobuf'
 import {
   COMPLETION_CONSUMER,
   COMPLETION_STREAM,
   COMPLETION_SUBJECT,
   poolConsumer,
   SHARD_STREAM,
-  SHARD_SUBJECTS,
   ShardAssignmentSchema,
   ShardCompletionSchema,
   shardSubject,
 } from '@darkroom/proto'
 import type { ShardAssignment, ShardCompletion } from '@darkroom/proto'
-import { AckPolicy, connect, DiscardPolicy, Events, nanos, NatsError, RetentionPolicy, StorageType } from 'nats'
-import type { ConsumerConfig, JetStreamClient, JetStreamManager, JsMsg, NatsConnection, StreamConfig } from 'nats'
+import { connect, Events } from 'nats'
+import type { JetStreamClient, JetStreamManager, JsMsg, NatsConnection } from 'nats'
 import { setTimeout as delay } from 'node:timers/promises'
 import { DarkroomError } from './errors.ts'
 import type { Logger } from './log.ts'
+import { createMissing, nullIfMissing } from './nats-streams.ts'
 
 export interface NatsConfig {
   /** Comma-separated URLs. */
@@ -36,13 +37,10 @@ export interface ShardDelivery {
   nak(delayMs: number): void
 }
 
-/** How long JetStream waits for a worker that says nothing; the coordinator notices much sooner and withdraws the message. */
-const ACK_WAIT_MS = 60_000
 const REQUEST_TIMEOUT_MS = 5_000
 const RETRY_MS = 500
-const JETSTREAM_NOT_FOUND = 404
-/** JSNoMessageFoundErr: deleting a message that is gone answers with this and the code 500. */
-const NO_MESSAGE_FOUND = 10_057
+/** How long one pull of completions lasts, and after how long one that could not be handled comes again. */
+const PULL_MS = 1_000
 
 /**
  * The farm's use of NATS, and the only module that knows the client.
@@ -54,12 +52,14 @@ export class FarmNats implements AsyncDisposable {
   readonly #jetstream: JetStreamClient
   readonly #manager: JetStreamManager
   readonly #log: Logger
+  #connected = true
 
   private constructor(connection: NatsConnection, manager: JetStreamManager, log: Logger) {
     this.connection = connection
     this.#jetstream = connection.jetstream({ timeout: REQUEST_TIMEOUT_MS })
     this.#manager = manager
     this.#log = log
+    void this.#watchStatus()
   }
 
   static async connect(config: NatsConfig, log: Logger): Promise<FarmNats> {
@@ -74,26 +74,15 @@ export class FarmNats implements AsyncDisposable {
         pingInterval: 10_000,
       })
       const manager = await connection.jetstreamManager({ checkAPI: false, timeout: REQUEST_TIMEOUT_MS })
-      const nats = new FarmNats(connection, manager, log)
-      void nats.#watchStatus()
-      return nats
+      log.info({ server: connection.getServer(), version: connection.info?.version }, 'nats connected')
+      return new FarmNats(connection, manager, log)
     } catch (reason) {
       throw unavailable(`cannot connect to ${config.servers}`, reason)
     }
   }
 
-  get serverVersion(): string {
-    return this.connection.info?.version ?? 'unknown'
-  }
-
   isConnected(): boolean {
     return !this.connection.isClosed() && this.#connected
-  }
-  #connected = true
-  readonly #reconnectListeners: (() => void)[] = []
-
-  onReconnect(listener: () => void): void {
-    this.#reconnectListeners.push(listener)
   }
 
   /**
@@ -101,47 +90,22 @@ export class FarmNats implements AsyncDisposable {
    * @returns the names that had to be made; on a running farm any means that the server's storage was lost
    */
   async ensureStreams(pools: readonly string[]): Promise<{ created: readonly string[] }> {
-    const created: string[] = []
-    const stream = async (config: Partial<StreamConfig> & { name: string }): Promise<void> => {
-      if ((await this.#infoOf(() => this.#manager.streams.info(config.name))) !== null) return
-      await this.#manager.streams.add({
-        retention: RetentionPolicy.Workqueue,
-        storage: StorageType.File,
-        discard: DiscardPolicy.New,
-        duplicate_window: nanos(120_000),
-        ...config,
-      })
-      created.push(config.name)
-    }
-    const consumer = async (
-      streamName: string,
-      config: Partial<ConsumerConfig> & { durable_name: string },
-    ): Promise<void> => {
-      if ((await this.#infoOf(() => this.#manager.consumers.info(streamName, config.durable_name))) !== null) return
-      await this.#manager.consumers.add(streamName, {
-        ack_policy: AckPolicy.Explicit,
-        ack_wait: nanos(ACK_WAIT_MS),
-        max_deliver: -1,
-        max_ack_pending: 10_000,
-        max_waiting: 4_096,
-        ...config,
-      })
-      created.push(`${streamName}/${config.durable_name}`)
-    }
-    return guard('cannot prepare the streams', async () => {
-      await stream({ name: SHARD_STREAM, subjects: [SHARD_SUBJECTS] })
-      await stream({ name: COMPLETION_STREAM, subjects: [COMPLETION_SUBJECT] })
-      await consumer(COMPLETION_STREAM, { durable_name: COMPLETION_CONSUMER })
-      for (const pool of pools) {
-        await consumer(SHARD_STREAM, { durable_name: poolConsumer(pool), filter_subject: shardSubject(pool) })
-      }
-      return { created }
-    })
+    return guard('cannot prepare the streams', async () => ({ created: await createMissing(this.#manager, pools) }))
   }
 
-  /** @returns the message's stream sequence, by which it can be withdrawn */
+  /**
+   * @returns the message's stream sequence, by which it can be withdrawn
+   * @throws DarkroomError PAYLOAD_TOO_LARGE for what the server would refuse, now and ever
+   */
   async dispatchShard(pool: string, assignment: ShardAssignment): Promise<number> {
     const payload = toBinary(ShardAssignmentSchema, assignment)
+    const maxBytes = this.connection.info?.max_payload ?? Infinity
+    if (payload.length > maxBytes) {
+      throw new DarkroomError(
+        'PAYLOAD_TOO_LARGE',
+        `shard ${assignment.shardId} is ${payload.length} bytes long; the nats-server takes ${maxBytes} (max_payload)`,
+      )
+    }
     return guard(
       'cannot dispatch a shard',
       async () => (await this.#jetstream.publish(shardSubject(pool), payload)).seq,
@@ -151,7 +115,7 @@ export class FarmNats implements AsyncDisposable {
   /** Deletes a dispatched shard's message; fine if it is gone already. */
   async withdrawShard(sequence: number): Promise<void> {
     await guard('cannot withdraw a shard', () =>
-      this.#infoOf(() => this.#manager.streams.deleteMessage(SHARD_STREAM, sequence, false)),
+      nullIfMissing(() => this.#manager.streams.deleteMessage(SHARD_STREAM, sequence, false)),
     )
   }
 
@@ -160,10 +124,10 @@ export class FarmNats implements AsyncDisposable {
     await guard('cannot empty the shard stream', () => this.#manager.streams.purge(SHARD_STREAM))
   }
 
-  /** The next shard of the pool, or null when none came within `expiresMs`. */
+  /** The next shard of the pool; null when none came within `expiresMs`, or at once when the signal aborts. */
   async nextShard(pool: string, options: { expiresMs: number; signal: AbortSignal }): Promise<ShardDelivery | null> {
+    if (options.signal.aborted) return null
     return guard('cannot pull a shard', async () => {
-      options.signal.throwIfAborted()
       const consumer = await this.#jetstream.consumers.get(SHARD_STREAM, poolConsumer(pool))
       const messages = await consumer.fetch({ max_messages: 1, expires: options.expiresMs })
       const stop = (): void => messages.stop()
@@ -171,7 +135,11 @@ export class FarmNats implements AsyncDisposable {
       // It may have come while the request was on its way.
       if (options.signal.aborted) stop()
       try {
-        for await (const message of messages) return deliveryOf(message)
+        for await (const message of messages) {
+          // Nobody waits for it any more: another worker may have it now, rather than after the ack wait.
+          if (options.signal.aborted) message.nak()
+          else return this.#deliveryOf(message)
+        }
         return null
       } finally {
         options.signal.removeEventListener('abort', stop)
@@ -184,26 +152,39 @@ export class FarmNats implements AsyncDisposable {
     await guard('cannot publish a completion', () => this.#jetstream.publish(COMPLETION_SUBJECT, payload))
   }
 
-  /** Hands over completions until the signal; acknowledges each once `handle` has resolved. Outlives the loss of the stream. */
+  /**
+   * Hands over completions, one after the other, until the signal; acknowledges each once `handle` has resolved. One that it
+   * rejects comes again. Outlives the loss of the stream.
+   */
   async consumeCompletions(handle: (completion: ShardCompletion) => Promise<void>, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
         const consumer = await this.#jetstream.consumers.get(COMPLETION_STREAM, COMPLETION_CONSUMER)
-        const messages = await consumer.fetch({ max_messages: 256, expires: 1_000 })
-        const stop = (): void => messages.stop()
-        signal.addEventListener('abort', stop)
-        if (signal.aborted) stop()
-        for await (const message of messages) {
-          await handle(fromBinary(ShardCompletionSchema, message.data))
-          message.ack()
+        // A pull runs its time out also after the signal: to break it off would lose what is on its way for the ack wait.
+        for await (const message of await consumer.fetch({ max_messages: 256, expires: PULL_MS })) {
+          // The next leader gets what this one has not begun.
+          if (signal.aborted) message.nak(PULL_MS)
+          else await this.#complete(message, handle)
         }
-        signal.removeEventListener('abort', stop)
       } catch (err) {
         if (signal.aborted) return
         this.#log.debug({ err }, 'completions cannot be read at the moment')
         await delay(RETRY_MS, undefined, { signal }).catch(() => {})
       }
     }
+  }
+
+  async #complete(message: JsMsg, handle: (completion: ShardCompletion) => Promise<void>): Promise<void> {
+    const completion = this.#decode(ShardCompletionSchema, message)
+    if (completion === null) return
+    try {
+      await handle(completion)
+    } catch (err) {
+      this.#log.warn({ err, shardId: completion.shardId }, 'a completion could not be handled and comes again')
+      message.nak(PULL_MS)
+      return
+    }
+    message.ack()
   }
 
   async shardBacklog(pool: string): Promise<{ pending: number; ackPending: number }> {
@@ -227,33 +208,42 @@ export class FarmNats implements AsyncDisposable {
       if (type === Events.Reconnect) {
         this.#connected = true
         this.#log.info('nats reconnected')
-        for (const listener of this.#reconnectListeners) listener()
       }
     }
   }
 
-  /** Null where the server says that there is no such thing. */
-  async #infoOf<T>(ask: () => Promise<T>): Promise<T | null> {
-    try {
-      return await ask()
-    } catch (reason) {
-      const error = reason instanceof NatsError ? reason.api_error : undefined
-      if (error?.code === JETSTREAM_NOT_FOUND || error?.err_code === NO_MESSAGE_FOUND) return null
-      throw reason
+  #deliveryOf(message: JsMsg): ShardDelivery | null {
+    const assignment = this.#decode(ShardAssignmentSchema, message)
+    if (assignment === null) return null
+    // Told in passing: where the connection is gone, the message comes again by itself.
+    const tell = (what: () => void): void => {
+      try {
+        what()
+      } catch (err) {
+        this.#log.debug({ err }, 'a shard cannot be answered for')
+      }
+    }
+    return {
+      assignment,
+      sequence: message.seq,
+      deliveryCount: message.info.deliveryCount,
+      working: () => tell(() => message.working()),
+      ack: async () => {
+        await guard('cannot acknowledge a shard', () => message.ackAck())
+      },
+      nak: (delayMs) => tell(() => message.nak(delayMs)),
     }
   }
-}
 
-function deliveryOf(message: JsMsg): ShardDelivery {
-  return {
-    assignment: create(ShardAssignmentSchema, fromBinary(ShardAssignmentSchema, message.data)),
-    sequence: message.seq,
-    deliveryCount: message.info.redeliveryCount,
-    working: () => message.working(),
-    ack: async () => {
-      await guard('cannot acknowledge a shard', () => message.ackAck())
-    },
-    nak: (delayMs) => message.nak(delayMs),
+  /** Null for bytes that are no such message, which are never delivered again. */
+  #decode<S extends DescMessage>(schema: S, message: JsMsg): MessageShape<S> | null {
+    try {
+      return fromBinary(schema, message.data)
+    } catch (err) {
+      this.#log.error({ err, subject: message.subject, sequence: message.seq }, 'dropped a message that cannot be read')
+      message.term()
+      return null
+    }
   }
 }
 

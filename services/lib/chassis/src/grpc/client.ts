@@ -212,7 +212,7 @@ class Replay {
     this.#source.return?.().catch(() => {})
   }
 
-  async *read(): AsyncGenerator<unknown> {
+  async *read(): AsyncGenerator {
     for (let index = 0; ; index++) {
       let next = this.#kept[index]
       if (next === undefined) {
