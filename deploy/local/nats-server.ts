@@ -18,6 +18,7 @@ export interface NatsServer extends AsyncDisposable {
 }
 
 const START_TIMEOUT_MS = 10_000
+const GREETING_TIMEOUT_MS = 500
 
 /** A real nats-server with JetStream on loopback, its storage and log in `directory`. */
 export async function startNatsServer(options: { directory: string; port?: number }): Promise<NatsServer> {
@@ -68,6 +69,8 @@ function greets(port: number): Promise<boolean> {
       resolve(answer)
     }
     socket.once('error', () => end(false))
+    // Whoever else has the port may say nothing.
+    socket.setTimeout(GREETING_TIMEOUT_MS, () => end(false))
     socket.once('data', (greeting) => end(greeting.includes('"jetstream":true')))
   })
 }
