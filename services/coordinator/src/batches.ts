@@ -22,7 +22,12 @@ export class Batches {
     const open = farm.state.batches.get(batchId)
     if (open !== undefined) return { batch: viewOpen(open, Date.now()), revision: revisionOf(open) }
     const known = this.#ended.get(batchId)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      // The least recently asked for goes first.
+      this.#ended.delete(batchId)
+      this.#ended.set(batchId, known)
+      return known
+    }
     const [document, done] = await Promise.all([
       this.#store.getJson<BatchDocument>(keys.batch(batchId)),
       this.#store.getJson<DoneDocument>(keys.done(batchId)),

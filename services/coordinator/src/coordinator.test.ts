@@ -1,4 +1,4 @@
-import { COMPLETION_STREAM, SHARD_STREAM } from '@darkroom/proto'
+import { COMPLETION_STREAM, keys, SHARD_STREAM } from '@darkroom/proto'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import {
   acceptBatch,
@@ -79,6 +79,35 @@ test('a second coordinator takes over when the leader goes', async () => {
   worker.resume()
   await caller.end(batchId)
   await expectCompleted(batchId)
+})
+
+test('a batch that nobody told of is found in the bucket', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  const batchId = await acceptBatch(harness.store, ITEMS)
+  await using _coordinator = await startCoordinator(harness, ports[0]!)
+  await using _worker = new PlayedWorker(harness, addresses)
+  using caller = createCaller(addresses)
+  await caller.end(batchId)
+  await expectCompleted(batchId)
+})
+
+test('a cancel that was asked for before the coordinator died is carried out by the next', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  const first = await startCoordinator(harness, ports[0]!)
+  await using worker = new PlayedWorker(harness, addresses, { allowed: 2 })
+  using caller = createCaller(addresses)
+  const batchId = await acceptBatch(harness.store, ITEMS)
+  await caller.submit(batchId)
+  await worker.held()
+  await first[Symbol.asyncDispose]()
+  await harness.store.put(keys.cancel(batchId), JSON.stringify({ batchId, requestedAt: new Date().toISOString() }))
+  await using _second = await startCoordinator(harness, ports[0]!)
+  await caller.end(batchId)
+  expect(await doneOf(harness.store, batchId)).toMatchObject({
+    state: 'cancelled',
+    items: { rendered: 2, failed: 0, cancelled: ITEMS - 2 },
+    shards: ITEMS,
+  })
 })
 
 test('streams that vanish are noticed, made again, and the batch completes', async () => {

@@ -1,7 +1,9 @@
+import { isErrorCode } from '@darkroom/chassis'
 import type { Logger, Metrics } from '@darkroom/chassis'
 import { WorkerState } from '@darkroom/proto'
 import type { FarmCommand, RedispatchReason } from './core/messages.ts'
 import type { FarmState, ShardResult } from './core/state.ts'
+import type { EffectKind } from './effects.ts'
 
 const SECONDS = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900]
 const BATCH_STATES = ['queued', 'running', 'cancelling', 'finalizing'] as const
@@ -11,6 +13,17 @@ const WORKER_STATES = {
   [WorkerState.RENDERING]: 'rendering',
   [WorkerState.DRAINING]: 'draining',
 } as const
+
+/** Why an attempt made no commit record. */
+export interface AttemptFailure {
+  readonly batchId: string
+  readonly shardId: string
+  readonly attempt: number
+  /** Empty where no worker had the shard. */
+  readonly workerId: string
+  readonly code: string
+  readonly message: string
+}
 
 /** Everything in a coordinator that is worth counting or telling. */
 export function createEvents(metrics: Metrics, log: Logger) {
@@ -40,6 +53,15 @@ export function createEvents(metrics: Metrics, log: Logger) {
     'darkroom_lost_commit_races_total',
     'Attempts that found another record in their place.',
   )
+  const failures = metrics.counter('darkroom_failed_attempts_total', 'Attempts that made no commit record, by why.', [
+    'code',
+  ])
+  const effectFailures = metrics.counter(
+    'darkroom_effect_failures_total',
+    'Effects of the coordinator that failed and were tried again, by what they do.',
+    ['stage'],
+  )
+  const connected = metrics.gauge('darkroom_nats_connected', 'Whether NATS is connected.')
   const leader = metrics.gauge('darkroom_coordinator_leader', 'Whether this coordinator leads.')
   const planning = metrics.histogram('darkroom_planning_seconds', 'Seconds to plan one segment.', [], SECONDS)
   const finalizing = metrics.histogram(
@@ -59,30 +81,34 @@ export function createEvents(metrics: Metrics, log: Logger) {
   for (const kind of ['rendered', 'cancelled', 'failed', 'split'] as const) commits.inc({ kind }, 0)
 
   return {
-    /** Gauges are read off the state at each scrape. */
-    observe(farm: FarmState, nowMs: number): void {
+    /** Gauges are read off the state at each scrape; a standby, with none, has nothing. */
+    observe(farm: FarmState | null, nowMs: number): void {
       batches.reset()
       workers.reset()
       for (const state of BATCH_STATES) batches.set({ state }, 0)
       let planned = 0
       let open = 0
       let first = nowMs
-      for (const batch of farm.batches.values()) {
+      for (const batch of farm?.batches.values() ?? []) {
         batches.inc({ state: batch.state })
         planned += batch.ready.length
         open += batch.itemCount - batch.rendered - batch.failed - batch.cancelled
         first = Math.min(first, batch.createdAtMs)
       }
-      for (const { snapshot } of farm.workers.values()) {
+      for (const { snapshot, detachedAtMs } of farm?.workers.values() ?? []) {
+        const state = WORKER_STATES[snapshot.state as keyof typeof WORKER_STATES] ?? 'unknown'
         workers.inc({
-          state: WORKER_STATES[snapshot.state as keyof typeof WORKER_STATES] ?? 'unknown',
+          state: detachedAtMs === null ? state : 'detached',
           pool: snapshot.pool,
         })
       }
       queue.set({ state: 'planned' }, planned)
-      queue.set({ state: 'dispatched' }, farm.outstanding)
+      queue.set({ state: 'dispatched' }, farm?.outstanding ?? 0)
       waiting.set(open)
-      oldest.set(farm.batches.size === 0 ? 0 : (nowMs - first) / 1000)
+      oldest.set((nowMs - first) / 1000)
+    },
+    natsConnected(isConnected: boolean): void {
+      connected.set(isConnected ? 1 : 0)
     },
     leading(isLeader: boolean): void {
       leader.set(isLeader ? 1 : 0)
@@ -117,8 +143,9 @@ export function createEvents(metrics: Metrics, log: Logger) {
         seconds.inc({ scheduler: tally.scheduler }, tally.seconds)
       }
     },
-    attemptFailed(batchId: string, shardId: string, workerId: string, code: string, message: string): void {
-      log.warn({ batchId, shardId, workerId, code, reason: message }, 'an attempt failed')
+    attemptFailed({ message, ...failure }: AttemptFailure): void {
+      log.warn({ ...failure, reason: message }, 'an attempt failed')
+      failures.inc({ code: isErrorCode(failure.code) ? failure.code : 'INTERNAL' })
     },
     raceLost(): void {
       lostRaces.inc()
@@ -132,8 +159,9 @@ export function createEvents(metrics: Metrics, log: Logger) {
     workerDetached(workerId: string): void {
       log.info({ workerId }, 'worker detached')
     },
-    effectFailed(what: string, err: unknown): void {
-      log.warn({ what, err }, 'an effect failed and is tried again')
+    effectFailed(stage: EffectKind | 'recovering', err: unknown): void {
+      log.warn({ stage, err }, 'an effect failed and is tried again')
+      effectFailures.inc({ stage })
     },
     storeRequested(op: string, outcome: string, tookSeconds: number): void {
       storeSeconds.observe({ op, outcome }, tookSeconds)

@@ -1,14 +1,14 @@
 import { create, fromJson } from '@bufbuild/protobuf'
-import { DarkroomError } from '@darkroom/chassis'
-import type { FarmNats, Logger, ObjectStore } from '@darkroom/chassis'
+import { DarkroomError, ERROR_CODES } from '@darkroom/chassis'
+import type { FarmNats, ObjectStore } from '@darkroom/chassis'
 import { ItemSchema, keys, ShardAssignmentSchema } from '@darkroom/proto'
 import type { CommitRecord, ShardCompletion } from '@darkroom/proto'
-import { setTimeout as delay } from 'node:timers/promises'
 import { decide } from './core/decide.ts'
 import type { FarmCommand, FarmEvent } from './core/messages.ts'
 import { createState } from './core/state.ts'
 import type { FarmState } from './core/state.ts'
-import type { CoordinatorEvents } from './events.ts'
+import { Effects } from './effects.ts'
+import type { AttemptFailure, CoordinatorEvents } from './events.ts'
 import { finalizeBatch } from './finalize.ts'
 import { BatchReader } from './planner/batch-reader.ts'
 import { CostModel } from './planner/cost-model.ts'
@@ -22,7 +22,6 @@ export interface FarmOptions {
   readonly nats: FarmNats
   readonly links: WorkerLinks
   readonly events: CoordinatorEvents
-  readonly log: Logger
   readonly pool: string
   readonly window: number
   readonly workerLeaseMs: number
@@ -32,8 +31,8 @@ export interface FarmOptions {
 
 const MAX_FAILURES = 5
 const UNOWNED_MS = 10_000
-const RETRY_MIN_MS = 200
-const RETRY_MAX_MS = 10_000
+/** A worker reconnects in less when only its connection broke. */
+const DETACHED_GRACE_MS = 1_000
 
 /**
  * One term of leadership: the core's state and the effects around it. Made anew from the bucket each time this coordinator
@@ -45,6 +44,7 @@ export class Farm {
   readonly reader: BatchReader
   readonly #options: FarmOptions
   readonly #costs = new CostModel()
+  readonly #effects: Effects
   readonly #signal: AbortSignal
   readonly #opening = new Map<string, Promise<void>>()
 
@@ -52,8 +52,10 @@ export class Farm {
     this.#options = options
     this.#signal = signal
     this.reader = new BatchReader(options.store)
+    this.#effects = new Effects(options.events, signal)
     const { window, workerLeaseMs } = options
-    this.state = createState({ window, workerLeaseMs, maxFailures: MAX_FAILURES, unownedMs: UNOWNED_MS }, Infinity)
+    const limits = { maxFailures: MAX_FAILURES, unownedMs: UNOWNED_MS, detachedGraceMs: DETACHED_GRACE_MS }
+    this.state = createState({ window, workerLeaseMs, ...limits }, Infinity)
   }
 
   /** From now on shards are dispatched. */
@@ -85,16 +87,22 @@ export class Farm {
     const record = await this.#options.store.getJson<CommitRecord>(keys.result(batchId, shardId))
     if (record !== null) return this.#ended(record)
     if (errorCode === '') return
-    this.#options.events.attemptFailed(batchId, shardId, workerId, errorCode, errorMessage)
-    this.handle({ type: 'attemptFailed', batchId, shardId, attempt, message: `${errorCode}: ${errorMessage}` })
+    this.#attemptFailed({ batchId, shardId, attempt, workerId, code: errorCode, message: errorMessage })
+  }
+
+  #attemptFailed(failure: AttemptFailure): void {
+    const { batchId, shardId, attempt, code, message } = failure
+    this.#options.events.attemptFailed(failure)
+    this.handle({ type: 'attemptFailed', batchId, shardId, attempt, message: `${code}: ${message}` })
   }
 
   async #recover(batchId: string): Promise<void> {
-    const events = await recoverBatch(this.#options.store, this.reader, batchId)
-    const opened = events[0]
-    if (opened?.type !== 'batchOpened' || this.state.batches.has(batchId)) return
-    this.#options.events.batchOpened(batchId, opened.batch.itemCount)
-    for (const event of events) this.handle(event)
+    const recovered = await recoverBatch(this.#options.store, this.reader, batchId)
+    if (recovered === null) return
+    for (const { checkpoint, cost, deviceSeconds } of recovered.measured)
+      this.#costs.learn(checkpoint, cost, deviceSeconds)
+    this.#options.events.batchOpened(batchId, recovered.opened.batch.itemCount)
+    this.handle(recovered.opened)
   }
 
   #ended(record: CommitRecord): void {
@@ -111,15 +119,15 @@ export class Farm {
     const { nats, links, events, onChange } = this.#options
     switch (command.type) {
       case 'planSegment':
-        return this.#inBackground('planning', () => this.#plan(command))
+        return this.#effects.run('planning', () => this.#plan(command))
       case 'dispatch':
-        return this.#inBackground('dispatching', () => this.#dispatch(command))
+        return this.#effects.run('dispatching', () => this.#dispatch(command))
       case 'withdraw':
-        return this.#inBackground('withdrawing', () => nats.withdrawShard(command.sequence))
+        return this.#effects.run('withdrawing', () => nats.withdrawShard(command.sequence))
       case 'endShard':
-        return this.#inBackground('ending a shard', () => this.#endShard(command))
+        return this.#effects.run('recording', () => this.#record(command))
       case 'finalize':
-        return this.#inBackground('finalizing', () => this.#finalize(command))
+        return this.#effects.run('finalizing', () => this.#finalize(command))
       case 'cancelOnWorker':
         return links.cancelShard(command.workerId, command)
       case 'redispatched':
@@ -129,39 +137,24 @@ export class Farm {
     }
   }
 
-  /** Tries until it works or this term ends; whatever an effect writes may be written twice. */
-  #inBackground(what: string, effect: () => Promise<void>): void {
-    void (async () => {
-      for (let waitMs = RETRY_MIN_MS; !this.#signal.aborted; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
-        try {
-          return await effect()
-        } catch (err) {
-          if (this.#signal.aborted) return
-          this.#options.events.effectFailed(what, err)
-          await delay(waitMs, undefined, { signal: this.#signal }).catch(() => {})
-        }
-      }
-    })()
-  }
-
   async #plan({ batchId, segment, workers }: Extract<FarmCommand, { type: 'planSegment' }>): Promise<void> {
     const { store, targetShardSeconds, events } = this.#options
     const start = performance.now()
-    const { itemCount, shards } = await planSegment(
+    const shards = await planSegment(
       { store, reader: this.reader, model: this.#costs, targetSeconds: targetShardSeconds },
       batchId,
       segment,
       workers,
     )
     events.segmentPlanned(batchId, segment, shards.length, (performance.now() - start) / 1000)
-    this.handle({ type: 'segmentPlanned', batchId, segment, itemCount, shards, ended: [] })
+    this.handle({ type: 'segmentPlanned', batchId, segment, summary: { shards, ended: [] } })
   }
 
   async #dispatch(command: Extract<FarmCommand, { type: 'dispatch' }>): Promise<void> {
     const { nats, pool, events } = this.#options
     const { batchId, shardId, attempt } = command
     const isWanted = (): boolean => {
-      const shard = this.state.batches.get(batchId)?.open.get(shardId)
+      const shard = this.#signal.aborted ? undefined : this.state.batches.get(batchId)?.open.get(shardId)
       return shard?.state === 'dispatching' && shard.attempt === attempt
     }
     if (!isWanted()) return
@@ -175,12 +168,20 @@ export class Farm {
       traceparent: batch.traceparent,
     })
     if (!isWanted()) return
-    const sequence = await nats.dispatchShard(pool, assignment)
+    let sequence: number
+    try {
+      sequence = await nats.dispatchShard(pool, assignment)
+    } catch (reason) {
+      const error = DarkroomError.from(reason)
+      if (ERROR_CODES[error.code].retry !== 'never') throw reason
+      // It would be refused for ever: its attempts are used up, and it ends as failed with this reason.
+      return this.#attemptFailed({ ...command, workerId: '', code: error.code, message: error.message })
+    }
     events.shardDispatched(command)
     this.handle({ type: 'shardDispatched', batchId, shardId, attempt, sequence })
   }
 
-  async #endShard({
+  async #record({
     batchId,
     shardId,
     attempt,

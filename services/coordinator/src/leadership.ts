@@ -29,14 +29,19 @@ const TICK_MS = 500
 const ENSURE_MS = 2_000
 const LISTING_MS = 10_000
 const RETRY_MS = 1_000
-/** Batches that are found by listing may be a little older than the newest known one: clocks of gateways differ. */
-const LISTING_MARGIN = 50
+/**
+ * So many of the newest batches are looked at again: an id is as old as the beginning of its upload, so that a batch can turn
+ * up behind others. One page of a listing.
+ */
+const LISTING_MARGIN = 1_000
+const OPENED_AT_ONCE = 16
 
 /** Takes part in the election and runs a Farm while it leads. */
 export class Leadership implements AsyncDisposable {
   readonly #options: LeadershipOptions
   #lease: LeaderLease | null = null
   #term: Term | null = null
+  #onLeading: (isLeader: boolean) => void = () => {}
   /** Ids of all batches in the bucket, in order. */
   #batchIds: string[] = []
 
@@ -45,7 +50,8 @@ export class Leadership implements AsyncDisposable {
   }
 
   /** @param address where this coordinator serves gRPC, told to those who ask a standby */
-  start(address: string): void {
+  start(address: string, onLeading: (isLeader: boolean) => void): void {
+    this.#onLeading = onLeading
     const { config, nats, identity, log } = this.#options
     this.#lease = LeaderLease.start(nats, {
       identity,
@@ -55,10 +61,6 @@ export class Leadership implements AsyncDisposable {
       onLost: () => this.#end(),
       log,
     })
-  }
-
-  isLeader(): boolean {
-    return this.#term !== null
   }
 
   /** The farm, once it knows all open batches. @throws DarkroomError NOT_LEADER */
@@ -86,9 +88,9 @@ export class Leadership implements AsyncDisposable {
   }
 
   noteBatch(batchId: string): void {
-    if (this.#batchIds.at(-1) === batchId || this.#batchIds.includes(batchId)) return
-    this.#batchIds.push(batchId)
-    this.#batchIds.sort()
+    // Ids sort by time, so that its place is near the end.
+    const before = this.#batchIds.findLastIndex((id) => id <= batchId)
+    if (this.#batchIds[before] !== batchId) this.#batchIds.splice(before + 1, 0, batchId)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -96,7 +98,7 @@ export class Leadership implements AsyncDisposable {
   }
 
   #begin(): void {
-    const { config, store, nats, links, watchers, events, log } = this.#options
+    const { config, store, nats, links, watchers, events } = this.#options
     const stop = new AbortController()
     const farm = new Farm(
       {
@@ -104,7 +106,6 @@ export class Leadership implements AsyncDisposable {
         nats,
         links,
         events,
-        log,
         pool: config.pools[0]!,
         window: config.window,
         workerLeaseMs: config.workerLeaseMs,
@@ -116,6 +117,7 @@ export class Leadership implements AsyncDisposable {
     const term: Term = { farm, stop, ready: this.#recover(farm, stop.signal) }
     this.#term = term
     events.leading(true)
+    this.#onLeading(true)
     term.ready.catch(() => {})
     void nats.consumeCompletions((completion) => farm.completed(completion), stop.signal)
     this.#every(TICK_MS, stop.signal, async () => farm.handle({ type: 'tick' }))
@@ -127,7 +129,10 @@ export class Leadership implements AsyncDisposable {
     this.#term?.stop.abort()
     this.#term = null
     this.#options.events.leading(false)
+    this.#onLeading(false)
     this.#options.links.closeAll()
+    // Whoever watches here learns that he has to ask the next leader.
+    this.#options.watchers.allChanged()
   }
 
   async #recover(farm: Farm, signal: AbortSignal): Promise<void> {
@@ -160,17 +165,23 @@ export class Leadership implements AsyncDisposable {
   /** Opens batches that nobody told of: their gateway died, or no coordinator was there to hear it. */
   async #findBatches(farm: Farm): Promise<void> {
     const { store } = this.#options
-    const startAfter = this.#batchIds.at(-LISTING_MARGIN)
-    const known = new Set(this.#batchIds.slice(-LISTING_MARGIN))
-    for await (const prefix of store.listPrefixes(
-      keys.batches,
-      startAfter === undefined ? {} : { startAfter: keys.batchFolder(startAfter) },
-    )) {
+    const newest = this.#batchIds.slice(-LISTING_MARGIN)
+    const isWhole = this.#batchIds.length <= LISTING_MARGIN
+    const known = new Set(newest)
+    const prefixes = store.listPrefixes(keys.batches, isWhole ? {} : { startAfter: keys.batchFolder(newest[0]!) })
+    const found: string[] = []
+    for await (const prefix of prefixes) {
       const batchId = prefix.slice(keys.batches.length, -1)
-      if (known.has(batchId) || (await store.head(keys.batch(batchId))) === null) continue
-      this.noteBatch(batchId)
-      await farm.openBatch(batchId)
+      if (!known.has(batchId)) found.push(batchId)
     }
+    const openers = Array.from({ length: OPENED_AT_ONCE }, async () => {
+      for (let batchId = found.shift(); batchId !== undefined; batchId = found.shift()) {
+        if ((await store.head(keys.batch(batchId))) === null) continue
+        await farm.openBatch(batchId)
+        this.noteBatch(batchId)
+      }
+    })
+    await Promise.all(openers)
   }
 
   #every(intervalMs: number, signal: AbortSignal, action: () => Promise<void>): void {

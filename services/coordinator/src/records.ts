@@ -1,5 +1,7 @@
 import type { CommitRecord } from '@darkroom/proto'
-import type { SchedulerTally, ShardResult } from './core/state.ts'
+import type { ShardResult } from './core/state.ts'
+import { addTally } from './core/tally.ts'
+import type { Tallies } from './core/tally.ts'
 
 /** What the core counts of a commit record. */
 export function summariseRecord(record: CommitRecord): ShardResult {
@@ -18,16 +20,9 @@ export function summariseRecord(record: CommitRecord): ShardResult {
 
 function summariseRendered(record: Extract<CommitRecord, { kind: 'rendered' }>): ShardResult {
   const rendered = record.items.filter((item) => item.state === 'rendered')
-  const schedulers = new Map<string, SchedulerTally>()
-  for (const { scheduler, images, numInferenceSteps, seconds } of rendered) {
-    const sum = schedulers.get(scheduler) ?? { scheduler, images: 0, steps: 0, seconds: 0 }
-    schedulers.set(scheduler, {
-      scheduler,
-      images: sum.images + images.length,
-      steps: sum.steps + images.length * numInferenceSteps,
-      seconds: sum.seconds + seconds,
-    })
-  }
+  const tallies: Tallies = new Map()
+  for (const { scheduler, images, numInferenceSteps, seconds } of rendered)
+    addTally(tallies, { scheduler, images: images.length, steps: images.length * numInferenceSteps, seconds })
   return {
     kind: 'rendered',
     rendered: rendered.length,
@@ -35,6 +30,6 @@ function summariseRendered(record: Extract<CommitRecord, { kind: 'rendered' }>):
     cancelled: 0,
     images: rendered.reduce((sum, { images }) => sum + images.length, 0),
     deviceSeconds: record.deviceSeconds,
-    schedulers: [...schedulers.values()],
+    schedulers: [...tallies.values()],
   }
 }

@@ -1,7 +1,7 @@
 import type { ObjectStore } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
-import type { CancelDocument, CommitRecord } from '@darkroom/proto'
-import type { FarmEvent } from './core/messages.ts'
+import type { BatchDocument, CancelDocument, CommitRecord, PlannedShard } from '@darkroom/proto'
+import type { FarmEvent, SegmentSummary } from './core/messages.ts'
 import type { ShardResult, ShardSummary } from './core/state.ts'
 import { segmentCountOf } from './planner/batch-reader.ts'
 import type { BatchReader } from './planner/batch-reader.ts'
@@ -10,55 +10,98 @@ import { summariseRecord } from './records.ts'
 
 const READS_AT_ONCE = 16
 
+/** What a shard took, for the cost model. */
+interface Measured {
+  readonly checkpoint: string
+  readonly cost: number
+  readonly deviceSeconds: number
+}
+
+export interface Recovered {
+  readonly opened: Extract<FarmEvent, { type: 'batchOpened' }>
+  readonly measured: readonly Measured[]
+}
+
+interface Ended {
+  readonly result: ShardResult
+  readonly startedAtMs: number
+}
+
 /**
- * Everything that the bucket says of a batch that is not ended, as events for the core: its plan so far, the shards that have
- * their records, the wish to cancel it. Returns none where the batch is ended or was never accepted.
+ * Everything that the bucket says of a batch that is not ended: its plan so far, the shards that have their records, the wish
+ * to cancel it. Null where the batch is ended or was never accepted.
  */
-export async function recoverBatch(store: ObjectStore, reader: BatchReader, batchId: string): Promise<FarmEvent[]> {
+export async function recoverBatch(
+  store: ObjectStore,
+  reader: BatchReader,
+  batchId: string,
+): Promise<Recovered | null> {
   const [done, isAccepted, cancel] = await Promise.all([
     store.head(keys.done(batchId)),
     store.head(keys.batch(batchId)),
     store.getJson<CancelDocument>(keys.cancel(batchId)),
   ])
-  if (done !== null || isAccepted === null) return []
+  if (done !== null || isAccepted === null) return null
   const batch = await reader.batch(batchId)
+  const records = await readRecords(store, batchId)
+  const { segments, measured } = await recoverSegments(reader, batch, records)
   const { id, itemCount, imageCount, createdAt } = batch
-  const events: FarmEvent[] = [
-    {
+  const startedAtMs = records.values().reduce((first, record) => Math.min(first, record.startedAtMs), Infinity)
+  return {
+    opened: {
       type: 'batchOpened',
       batch: { id, itemCount, imageCount, createdAtMs: Date.parse(createdAt) },
       segmentCount: segmentCountOf(batch),
+      segments,
+      startedAtMs: startedAtMs === Infinity ? null : startedAtMs,
       isCancelled: cancel !== null,
     },
-  ]
-  const results = await readResults(store, batchId)
-  for (let segment = 0; segment < segmentCountOf(batch); segment++) {
-    const plan = await reader.plan(batchId, segment)
-    if (plan === null) break
-    const items = await reader.items(batchId, segment)
-    const shards: ShardSummary[] = []
-    const ended: ShardResult[] = []
-    for (const shard of plan.shards) {
-      const result = results.get(shard.id)
-      if (result === undefined) shards.push(summarise(shard, items, plan.firstItem))
-      else ended.push(result)
-    }
-    events.push({ type: 'segmentPlanned', batchId, segment, itemCount: plan.itemCount, shards, ended })
+    measured,
   }
-  return events
 }
 
-async function readResults(store: ObjectStore, batchId: string): Promise<Map<string, ShardResult>> {
-  const folder = keys.resultFolder(batchId)
+async function recoverSegments(
+  reader: BatchReader,
+  batch: BatchDocument,
+  records: ReadonlyMap<string, Ended>,
+): Promise<{ segments: SegmentSummary[]; measured: Measured[] }> {
+  const segments: SegmentSummary[] = []
+  const measured: Measured[] = []
+  for (let segment = 0; segment < segmentCountOf(batch); segment++) {
+    const plan = await reader.plan(batch.id, segment)
+    if (plan === null) break
+    const isOpen = ({ id }: PlannedShard): boolean => !records.has(id)
+    const ended = plan.shards.flatMap(({ id }) => records.get(id)?.result ?? [])
+    let shards: ShardSummary[] = []
+    // The items are wanted only for what is left to do.
+    if (plan.shards.some(isOpen)) {
+      const items = await reader.items(batch.id, segment)
+      const describe = (shard: PlannedShard): ShardSummary => summarise(shard, items, plan.firstItem)
+      shards = plan.shards.filter(isOpen).map(describe)
+      for (const shard of plan.shards) {
+        const deviceSeconds = records.get(shard.id)?.result.deviceSeconds
+        if (deviceSeconds === undefined) continue
+        const { checkpoint, cost } = describe(shard)
+        measured.push({ checkpoint, cost, deviceSeconds })
+      }
+    }
+    segments.push({ shards, ended })
+  }
+  return { segments, measured }
+}
+
+async function readRecords(store: ObjectStore, batchId: string): Promise<ReadonlyMap<string, Ended>> {
   const names: string[] = []
-  for await (const { key } of store.list(folder)) names.push(key)
-  const results = new Map<string, ShardResult>()
+  for await (const { key } of store.list(keys.resultFolder(batchId))) names.push(key)
+  const records = new Map<string, Ended>()
   const readers = Array.from({ length: READS_AT_ONCE }, async () => {
     for (let key = names.pop(); key !== undefined; key = names.pop()) {
       const record = await store.getJson<CommitRecord>(key)
-      if (record !== null) results.set(record.shardId, summariseRecord(record))
+      if (record === null) continue
+      const startedAtMs = record.kind === 'rendered' ? Date.parse(record.startedAt) : Infinity
+      records.set(record.shardId, { result: summariseRecord(record), startedAtMs })
     }
   })
   await Promise.all(readers)
-  return results
+  return records
 }

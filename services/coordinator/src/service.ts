@@ -40,7 +40,10 @@ export async function start(config: CoordinatorConfig): Promise<AsyncDisposable>
     await startGrpcServer({ host: config.host, port: config.port, services: registerServices(context), log }),
   )
   stack.use(leadership)
-  leadership.start(`${config.host}:${grpc.port}`)
+  grpc.setServing('', true)
+  leadership.start(`${config.host}:${grpc.port}`, (isLeader) => {
+    for (const { typeName } of [CoordinatorService, WorkerLinkService]) grpc.setServing(typeName, isLeader)
+  })
   const admin = stack.use(
     await startAdminServer({
       host: config.host,
@@ -49,13 +52,12 @@ export async function start(config: CoordinatorConfig): Promise<AsyncDisposable>
       // A standby is ready to take over; that it does not lead is told by its health service and by NOT_LEADER.
       isReady: () => nats.isConnected(),
       beforeScrape: () => {
-        const farm = leadership.farmNow()
-        if (farm !== null) events.observe(farm.state, Date.now())
+        events.natsConnected(nats.isConnected())
+        events.observe(leadership.farmNow()?.state ?? null, Date.now())
       },
       log,
     }),
   )
-  for (const service of ['', CoordinatorService.typeName, WorkerLinkService.typeName]) grpc.setServing(service, true)
   log.info({ grpcPort: grpc.port, adminPort: admin.port }, 'ready')
   return stack.move()
 }

@@ -1,8 +1,11 @@
 import { create } from '@bufbuild/protobuf'
+import type { MessageInitShape } from '@bufbuild/protobuf'
 import { timestampFromDate, timestampFromMs } from '@bufbuild/protobuf/wkt'
 import { BatchSchema, BatchState } from '@darkroom/proto'
-import type { Batch, BatchDocument, DoneDocument } from '@darkroom/proto'
+import type { Batch, BatchDocument, DoneDocument, SchedulerThroughputSchema } from '@darkroom/proto'
+import { RATE_WINDOW_MS } from './core/shard-life.ts'
 import type { OpenBatch } from './core/state.ts'
+import type { SchedulerTally } from './core/tally.ts'
 
 const STATES = {
   queued: BatchState.QUEUED,
@@ -15,7 +18,8 @@ const STATES = {
 export function viewOpen(batch: OpenBatch, nowMs: number): Batch {
   const ended = batch.rendered + batch.failed + batch.cancelled
   const rate = rateOf(batch, nowMs)
-  const left = batch.imageCount - batch.images
+  // As if what is open had as many images an item as the whole.
+  const left = batch.imageCount * (1 - ended / batch.itemCount)
   return create(BatchSchema, {
     id: batch.id,
     state: STATES[batch.state],
@@ -32,22 +36,22 @@ export function viewOpen(batch: OpenBatch, nowMs: number): Batch {
     ...(batch.startedAtMs !== null && { startedAt: timestampFromMs(batch.startedAtMs) }),
     imagesPerSecond: rate,
     ...(rate > 0 && { etaSeconds: left / rate }),
-    schedulers: [...batch.schedulers].map(([scheduler, { images, steps, seconds }]) => ({
-      scheduler,
-      images: BigInt(images),
-      steps: BigInt(steps),
-      seconds,
-    })),
+    schedulers: [...batch.schedulers.values()].map(viewTally),
     runningShards: [...batch.open.values()].filter(({ workerId }) => workerId !== null).map(({ id }) => id),
   })
 }
 
-/** Images a second over the last minute, or since the start where that is less. */
+/** Images a second over the last minute, or since this coordinator's first dispatch where that is less. */
 function rateOf(batch: OpenBatch, nowMs: number): number {
-  if (batch.startedAtMs === null) return 0
-  const images = batch.recent.reduce((sum, entry) => sum + entry.images, 0)
-  const seconds = Math.min(60_000, nowMs - batch.startedAtMs) / 1000
+  if (batch.rateSinceMs === null) return 0
+  const sinceMs = Math.max(batch.rateSinceMs, nowMs - RATE_WINDOW_MS)
+  const images = batch.recent.reduce((sum, entry) => sum + (entry.atMs >= sinceMs ? entry.images : 0), 0)
+  const seconds = (nowMs - sinceMs) / 1000
   return seconds > 0 ? images / seconds : 0
+}
+
+function viewTally(tally: SchedulerTally): MessageInitShape<typeof SchedulerThroughputSchema> {
+  return { ...tally, images: BigInt(tally.images), steps: BigInt(tally.steps) }
 }
 
 /** An ended batch, from its documents. */
@@ -65,11 +69,6 @@ export function viewEnded(batch: BatchDocument, done: DoneDocument): Batch {
     ...(done.startedAt !== null && { startedAt: timestampFromMs(startedMs) }),
     endedAt: timestampFromDate(new Date(done.endedAt)),
     imagesPerSecond: seconds > 0 ? done.images / seconds : 0,
-    schedulers: done.schedulers.map(({ scheduler, images, steps, seconds: took }) => ({
-      scheduler,
-      images: BigInt(images),
-      steps: BigInt(steps),
-      seconds: took,
-    })),
+    schedulers: done.schedulers.map(viewTally),
   })
 }

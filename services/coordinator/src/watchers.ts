@@ -8,6 +8,10 @@ export class Watchers {
     for (const wake of this.#waiting.get(batchId) ?? []) wake()
   }
 
+  allChanged(): void {
+    for (const batchId of this.#waiting.keys()) this.changed(batchId)
+  }
+
   /** Yields at once, then after each change, until the signal. Changes in between are one. */
   async *watch(batchId: string, signal: AbortSignal): AsyncGenerator<void> {
     let hasChanged = true

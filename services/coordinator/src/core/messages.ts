@@ -1,23 +1,30 @@
 import type { Worker } from '@darkroom/proto'
 import type { BatchSummary, ShardResult, ShardSummary } from './state.ts'
 
+/** What a stored plan segment holds: shards without a record, and what became of the others. */
+export interface SegmentSummary {
+  readonly shards: readonly ShardSummary[]
+  readonly ended: readonly ShardResult[]
+}
+
 /** What has happened. */
 export type FarmEvent =
   | {
       readonly type: 'batchOpened'
       readonly batch: BatchSummary
       readonly segmentCount: number
+      /** What the bucket holds of the plan, from segment 0 on. */
+      readonly segments: readonly SegmentSummary[]
+      /** When its first record was begun, null where there is none. */
+      readonly startedAtMs: number | null
       readonly isCancelled: boolean
     }
   | {
       readonly type: 'segmentPlanned'
       readonly batchId: string
       readonly segment: number
-      readonly itemCount: number
-      readonly shards: readonly ShardSummary[]
-      readonly ended: readonly ShardResult[]
+      readonly summary: SegmentSummary
     }
-  | { readonly type: 'planningFailed'; readonly batchId: string }
   | {
       readonly type: 'shardDispatched'
       readonly batchId: string
@@ -25,7 +32,6 @@ export type FarmEvent =
       readonly attempt: number
       readonly sequence: number
     }
-  | { readonly type: 'dispatchFailed'; readonly batchId: string; readonly shardId: string; readonly attempt: number }
   | { readonly type: 'shardEnded'; readonly batchId: string; readonly shardId: string; readonly result: ShardResult }
   | {
       readonly type: 'attemptFailed'
@@ -35,13 +41,13 @@ export type FarmEvent =
       readonly message: string
     }
   | { readonly type: 'workerSeen'; readonly worker: Worker }
-  | { readonly type: 'workerGone'; readonly workerId: string }
+  | { readonly type: 'workerDetached'; readonly workerId: string }
   | { readonly type: 'cancelRequested'; readonly batchId: string }
   | { readonly type: 'queueLost' }
   | { readonly type: 'batchFinished'; readonly batchId: string }
   | { readonly type: 'tick' }
 
-/** What is to be done; carried out in order by effects.ts. */
+/** What is to be done. Each may be carried out more than once, and in any order: the events that follow tell what came of it. */
 export type FarmCommand =
   | { readonly type: 'planSegment'; readonly batchId: string; readonly segment: number; readonly workers: number }
   | { readonly type: 'dispatch'; readonly batchId: string; readonly shardId: string; readonly attempt: number }

@@ -1,4 +1,5 @@
 import type { Worker } from '@darkroom/proto'
+import type { SchedulerTally, Tallies } from './tally.ts'
 
 /** What the core knows of a batch at its opening. */
 export interface BatchSummary {
@@ -11,7 +12,7 @@ export interface BatchSummary {
 export interface ShardSummary {
   readonly id: string
   readonly itemCount: number
-  /** Units of the cost model: rows × steps × pixels. */
+  /** Units of the cost model: rows × pixels. */
   readonly cost: number
   readonly checkpoint: string
 }
@@ -27,13 +28,6 @@ export interface ShardResult {
   readonly schedulers: readonly SchedulerTally[]
 }
 
-export interface SchedulerTally {
-  readonly scheduler: string
-  readonly images: number
-  readonly steps: number
-  readonly seconds: number
-}
-
 /** An open shard's life; it leaves the state when its commit record is seen. */
 const SHARD_TRANSITIONS = {
   /** Has its place in a stored plan segment. */
@@ -42,19 +36,19 @@ const SHARD_TRANSITIONS = {
   dispatching: ['dispatched', 'planned', 'ending'],
   /** In the stream or with a worker. */
   dispatched: ['planned', 'ending'],
-  /** The coordinator is writing a record of its own. */
+  /** Its record is there, or the coordinator is writing one of its own. */
   ending: [],
 } as const
 
 export type ShardState = keyof typeof SHARD_TRANSITIONS
 
 export interface OpenShard extends ShardSummary {
+  readonly batchId: string
   state: ShardState
   /** Of the last dispatch; 0 before the first. */
   attempt: number
   /** Attempts that a worker failed or died in. */
   failures: number
-  lastError: string
   /** The worker that reports it, null while in the stream or unknown. */
   workerId: string | null
   sequence: number | null
@@ -70,7 +64,6 @@ export interface OpenBatch extends BatchSummary {
   /** The next to plan. */
   nextSegment: number
   isPlanning: boolean
-  plannedItems: number
   /** Ids of planned shards in order, waiting for dispatch. */
   ready: string[]
   readonly open: Map<string, OpenShard>
@@ -79,25 +72,35 @@ export interface OpenBatch extends BatchSummary {
   failed: number
   cancelled: number
   images: number
-  readonly schedulers: Map<string, { images: number; steps: number; seconds: number }>
+  readonly schedulers: Tallies
   startedAtMs: number | null
-  /** Commits of the last minute, for the rate. */
-  recent: { atMs: number; images: number }[]
+  /** When this coordinator saw its first shard on the way: the rate counts from there. */
+  rateSinceMs: number | null
+  /** Commits of the last minute, oldest first. */
+  readonly recent: { atMs: number; images: number }[]
 }
 
-interface LiveWorker {
+export interface AttachedWorker {
   readonly id: string
   snapshot: Worker
   seenAtMs: number
-  /** Keys of the shards that it reported last. */
-  running: ReadonlySet<string>
+  /** Shards that it reported last, by key. */
+  running: ReadonlyMap<string, { readonly batchId: string; readonly shardId: string }>
+  /** Since when it reports none. */
+  idleSinceMs: number | null
+  /** When its stream broke; it may attach again before it is taken for lost. */
+  detachedAtMs: number | null
 }
 
 export interface FarmSettings {
+  /** Shards that are dispatched ahead per worker. */
   readonly window: number
   readonly maxFailures: number
+  /** A worker that says nothing for so long is lost. */
   readonly workerLeaseMs: number
-  /** A dispatched shard that no worker reports for so long, while one has room, is dispatched again. */
+  /** A worker whose stream broke is lost after so long. */
+  readonly detachedGraceMs: number
+  /** A dispatched shard that no worker reports for so long, while one is idle, is dispatched again. */
   readonly unownedMs: number
 }
 
@@ -106,20 +109,46 @@ export interface FarmState {
   readonly settings: FarmSettings
   /** Nothing is dispatched before: after a take-over workers first say what they hold. */
   dispatchFromMs: number
-  readonly workers: Map<string, LiveWorker>
+  readonly workers: Map<string, AttachedWorker>
+  /** Workers that shards are dispatched for: attached, and neither starting nor draining. */
+  readonly taking: Set<string>
   readonly batches: Map<string, OpenBatch>
-  /** Open batches in turn. */
-  readonly ring: string[]
+  /** Batches with something to dispatch or to plan, in turn. The seam for weights, tenants and priorities. */
+  readonly ring: Set<string>
   /** Shards that are dispatching or dispatched. */
   outstanding: number
+  /** Batches that are planning a segment. */
+  planning: number
+  /** Dispatched shards that no worker reports, those for the longest first. */
+  readonly unowned: Set<OpenShard>
 }
 
 export function createState(settings: FarmSettings, dispatchFromMs: number): FarmState {
-  return { settings, dispatchFromMs, workers: new Map(), batches: new Map(), ring: [], outstanding: 0 }
+  return {
+    settings,
+    dispatchFromMs,
+    workers: new Map(),
+    taking: new Set(),
+    batches: new Map(),
+    ring: new Set(),
+    outstanding: 0,
+    planning: 0,
+    unowned: new Set(),
+  }
 }
 
 export function shardKey(batchId: string, shardId: string): string {
   return `${batchId}/${shardId}`
+}
+
+export function findShard(
+  farm: FarmState,
+  batchId: string,
+  shardId: string,
+): { batch: OpenBatch; shard: OpenShard } | null {
+  const batch = farm.batches.get(batchId)
+  const shard = batch?.open.get(shardId)
+  return batch === undefined || shard === undefined ? null : { batch, shard }
 }
 
 /** The only place that changes a shard's state. @throws Error on a move that the table does not have */
@@ -128,7 +157,17 @@ export function moveShard(farm: FarmState, shard: OpenShard, to: ShardState): vo
   if (!allowed.includes(to)) throw new Error(`shard ${shard.id} cannot go from ${shard.state} to ${to}`)
   const counts = (state: ShardState): number => (state === 'dispatching' || state === 'dispatched' ? 1 : 0)
   farm.outstanding += counts(to) - counts(shard.state)
+  if (to !== 'dispatched') farm.unowned.delete(shard)
   shard.state = to
+}
+
+/** Says who has a dispatched shard; null for the stream, or nobody knows. */
+export function ownShard(farm: FarmState, shard: OpenShard, workerId: string | null, nowMs: number): void {
+  shard.workerId = workerId
+  farm.unowned.delete(shard)
+  if (workerId !== null) return
+  shard.unownedSinceMs = nowMs
+  farm.unowned.add(shard)
 }
 
 /** A number that grows with every change and is the same after a restart. */

@@ -22,7 +22,7 @@ export async function planSegment(
   batchId: string,
   segment: number,
   workers: number,
-): Promise<{ itemCount: number; shards: ShardSummary[] }> {
+): Promise<ShardSummary[]> {
   const batch = await reader.batch(batchId)
   const items = await reader.items(batchId, segment)
   const isLast = segment === segmentCountOf(batch) - 1
@@ -31,10 +31,7 @@ export async function planSegment(
   const key = keys.planSegment(batchId, segment)
   const outcome = await store.putIfAbsent(key, JSON.stringify(plan), { contentType: 'application/json' })
   const stored = outcome === 'created' ? plan : (await store.getJson<PlanSegment>(key))!
-  return {
-    itemCount: stored.itemCount,
-    shards: stored.shards.map((shard) => summarise(shard, items, stored.firstItem)),
-  }
+  return stored.shards.map((shard) => summarise(shard, items, stored.firstItem))
 }
 
 export function summarise(shard: PlannedShard, items: readonly ItemLine[], firstItem: number): ShardSummary {

@@ -11,12 +11,11 @@ export function attach({
   events,
 }: RpcContext): ServiceImpl<typeof WorkerLinkService>['attach'] {
   return async function* (requests, { signal }) {
-    const farm = leadership.farmNow()
-    if (farm === null) await leadership.farm()
+    const farm = leadership.farmNow() ?? (await leadership.farm())
     const heartbeats = requests[Symbol.asyncIterator]()
     const first = await heartbeats.next()
     const worker = first.done === true ? undefined : first.value.worker
-    if (farm === null || worker === undefined)
+    if (worker === undefined)
       throw new DarkroomError('INVALID_REQUEST', 'the first message of a worker names the worker')
     const workerId = worker.id
     const outbox = links.open(workerId)
@@ -43,7 +42,7 @@ export function attach({
     } finally {
       signal.removeEventListener('abort', stop)
       events.workerDetached(workerId)
-      if (links.close(workerId, outbox)) farm.handle({ type: 'workerGone', workerId })
+      if (links.close(workerId, outbox)) farm.handle({ type: 'workerDetached', workerId })
     }
   }
 }

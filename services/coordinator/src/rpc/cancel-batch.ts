@@ -1,3 +1,4 @@
+import { DarkroomError } from '@darkroom/chassis'
 import type { ServiceImpl } from '@darkroom/chassis'
 import { BatchState, keys } from '@darkroom/proto'
 import type { CancelDocument, CoordinatorService } from '@darkroom/proto'
@@ -18,6 +19,8 @@ export function cancelBatch({
     await store.putIfAbsent(keys.cancel(batchId), JSON.stringify(wish), { contentType: 'application/json' })
     farm.handle({ type: 'cancelRequested', batchId })
     for await (const _ of watchers.watch(batchId, signal)) {
+      // Another leads by now: it finds the wish in the bucket, and its caller asks it.
+      if ((await leadership.farm()) !== farm) throw new DarkroomError('NOT_LEADER', 'the leader has just changed')
       const open = farm.state.batches.get(batchId)
       if (open === undefined || (open.open.size === 0 && !open.isPlanning)) break
     }

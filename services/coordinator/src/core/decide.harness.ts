@@ -1,0 +1,64 @@
+import { create } from '@bufbuild/protobuf'
+import { WorkerSchema } from '@darkroom/proto'
+import type { Worker } from '@darkroom/proto'
+import type { FarmCommand, FarmEvent, SegmentSummary } from './messages.ts'
+import type { FarmSettings, ShardResult } from './state.ts'
+
+export const SETTINGS: FarmSettings = {
+  window: 2,
+  maxFailures: 5,
+  workerLeaseMs: 5_000,
+  detachedGraceMs: 1_000,
+  unownedMs: 10_000,
+}
+export const ITEMS_PER_SHARD = 3
+
+export type CommandOf<T extends FarmCommand['type']> = Extract<FarmCommand, { type: T }>
+export type Running = readonly { readonly batchId: string; readonly shardId: string; readonly attempt: number }[]
+
+export const ofType = <T extends FarmCommand['type']>(commands: readonly FarmCommand[], type: T): CommandOf<T>[] =>
+  commands.filter((command): command is CommandOf<T> => command.type === type)
+
+export const workerOf = (id: string, running: Running = []): Worker =>
+  create(WorkerSchema, { id, running: [...running] })
+
+export function resultOf(kind: ShardResult['kind'], itemCount: number): ShardResult {
+  return {
+    kind,
+    rendered: kind === 'rendered' ? itemCount : 0,
+    failed: kind === 'failed' ? itemCount : 0,
+    cancelled: kind === 'cancelled' ? itemCount : 0,
+    images: kind === 'rendered' ? itemCount : 0,
+    deviceSeconds: 1,
+    schedulers:
+      kind === 'rendered' ? [{ scheduler: 'DDIMScheduler', images: itemCount, steps: itemCount * 10, seconds: 1 }] : [],
+  }
+}
+
+export const openedOf = (
+  id: string,
+  segmentCount: number,
+  shardsPerSegment: number,
+  segments: readonly SegmentSummary[] = [],
+): Extract<FarmEvent, { type: 'batchOpened' }> => {
+  const itemCount = segmentCount * shardsPerSegment * ITEMS_PER_SHARD
+  const batch = { id, itemCount, imageCount: itemCount, createdAtMs: 0 }
+  return { type: 'batchOpened', batch, segmentCount, segments, startedAtMs: null, isCancelled: false }
+}
+
+export const segmentOf = (segment: number, shardCount: number): SegmentSummary => ({
+  shards: Array.from({ length: shardCount }, (_, n) => ({
+    id: `${segment}-${n}`,
+    itemCount: ITEMS_PER_SHARD,
+    cost: 1,
+    checkpoint: 'emoji-ddpm',
+  })),
+  ended: [],
+})
+
+export const plannedOf = (batchId: string, segment: number, shardCount: number): FarmEvent => ({
+  type: 'segmentPlanned',
+  batchId,
+  segment,
+  summary: segmentOf(segment, shardCount),
+})

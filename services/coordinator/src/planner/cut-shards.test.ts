@@ -1,0 +1,87 @@
+import type { ItemLine } from '@darkroom/proto'
+import { expect, test } from 'vitest'
+import { CostModel, costOf } from './cost-model.ts'
+import { cutShards } from './cut-shards.ts'
+import type { CutOptions } from './cut-shards.ts'
+
+const OPTIONS: CutOptions = { segment: 3, targetSeconds: 10, workers: 1, isLast: false }
+
+function itemsOf(count: number, change: (index: number) => Partial<ItemLine> = () => ({})): ItemLine[] {
+  return Array.from({ length: count }, (_, index) => ({
+    index,
+    customId: `item-${index}`,
+    task: 'text-to-image',
+    checkpoint: 'emoji-sd',
+    prompt: 'a red apple',
+    negativePrompt: '',
+    width: 64,
+    height: 64,
+    scheduler: 'DDIMScheduler',
+    schedulerConfig: {},
+    numInferenceSteps: 20,
+    guidanceScale: 3,
+    eta: 0,
+    seed: index,
+    numImages: 1,
+    ...change(index),
+  }))
+}
+
+/** A model to which each of the items is a second's work. */
+function secondEach(items: readonly ItemLine[]): CostModel {
+  const model = new CostModel()
+  for (const checkpoint of new Set(items.map((item) => item.checkpoint)))
+    model.learn(checkpoint, costOf(items.find((item) => item.checkpoint === checkpoint)!), 1)
+  return model
+}
+
+test('each item is in exactly one shard, in order, and ids name segment and number', () => {
+  const items = itemsOf(95)
+  const shards = cutShards(items, secondEach(items), OPTIONS)
+  expect(shards.flatMap((shard) => shard.items)).toEqual(items.map(({ index }) => index))
+  expect(shards.map(({ id }) => id)).toEqual(Array.from({ length: 10 }, (_, n) => `00003-0000${n}`))
+  expect(shards.every((shard) => shard.items.length <= OPTIONS.targetSeconds)).toBe(true)
+})
+
+test('items of another checkpoint, task or size are in another shard', () => {
+  const items = itemsOf(8, (index) => [{}, { width: 128 }, { checkpoint: 'emoji-xl' }, { height: 128 }][index % 4]!)
+  const shards = cutShards(items, new CostModel(), OPTIONS)
+  expect(shards.map((shard) => shard.items)).toEqual([
+    [0, 4],
+    [1, 5],
+    [2, 6],
+    [3, 7],
+  ])
+  expect(shards[1]).toMatchObject({ width: 128, height: 64, checkpoint: 'emoji-sd', task: 'text-to-image' })
+})
+
+test('the last segment is cut so small that every worker has shards to the end', () => {
+  const items = itemsOf(48)
+  const model = secondEach(items)
+  const whole = cutShards(items, model, { ...OPTIONS, workers: 4 })
+  const last = cutShards(items, model, { ...OPTIONS, workers: 4, isLast: true })
+  expect(whole).toHaveLength(5)
+  expect(last).toHaveLength(16)
+})
+
+test('a shard of long prompts is cut by its bytes', () => {
+  const items = itemsOf(40, () => ({ prompt: 'x'.repeat(10_000) }))
+  const model = new CostModel()
+  model.learn('emoji-sd', costOf(items[0]!), 0.001)
+  const shards = cutShards(items, model, OPTIONS)
+  expect(shards.map((shard) => shard.items.length)).toEqual([6, 6, 6, 6, 6, 6, 4])
+})
+
+test('an item that is more than a shard on its own is a shard on its own', () => {
+  const items = itemsOf(3, (index) => (index === 1 ? { numInferenceSteps: 2_000 } : {}))
+  const shards = cutShards(items, secondEach(items), OPTIONS)
+  expect(shards.map((shard) => shard.items)).toEqual([[0], [1], [2]])
+})
+
+test('shards grow as a checkpoint turns out to be quicker than was thought', () => {
+  const items = itemsOf(512)
+  const model = secondEach(items)
+  expect(cutShards(items, model, OPTIONS)).toHaveLength(52)
+  for (let n = 0; n < 100; n++) model.learn('emoji-sd', costOf(items[0]!), 0.1)
+  expect(cutShards(items, model, OPTIONS)).toHaveLength(6)
+})

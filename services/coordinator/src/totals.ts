@@ -1,0 +1,45 @@
+import { DarkroomError } from '@darkroom/chassis'
+import type { BatchDocument, CommitRecord, DoneDocument, PlannedShard } from '@darkroom/proto'
+import { addTally } from './core/tally.ts'
+import type { Tallies } from './core/tally.ts'
+import { summariseRecord } from './records.ts'
+
+/** What the commit records of a batch sum to. */
+export class Totals {
+  readonly #tallies: Tallies = new Map()
+  readonly #items = { rendered: 0, failed: 0, cancelled: 0 }
+  #planned = 0
+  shards = 0
+  images = 0
+  startedAt: string | null = null
+
+  add(shard: PlannedShard, record: CommitRecord): void {
+    const result = summariseRecord(record)
+    this.shards++
+    this.images += result.images
+    this.#planned += shard.items.length
+    for (const state of ['rendered', 'failed', 'cancelled'] as const) this.#items[state] += result[state]
+    for (const tally of result.schedulers) addTally(this.#tallies, tally)
+    if (record.kind !== 'rendered') return
+    if (this.startedAt === null || record.startedAt < this.startedAt) this.startedAt = record.startedAt
+  }
+
+  get schedulers(): DoneDocument['schedulers'] {
+    return [...this.#tallies.values()]
+  }
+
+  /** @throws DarkroomError INTERNAL when the records do not add up to the accepted items */
+  itemsOf(batch: BatchDocument, isCancelled: boolean): DoneDocument['items'] {
+    // Items of segments that were never planned, since the batch was cancelled first.
+    const unplanned = batch.itemCount - this.#planned
+    const { rendered, failed } = this.#items
+    const items = { rendered, failed, cancelled: this.#items.cancelled + unplanned }
+    const sum = items.rendered + items.failed + items.cancelled
+    if (sum === batch.itemCount && (unplanned === 0 || isCancelled)) return items
+    throw new DarkroomError(
+      'INTERNAL',
+      `the records of batch ${batch.id} do not add up to its ${batch.itemCount} items`,
+      { cause: { items, unplanned } },
+    )
+  }
+}
