@@ -1,3 +1,4 @@
+import { drawNoise } from '@darkroom/diffusion'
 import type { AnyScheduler, Plan, StepOptions, TorchGenerator } from '@darkroom/diffusion'
 
 export interface BatchLoop {
@@ -28,14 +29,14 @@ export function* denoiseBatch(loop: BatchLoop): Generator<Float32Array, void> {
     state: scheduler.initialState(plan) as unknown,
   }))
   for (let i = loop.begin; i < plan.timesteps.length; i++) {
-    const noise = scheduler.drawsNoise(plan, i, options) ? generator.randn(total) : null
+    const noise = drawNoise(scheduler.noiseOf(plan, i, options), total, generator)
     for (const [b, row] of rows.entries()) {
       const input = new Float32Array(size)
       scheduler.scaleModelInput(plan, i, row.sample, input)
       const output = loop.model(input, plan.timesteps[i]!)
       const from = loop.stepsFromScaled ? input : row.sample
       const next = new Float32Array(size)
-      const rowNoise = noise === null ? null : slice(noise, b)
+      const rowNoise = noise.map((draw) => slice(draw, b))
       row.state = scheduler.step(plan, i, output, from, row.state, rowNoise, options, next)
       row.sample = next
     }
@@ -50,6 +51,7 @@ export function addNoiseToBatch(
   original: Float32Array,
   noise: Float32Array,
 ): Float32Array {
+  if (scheduler.addNoise === null) throw new RangeError('the scheduler cannot start amid its schedule.')
   const size = original.length / batch
   const out = new Float32Array(original.length)
   for (let b = 0; b < batch; b++) {
@@ -88,6 +90,11 @@ export function dummyModel(x: Float32Array, timestep: number): Float32Array {
 
 /** Options of a step from diffusers' names. */
 export function stepOptions(kwargs: Readonly<Record<string, number | boolean>> = {}): StepOptions {
+  return camelKeys(kwargs)
+}
+
+/** num_inference_steps → numInferenceSteps */
+export function camelKeys(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const camel = (key: string): string => key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
-  return Object.fromEntries(Object.entries(kwargs).map(([key, value]) => [camel(key), value]))
+  return Object.fromEntries(Object.entries(fields).map(([key, value]) => [camel(key), value]))
 }

@@ -1,13 +1,14 @@
 import { schedulerFromConfig, TorchGenerator } from '@darkroom/diffusion'
 import type { AnyScheduler, Plan, PlanRequest } from '@darkroom/diffusion'
-import { addNoiseToBatch, denoiseBatch, dummyModel, dummySampleDeter, stepOptions } from './denoise-batch.ts'
+import { addNoiseToBatch, camelKeys, denoiseBatch, dummyModel, dummySampleDeter, stepOptions } from './denoise-batch.ts'
 import { encodeFloat32 } from './float32.ts'
 
 export interface SchedulerCase {
   readonly name: string
   readonly scheduler: { readonly _class_name: string } & Readonly<Record<string, unknown>>
   readonly num_inference_steps: number
-  readonly set_timesteps: { readonly timesteps?: readonly number[]; readonly sigmas?: readonly number[] }
+  /** Arguments by diffusers' names; num_inference_steps goes with them unless they are a schedule. */
+  readonly set_timesteps: Readonly<Record<string, unknown>>
   readonly seed: number
   readonly model: 'dummy' | 'wave' | 'affine'
   readonly shape: readonly number[]
@@ -58,11 +59,9 @@ function trace(golden: SchedulerCase): SchedulerTrace {
   }
 }
 
-function planRequest(golden: SchedulerCase): PlanRequest {
-  const { timesteps, sigmas } = golden.set_timesteps
-  if (timesteps !== undefined) return { timesteps }
-  if (sigmas !== undefined) return { sigmas }
-  return { numInferenceSteps: golden.num_inference_steps }
+function planRequest({ set_timesteps: given, num_inference_steps: steps }: SchedulerCase): PlanRequest {
+  const isSchedule = 'timesteps' in given || 'sigmas' in given
+  return camelKeys({ ...(!isSchedule && { num_inference_steps: steps }), ...given }) as unknown as PlanRequest
 }
 
 /** Samples by loop index, counted from where the loop starts. */

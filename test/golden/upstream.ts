@@ -2,6 +2,7 @@ import { schedulerFromConfig, TorchGenerator } from '@darkroom/diffusion'
 import type { AnyScheduler, Plan, PlanRequest } from '@darkroom/diffusion'
 import {
   addNoiseToBatch,
+  camelKeys,
   denoiseBatch,
   dummyModel,
   dummyNoiseDeter,
@@ -22,7 +23,7 @@ export interface UpstreamTest {
     readonly kind: string
     readonly init: 'sample' | 'sample*init_noise_sigma'
     readonly scale_model_input: 'none' | 'rebind' | 'model_only'
-    readonly set_timesteps_kwargs?: { readonly timesteps?: readonly number[]; readonly sigmas?: readonly number[] }
+    readonly set_timesteps_kwargs?: Readonly<Record<string, unknown>>
     readonly timesteps_slice_from?: number
     readonly add_noise?: { readonly t_start: number }
     readonly generator_seed: number | null
@@ -80,9 +81,7 @@ function planRequest(
   { num_inference_steps: steps, loop }: UpstreamTest,
   config: Readonly<Record<string, unknown>>,
 ): PlanRequest {
-  const { timesteps, sigmas } = loop.set_timesteps_kwargs ?? {}
-  if (timesteps !== undefined) return { timesteps }
-  if (sigmas !== undefined) return { sigmas }
+  if (loop.set_timesteps_kwargs !== undefined) return camelKeys(loop.set_timesteps_kwargs) as unknown as PlanRequest
   if (steps !== null) return { numInferenceSteps: steps }
   const train = Number(config['num_train_timesteps'])
   return { timesteps: Array.from({ length: train }, (_, i) => train - 1 - i) }

@@ -5,7 +5,9 @@ import type { App } from '../http/app.ts'
 
 const schedulerSchema = Type.Object({
   name: Type.String({ examples: ['EulerDiscreteScheduler'] }),
-  isStochastic: Type.Boolean({ description: 'Whether it can draw noise after the first step.' }),
+  papers: Type.Array(Type.String(), { description: 'arXiv ids.' }),
+  evaluations: Type.String({ description: 'Model calls per step.' }),
+  stochastic: Type.String({ description: 'When it draws noise after the first: never, always or the condition.' }),
   config: Type.Record(
     Type.String(),
     Type.Object({
@@ -19,9 +21,11 @@ const schedulerSchema = Type.Object({
 /** As far as the answer needs them. */
 type ConfigKeys = Readonly<Record<string, { readonly default: unknown; readonly values?: readonly unknown[] }>>
 
-const schedulers = Object.entries(SCHEDULERS).map(([name, { isStochastic, keys }]) => ({
+const schedulers = Object.entries(SCHEDULERS).map(([name, { about, keys }]) => ({
   name,
-  isStochastic,
+  papers: [...about.papers],
+  evaluations: about.evaluations,
+  stochastic: about.stochastic,
   config: Object.fromEntries(
     Object.entries(keys as ConfigKeys).map(([key, { default: fallback, values }]) => [
       key,

@@ -1,3 +1,4 @@
+import { drawNoise } from '../random/draw-noise.ts'
 import { TorchGenerator } from '../random/torch-generator.ts'
 import type { GeneratorState } from '../random/torch-generator.ts'
 import { schedulerFromConfig } from '../schedulers/from-config.ts'
@@ -153,7 +154,7 @@ export function advanceLane(lane: Lane, output: Float32Array, offset: number): v
     rowsOf(lane) === 2
       ? guide(output, offset, size, lane.request.guidanceScale)
       : output.subarray(offset, offset + size)
-  const noise = scheduler.drawsNoise(plan, index, options) ? lane.generator.randn(size) : null
+  const noise = drawNoise(scheduler.noiseOf(plan, index, options), size, lane.generator)
   const next = new Float32Array(size)
   lane.schedulerState = scheduler.step(plan, index, prediction, latents, lane.schedulerState, noise, options, next)
   lane.latents = next

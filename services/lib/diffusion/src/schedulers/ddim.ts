@@ -1,3 +1,4 @@
+import { ONE_DRAW } from '../random/draw-noise.ts'
 import { alphasCumprod, diffuse } from './alphas.ts'
 import { betaKeys, choiceKey, flagKey, integerKey, numberKey } from './config.ts'
 import type { BetaConfig, ConfigKeys } from './config.ts'
@@ -47,7 +48,13 @@ const keys: ConfigKeys<DdimConfig> = {
  */
 export const ddim: Scheduler<DdimConfig, DdimPlan, null> = {
   keys,
-  isStochastic: false,
+  about: {
+    papers: ['2010.02502'],
+    source: 'scheduling_ddim.py',
+    evaluations: '1',
+    stochastic: 'when eta > 0',
+    takesKarrasConfigs: true,
+  },
 
   plan(config, request) {
     const train = config.num_train_timesteps
@@ -74,9 +81,9 @@ export const ddim: Scheduler<DdimConfig, DdimPlan, null> = {
 
   initialState: () => null,
   scaleModelInput: copyInput,
-  drawsNoise: (_plan, _i, { eta = 0 }) => eta > 0,
+  noiseOf: (_plan, _i, { eta = 0 }) => (eta > 0 ? ONE_DRAW : null),
 
-  step(plan, i, modelOutput, sample, _state, noise, { eta = 0, useClippedModelOutput = false }, out) {
+  step(plan, i, modelOutput, sample, _state, [noise], { eta = 0, useClippedModelOutput = false }, out) {
     const { fround } = Math
     const { config, alphasCumprod } = plan
     const t = plan.timesteps[i]!
@@ -101,7 +108,7 @@ export const ddim: Scheduler<DdimConfig, DdimPlan, null> = {
     const aPrev = torchSqrt(alphaProdPrev)
     const direction = torchSqrt(fround(fround(1 - alphaProdPrev) - fround(sigma * sigma)))
     weightedSum(aPrev, out, direction, epsilon, out)
-    if (noise !== null) addScaled(sigma, noise, out)
+    if (noise !== undefined) addScaled(sigma, noise, out)
     return null
   },
 

@@ -1,3 +1,4 @@
+import { ONE_DRAW } from '../random/draw-noise.ts'
 import { alphasCumprod, diffuse } from './alphas.ts'
 import { betaKeys, choiceKey, flagKey, integerKey, numberKey } from './config.ts'
 import type { BetaConfig, ConfigKeys } from './config.ts'
@@ -54,7 +55,13 @@ const keys: ConfigKeys<DdpmConfig> = {
  */
 export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
   keys,
-  isStochastic: true,
+  about: {
+    papers: ['2006.11239', '2102.09672'],
+    source: 'scheduling_ddpm.py',
+    evaluations: '1',
+    stochastic: 'always',
+    takesKarrasConfigs: true,
+  },
 
   plan(config, request) {
     const train = config.num_train_timesteps
@@ -74,9 +81,9 @@ export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
 
   initialState: () => null,
   scaleModelInput: copyInput,
-  drawsNoise: (plan, i) => plan.timesteps[i]! > 0,
+  noiseOf: (plan, i) => (plan.timesteps[i]! > 0 ? ONE_DRAW : null),
 
-  step(plan, i, modelOutput, sample, _state, noise, _options, out) {
+  step(plan, i, modelOutput, sample, _state, [noise], _options, out) {
     const { fround } = Math
     const { config } = plan
     const t = plan.timesteps[i]!
@@ -97,13 +104,13 @@ export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
     const sampleCoefficient = fround(fround(torchSqrt(currentAlpha) * betaProdPrev) / betaProd)
     weightedSum(originalCoefficient, out, sampleCoefficient, sample, out)
 
-    if (t > 0)
+    if (noise !== undefined)
       addVariance(
         config.variance_type,
         fround(fround(betaProdPrev / betaProd) * currentBeta),
         currentBeta,
         modelOutput,
-        noise!,
+        noise,
         out,
       )
     return null

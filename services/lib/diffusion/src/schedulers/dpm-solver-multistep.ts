@@ -1,3 +1,4 @@
+import { ONE_DRAW } from '../random/draw-noise.ts'
 import { alphasCumprod } from './alphas.ts'
 import { betaKeys, boundKey, choiceKey, flagKey, integerKey, nullableChoiceKey, numberKey } from './config.ts'
 import type { ConfigKeys } from './config.ts'
@@ -73,7 +74,13 @@ const keys: ConfigKeys<MultistepConfig> = {
  */
 export const dpmSolverMultistep: Scheduler<MultistepConfig, MultistepPlan, MultistepState> = {
   keys,
-  isStochastic: false,
+  about: {
+    papers: ['2206.00927', '2211.01095'],
+    source: 'scheduling_dpmsolver_multistep.py',
+    evaluations: '1',
+    stochastic: 'when algorithm_type is sde-dpmsolver or sde-dpmsolver++',
+    takesKarrasConfigs: true,
+  },
 
   plan(config, request) {
     assertSolver(config)
@@ -97,9 +104,9 @@ export const dpmSolverMultistep: Scheduler<MultistepConfig, MultistepPlan, Multi
 
   initialState: () => ({ outputs: [] }),
   scaleModelInput: copyInput,
-  drawsNoise: ({ algorithm }) => algorithm.startsWith('sde-'),
+  noiseOf: ({ algorithm }) => (algorithm.startsWith('sde-') ? ONE_DRAW : null),
 
-  step(plan, i, modelOutput, sample, state, noise, _options, out) {
+  step(plan, i, modelOutput, sample, state, [noise], _options, out) {
     const { config, levels } = plan
     const newest = convertModelOutput(plan, i, modelOutput, sample)
     const outputs = [newest, ...state.outputs].slice(0, orderOf(plan, i, state.outputs.length))

@@ -42,7 +42,7 @@ export function dpmUpdate(
   past: readonly SolverLevel[],
   outputs: readonly Float32Array[],
   sample: Float32Array,
-  noise: Float32Array | null,
+  noise: Float32Array | undefined,
   out: Float32Array,
 ): void {
   const [from, before, earlier] = past as readonly [SolverLevel, SolverLevel?, SolverLevel?]
@@ -73,7 +73,7 @@ export function dpmUpdate(
       }
     }
   }
-  if (noise !== null) addScaled(weights.noise, noise, out)
+  if (noise !== undefined) addScaled(weights.noise, noise, out)
 }
 
 type Integrator = (to: SolverLevel, from: SolverLevel, h: number) => Weights

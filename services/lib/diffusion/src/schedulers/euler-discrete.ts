@@ -1,3 +1,4 @@
+import { ONE_DRAW } from '../random/draw-noise.ts'
 import { alphasCumprod } from './alphas.ts'
 import { linspaceF32 } from './betas.ts'
 import { betaKeys, choiceKey, flagKey, integerKey, nullableNumberKey } from './config.ts'
@@ -52,7 +53,13 @@ const keys: ConfigKeys<EulerDiscreteConfig> = {
  */
 export const eulerDiscrete: Scheduler<EulerDiscreteConfig, EulerPlan, null> = {
   keys,
-  isStochastic: false,
+  about: {
+    papers: ['2206.00364'],
+    source: 'scheduling_euler_discrete.py',
+    evaluations: '1',
+    stochastic: 'when sChurn > 0',
+    takesKarrasConfigs: true,
+  },
 
   plan(config, request) {
     assertOneRespacing(config)
@@ -80,15 +87,15 @@ export const eulerDiscrete: Scheduler<EulerDiscreteConfig, EulerPlan, null> = {
     for (let j = 0; j < out.length; j++) out[j] = sample[j]! / divisor
   },
 
-  drawsNoise: (plan, i, options) => churn(plan, i, options) > 0,
+  noiseOf: (plan, i, options) => (churn(plan, i, options) > 0 ? ONE_DRAW : null),
 
-  step(plan, i, modelOutput, sample, _state, noise, options, out) {
+  step(plan, i, modelOutput, sample, _state, [noise], options, out) {
     const { fround } = Math
     const sigma = plan.sigmas[i]!
     const gamma = churn(plan, i, options)
     const sigmaHat = fround(sigma * fround(gamma + 1))
     const dt = fround(plan.sigmas[i + 1]! - sigmaHat)
-    const noisy = noise === null ? sample : churned(sample, noise, sigma, sigmaHat, options.sNoise ?? 1)
+    const noisy = noise === undefined ? sample : churned(sample, noise, sigma, sigmaHat, options.sNoise ?? 1)
     predictFromSigma(plan.config.prediction_type, sigma, sigmaHat, modelOutput, noisy, out)
     eulerStep(noisy, sigmaHat, dt, out)
     return null

@@ -30,10 +30,23 @@ describe('schedulerFromConfig', () => {
 
   test('keys of other classes survive a swap there and back', () => {
     const euler = schedulerFromConfig('EulerDiscreteScheduler', STABLE_DIFFUSION)
-    expect(euler.unknownKeys).toEqual(['set_alpha_to_one', 'skip_prk_steps', 'clip_sample'])
+    expect(euler.unknownKeys).toEqual([])
+    expect(euler.json).toMatchObject({ skip_prk_steps: true, set_alpha_to_one: false, clip_sample: false })
     const back = schedulerFromConfig('PNDMScheduler', euler.json)
     expect(back.config).toMatchObject({ skip_prk_steps: true, set_alpha_to_one: false })
     expect(back.json['_class_name']).toBe('PNDMScheduler')
+  })
+
+  test('a default of one class does not become a setting of the next', () => {
+    const pndm = schedulerFromConfig('PNDMScheduler', STABLE_DIFFUSION)
+    expect(pndm.config['timestep_spacing']).toBe('leading')
+    expect(schedulerFromConfig('EulerDiscreteScheduler', pndm.json).config['timestep_spacing']).toBe('linspace')
+  })
+
+  test('keys that no compatible class has are kept and reported', () => {
+    const odd = schedulerFromConfig('DDIMScheduler', { ...STABLE_DIFFUSION, sharpness: 2 })
+    expect(odd.unknownKeys).toEqual(['sharpness'])
+    expect(odd.json).toMatchObject({ sharpness: 2 })
   })
 
   test('overrides win over the file', () => {

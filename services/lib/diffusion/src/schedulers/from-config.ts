@@ -10,16 +10,38 @@ export interface SchedulerChoice {
   readonly scheduler: AnyScheduler
   /** Every key of the class, its default where nobody set it. */
   readonly config: Json
-  /** As it would be saved: the class name, the config and the keys that other classes know (they survive a swap back). */
+  /**
+   * What a swap to another class starts from: class name, config and the keys of other classes, which survive a swap back.
+   * `_use_default_values` lists the keys that nobody set, so that one class's default does not become another's setting.
+   */
   readonly json: Json
-  /** Keys that the class does not have. */
+  /** Keys that neither the class nor a compatible one has. */
   readonly unknownKeys: readonly string[]
 }
 
+/** diffusers' KarrasDiffusionSchedulers: classes that are made from each other's configs. */
+const KARRAS_DIFFUSION_SCHEDULERS = [
+  'DDIMScheduler',
+  'DDPMScheduler',
+  'PNDMScheduler',
+  'LMSDiscreteScheduler',
+  'EulerDiscreteScheduler',
+  'HeunDiscreteScheduler',
+  'EulerAncestralDiscreteScheduler',
+  'DPMSolverMultistepScheduler',
+  'DPMSolverSinglestepScheduler',
+  'KDPM2DiscreteScheduler',
+  'KDPM2AncestralDiscreteScheduler',
+  'DEISMultistepScheduler',
+  'UniPCMultistepScheduler',
+  'DPMSolverSDEScheduler',
+  'EDMEulerScheduler',
+] as const
+
 /**
  * Makes a scheduler of class `name` from the config of another, as diffusers' `from_config` does: keys that the class knows are
- * taken, the others carried along, and overrides win.
- * @param source a parsed scheduler_config.json
+ * taken, the others carried along, and overrides win. diffusers `configuration_utils.py`, `extract_init_dict`.
+ * @param source a parsed scheduler_config.json, or the `json` of another choice
  * @throws RangeError for an unknown class, or for a value that a key cannot have
  */
 export function schedulerFromConfig(name: string, source: Json, overrides: Json = {}): SchedulerChoice {
@@ -28,7 +50,7 @@ export function schedulerFromConfig(name: string, source: Json, overrides: Json 
   }
   const scheduler: AnyScheduler = SCHEDULERS[name]
   const keys = scheduler.keys as Readonly<Record<string, ConfigKey<unknown>>>
-  const given: Json = { ...source, ...overrides }
+  const given: Json = { ...withoutDefaults(source), ...overrides }
   const config: Record<string, unknown> = {}
   for (const [key, { default: fallback, want }] of Object.entries(keys)) {
     const value = Object.hasOwn(given, key) ? given[key] : fallback
@@ -36,8 +58,24 @@ export function schedulerFromConfig(name: string, source: Json, overrides: Json 
     if (wanted !== null) throw new RangeError(`${key} of ${name} is ${JSON.stringify(value)}; want ${wanted}.`)
     config[key] = value
   }
-  const isOwn = (key: string): boolean => Object.hasOwn(keys, key) || key.startsWith('_')
-  const unknownKeys = Object.keys(given).filter((key) => !isOwn(key))
-  const carried = Object.fromEntries(unknownKeys.map((key) => [key, given[key]]))
-  return { name, scheduler, config, json: { _class_name: name, ...config, ...carried }, unknownKeys }
+  const others = Object.keys(given).filter((key) => !Object.hasOwn(keys, key) && !key.startsWith('_'))
+  const carried = Object.fromEntries(others.map((key) => [key, given[key]]))
+  const defaults = Object.keys(keys).filter((key) => !Object.hasOwn(given, key))
+  return {
+    name,
+    scheduler,
+    config,
+    json: { _class_name: name, ...config, ...carried, _use_default_values: defaults },
+    unknownKeys: others.filter((key) => !scheduler.about.takesKarrasConfigs || !isKarrasKey(key)),
+  }
+}
+
+function withoutDefaults(source: Json): Json {
+  const defaults = source['_use_default_values']
+  if (!Array.isArray(defaults)) return source
+  return Object.fromEntries(Object.entries(source).filter(([key]) => !defaults.includes(key)))
+}
+
+function isKarrasKey(key: string): boolean {
+  return KARRAS_DIFFUSION_SCHEDULERS.some((name) => isSchedulerName(name) && Object.hasOwn(SCHEDULERS[name].keys, key))
 }

@@ -52,7 +52,13 @@ const keys: ConfigKeys<PndmConfig> = {
  */
 export const pndm: Scheduler<PndmConfig, PndmPlan, PndmState> = {
   keys,
-  isStochastic: false,
+  about: {
+    papers: ['2202.09778'],
+    source: 'scheduling_pndm.py',
+    evaluations: '1 (one more for the first step; 4 for each of the first three without skip_prk_steps)',
+    stochastic: 'never',
+    takesKarrasConfigs: true,
+  },
 
   plan(config, request) {
     const train = config.num_train_timesteps
@@ -85,7 +91,7 @@ export const pndm: Scheduler<PndmConfig, PndmPlan, PndmState> = {
 
   initialState: () => ({ counter: 0, ets: [], currentSample: null, currentModelOutput: null }),
   scaleModelInput: copyInput,
-  drawsNoise: () => false,
+  noiseOf: () => null,
 
   step(plan, i, modelOutput, sample, state, _noise, _options, out) {
     const t = plan.timesteps[i]!

@@ -1,10 +1,28 @@
+import type { NoiseDemand } from '../random/draw-noise.ts'
 import type { ConfigKeys } from './config.ts'
 
-/** What `plan` is asked for: a number of steps, or the schedule itself. */
-export type PlanRequest =
+/** What `plan` is asked for, as diffusers' `set_timesteps`: a number of steps, or the schedule itself. */
+export type PlanRequest = (
   | { readonly numInferenceSteps: number }
   | { readonly timesteps: readonly number[] }
   | { readonly sigmas: readonly number[] }
+) &
+  PlanOptions
+
+/** Further arguments of `plan`; a scheduler takes what it knows. */
+export interface PlanOptions {
+  /** Of dynamic shifting: the exponent that the image's size asks for. */
+  readonly mu?: number
+  /** LCM and TCD: steps of the schedule that was distilled. Default: the config's. */
+  readonly originalInferenceSteps?: number
+  /** LCM and TCD: fraction of that schedule that is run. */
+  readonly strength?: number
+  /** RePaint: how far it goes back, and how often. */
+  readonly jumpLength?: number
+  readonly jumpNSample?: number
+  /** ScoreSdeVe: the smallest timestep. */
+  readonly samplingEps?: number
+}
 
 /** A schedule: derived from config and request, shared by any number of lanes, never changed. */
 export interface Plan {
@@ -24,11 +42,30 @@ export interface StepOptions {
   readonly eta?: number
   /** DDIM. */
   readonly useClippedModelOutput?: boolean
-  /** Euler (Karras et al. 2022, algorithm 2). */
+  /** Euler and its relatives (Karras et al. 2022, algorithm 2). */
   readonly sChurn?: number
   readonly sTmin?: number
   readonly sTmax?: number
   readonly sNoise?: number
+  /** LMS: most past derivatives that count, 4 by default. */
+  readonly order?: number
+  /** RePaint: the picture that is kept where the mask is 1. */
+  readonly originalImage?: Float32Array
+  readonly maskImage?: Float32Array
+}
+
+/** What people ask of a scheduler before they choose it: the docs' table. */
+export interface SchedulerFacts {
+  /** arXiv ids. */
+  readonly papers: readonly string[]
+  /** diffusers' file. */
+  readonly source: string
+  /** Model calls per step of the user's. */
+  readonly evaluations: string
+  /** When it draws noise after the first: "never", "always" or the condition. */
+  readonly stochastic: string
+  /** Whether diffusers lists KarrasDiffusionSchedulers as compatible: their config keys are carried along without a word. */
+  readonly takesKarrasConfigs: boolean
 }
 
 /**
@@ -39,26 +76,31 @@ export interface StepOptions {
 export interface Scheduler<C extends object, P extends Plan, S> {
   /** The class's config keys in snake_case, as scheduler_config.json has them, with diffusers' defaults. */
   readonly keys: ConfigKeys<C>
-  readonly isStochastic: boolean
+  readonly about: SchedulerFacts
   plan(config: C, request: PlanRequest): P
   initialState(plan: P): S
   /** What the model sees of a sample before step i. */
   scaleModelInput(plan: P, i: number, sample: Float32Array, out: Float32Array): void
-  /** Whether step i takes noise of the sample's shape. */
-  drawsNoise(plan: P, i: number, options: StepOptions): boolean
-  /** Computes x_{i+1} into `out` from the model's output for step i, and returns what the solver remembers from now on. */
+  /** The noise of the sample's shape that step i takes; null for none. */
+  noiseOf(plan: P, i: number, options: StepOptions): NoiseDemand | null
+  /**
+   * Computes x_{i+1} into `out` from the model's output for step i, and returns what the solver remembers from now on.
+   * @param noise the draws that `noiseOf` asks for, in order
+   */
   step(
     plan: P,
     i: number,
     modelOutput: Float32Array,
     sample: Float32Array,
     state: S,
-    noise: Float32Array | null,
+    noise: readonly Float32Array[],
     options: StepOptions,
     out: Float32Array,
   ): S
-  /** The sample at the noise level of step i: where image-to-image starts. */
-  addNoise(plan: P, i: number, original: Float32Array, noise: Float32Array, out: Float32Array): void
+  /** Writes the sample at the noise level of step i, where image-to-image starts; null where the class cannot start there. */
+  readonly addNoise:
+    | ((plan: P, i: number, original: Float32Array, noise: Float32Array, out: Float32Array) => void)
+    | null
 }
 
 // oxlint-disable-next-line typescript/no-explicit-any -- plans, configs and states are each scheduler's own affair
