@@ -1,9 +1,9 @@
 import {
   advanceLane,
   createLane,
+  denormalizeLatents,
   describeCheckpoint,
   isFinished,
-  latentsForDecoder,
   timestepOf,
   toRgb8,
   writeModelInput,
@@ -29,7 +29,7 @@ const json = (file: string): Record<string, unknown> =>
 const configs = Object.fromEntries(
   ['model_index.json', ...globSync('*/*config.json', { cwd: folder })].map((file) => [file, json(file)]),
 )
-const { spec, scalingFactor, shiftFactor, promptMaxLength } = describeCheckpoint(configs)
+const { spec, promptMaxLength } = describeCheckpoint(configs)
 const options: InferenceSession.SessionOptions = {
   intraOpNumThreads: Number(threads),
   interOpNumThreads: 1,
@@ -71,9 +71,9 @@ async function render(request: BareRequest): Promise<Uint8Array> {
     }
     advanceLane(lane, (await unet.run(feeds))['out_sample']!.data as Float32Array, 0)
   }
-  const latents = latentsForDecoder(lane.latents, scalingFactor, shiftFactor)
+  const latents = denormalizeLatents(lane.latents, spec.latentChannels, spec.latents)
   const { sample } = await decoder.run({ latent_sample: new Tensor('float32', latents, [1, ...lane.shape]) })
-  return toRgb8(sample!.data as Float32Array, request.width, request.height)
+  return toRgb8(sample!.data as Float32Array, request.width, request.height).data
 }
 
 process.on('message', (requests: BareRequest[]) => {

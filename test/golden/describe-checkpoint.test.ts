@@ -15,14 +15,19 @@ describe('describing a checkpoint', () => {
   test('a latent diffusion model: sizes by the VAE and the levels of its UNet', () => {
     expect(describeCheckpoint(configsOf('emoji-sd'))).toMatchObject({
       pipelineClass: 'StableDiffusionPipeline',
-      tasks: ['text-to-image'],
-      spec: { inChannels: 4, sampleSize: 16, vaeScaleFactor: 4, sizeMultiple: 16 },
+      tasks: ['text-to-image', 'image-to-image', 'inpainting'],
+      spec: {
+        family: 'stable-diffusion',
+        inChannels: 4,
+        sampleSize: 16,
+        vaeScaleFactor: 4,
+        sizeMultiple: 16,
+        latents: { scalingFactor: 0.495571, shiftFactor: 0 },
+      },
       defaultWidth: 64,
       defaultHeight: 64,
       sizeMultiple: 16,
       scheduler: { name: 'PNDMScheduler' },
-      scalingFactor: 0.495571,
-      shiftFactor: 0,
       promptMaxLength: 32,
     })
   })
@@ -40,9 +45,8 @@ describe('describing a checkpoint', () => {
   test("the scheduler's config is as the Stable Diffusion pipeline's constructor leaves it", () => {
     const configs = configsOf('emoji-sd')
     Object.assign(configs['scheduler/scheduler_config.json']!, { steps_offset: 0, clip_sample: true })
-    const { scheduler, spec } = describeCheckpoint(configs)
+    const { scheduler } = describeCheckpoint(configs)
     expect(scheduler.config).toMatchObject({ steps_offset: 1, clip_sample: false })
-    expect(spec.trainedScheduler).toEqual(scheduler.config)
   })
 
   test('a tokenizer without a limit of its own takes that of the text encoder', () => {
@@ -52,18 +56,37 @@ describe('describing a checkpoint', () => {
   })
 
   test.for<[string, string, unknown, RegExp]>([
-    ['model_index.json', '_class_name', 'FluxPipeline', /"FluxPipeline" is not supported, want one of Stable/],
+    ['model_index.json', '_class_name', 'WanPipeline', /"WanPipeline" is not supported, want one of Stable/],
+    ['model_index.json', '_class_name', 'FluxPipeline', /transformer\/config.json is missing/],
     ['model_index.json', '_class_name', undefined, /_class_name is undefined, want a string/],
-    ['unet/config.json', 'in_channels', 9, /in_channels 9/],
+    ['unet/config.json', 'in_channels', 7, /in_channels is 7 but the VAE has 4 latent channels/],
+    ['unet/config.json', 'out_channels', 8, /out_channels is 8 but the samples have 4/],
     ['unet/config.json', 'sample_size', [64, 64], /sample_size is \[64,64\], want a number/],
     ['unet/config.json', 'block_out_channels', [], /block_out_channels/],
-    ['unet/config.json', 'time_cond_proj_dim', 256, /time_cond_proj_dim is set/],
-    ['vae_decoder/config.json', 'latent_channels', 16, /16 latent channels/],
+    ['unet/config.json', 'time_cond_proj_dim', 'big', /time_cond_proj_dim is "big", want a number/],
+    ['vae_decoder/config.json', 'latent_channels', 16, /4 but the samples have 16 latent channels/],
     ['vae_decoder/config.json', 'scaling_factor', 'big', /scaling_factor is "big", want a number/],
   ])('%s with %s %j is refused in a sentence that names them', ([file, key, value, message]) => {
     const configs = configsOf('emoji-sd')
     configs[file]![key] = value
     expect(() => describeCheckpoint(configs)).toThrow(message)
+  })
+
+  test('inputs of the UNet say what it is for', () => {
+    const tasksWith = (inChannels: number): readonly string[] => {
+      const configs = configsOf('emoji-sd')
+      configs['unet/config.json']!['in_channels'] = inChannels
+      return describeCheckpoint(configs).tasks
+    }
+    expect(tasksWith(9)).toEqual(['inpainting'])
+    expect(tasksWith(5)).toEqual(['depth-to-image'])
+  })
+
+  test('a UNet for inpainting without the encoder of its VAE is refused', () => {
+    const configs = configsOf('emoji-sd')
+    configs['unet/config.json']!['in_channels'] = 9
+    delete configs['vae_encoder/config.json']
+    expect(() => describeCheckpoint(configs)).toThrow('vae_encoder/config.json is missing from the checkpoint; inpainting')
   })
 
   test.for([

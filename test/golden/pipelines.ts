@@ -1,10 +1,14 @@
-import { isTaskName, TASKS } from '@darkroom/diffusion'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { decodePicture } from '@darkroom/chassis'
+import { isTaskName } from '@darkroom/diffusion'
+import type { CheckpointDescription, DepthMap, Raster } from '@darkroom/diffusion'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describeFolder } from '../../services/worker/src/engine/describe-folder.ts'
 import { Engine } from '../../services/worker/src/engine/engine.ts'
 import type { RenderRequest } from '../../services/worker/src/engine/messages.ts'
 import { encodePng } from '../../services/worker/src/shards/encode-png.ts'
+import { camelKeys } from './denoise-batch.ts'
+import { decodeFloat32 } from './float32.ts'
 import { readJson } from './read-json.ts'
 
 interface PipelineCase {
@@ -25,16 +29,38 @@ interface Rendered {
   readonly error: string | null
 }
 
-const FIELDS = new Set([
-  'prompt',
-  'negative_prompt',
-  'scheduler',
+/** Fields that are the request's own by another spelling, as numbers or lists of them. */
+const PLAIN_FIELDS = [
   'num_inference_steps',
   'guidance_scale',
+  'guidance_rescale',
   'eta',
   'seed',
   'width',
   'height',
+  'strength',
+  'timesteps',
+  'sigmas',
+  'original_inference_steps',
+  'padding_mask_crop',
+  'max_sequence_length',
+  'denoising_start',
+  'denoising_end',
+  'original_size',
+  'crops_coords_top_left',
+  'target_size',
+  'aesthetic_score',
+  'negative_aesthetic_score',
+]
+const FIELDS = new Set([
+  ...PLAIN_FIELDS,
+  'prompt',
+  'negative_prompt',
+  'scheduler',
+  'image',
+  'mask_image',
+  'depth_map',
+  'refiner',
 ])
 
 /** Renders each case of DIR/pipelines.json through the worker's engine to OUT_DIR/<index>.png and lists them in index.json. */
@@ -56,10 +82,11 @@ export async function runPipelines(directory: string, output: string): Promise<v
     cases.map(async (one, i): Promise<Rendered> => {
       try {
         const folder = path.resolve(directory, one.checkpoint)
-        const request = requestOf(one, folder)
+        const request = await requestOf(one, directory, folder)
         await load(folder)
+        if (request.refiner !== undefined) await load(request.refiner)
         const file = `${i}.png`
-        writeFileSync(path.join(output, file), await encodePng(await engine.render(folder, request, signal)))
+        writeFileSync(path.join(output, file), await encodePng((await engine.render(folder, request, signal)).picture))
         return { name: one.name, file, error: null }
       } catch (reason) {
         return { name: one.name, file: null, error: reason instanceof Error ? reason.message : String(reason) }
@@ -69,25 +96,57 @@ export async function runPipelines(directory: string, output: string): Promise<v
   writeFileSync(path.join(output, 'index.json'), `${JSON.stringify(index, null, 1)}\n`)
 }
 
-function requestOf({ task, request }: PipelineCase, folder: string): RenderRequest {
+async function requestOf({ task, request }: PipelineCase, directory: string, folder: string): Promise<RenderRequest> {
   if (!isTaskName(task)) throw new RangeError(`the task ${task} is not supported.`)
   const unknown = Object.keys(request).find((field) => !FIELDS.has(field))
   if (unknown !== undefined) throw new RangeError(`the field ${unknown} is not supported.`)
-  const { defaultWidth, defaultHeight } = describeFolder(folder)
-  const { defaults } = TASKS[task]
+  const description = describeFolder(folder)
+  const pictures = await picturesOf(request, directory)
   const { _class_name: scheduler, ...schedulerConfig } = request.scheduler
-  const number = (field: string, fallback: number): number => Number(request[field] ?? fallback)
+  const size = task === 'image-to-image' && pictures.image !== undefined ? floored(pictures.image, description) : null
   return {
     task,
     prompt: request.prompt ?? '',
-    negativePrompt: request.negative_prompt ?? '',
-    width: number('width', defaultWidth),
-    height: number('height', defaultHeight),
+    negativePrompt: request.negative_prompt ?? null,
+    safetyChecker: true,
+    width: size?.width ?? description.defaultWidth,
+    height: size?.height ?? description.defaultHeight,
     scheduler: String(scheduler),
     schedulerConfig,
-    numInferenceSteps: number('num_inference_steps', defaults.numInferenceSteps),
-    guidanceScale: number('guidance_scale', defaults.guidanceScale),
-    eta: number('eta', 0),
-    seed: number('seed', 0),
+    eta: 0,
+    seed: 0,
+    ...description.defaults[task]!,
+    ...camelKeys(Object.fromEntries(PLAIN_FIELDS.flatMap((key) => (key in request ? [[key, request[key]]] : [])))),
+    ...pictures,
+    ...(request['refiner'] !== undefined && { refiner: path.resolve(directory, String(request['refiner'])) }),
   }
+}
+
+/** diffusers' pipelines cut a picture's sides down to what the checkpoint can do. */
+function floored(
+  { width, height }: Raster,
+  { sizeMultiple }: CheckpointDescription,
+): { width: number; height: number } {
+  const floor = (side: number): number => Math.floor(side / sizeMultiple) * sizeMultiple
+  return { width: floor(width), height: floor(height) }
+}
+
+async function picturesOf(
+  request: PipelineCase['request'],
+  directory: string,
+): Promise<{ image?: Raster; maskImage?: Raster; depthMap?: DepthMap }> {
+  const read = (file: unknown): Promise<Raster> => decodePicture(readFileSync(path.join(directory, String(file))))
+  return {
+    ...(request['image'] !== undefined && { image: await read(request['image']) }),
+    ...(request['mask_image'] !== undefined && { maskImage: await read(request['mask_image']) }),
+    ...(request['depth_map'] !== undefined && { depthMap: depthMapOf(directory, String(request['depth_map'])) }),
+  }
+}
+
+function depthMapOf(directory: string, file: string): DepthMap {
+  const { shape, f32_base64: data } = readJson(path.join(directory, file)) as {
+    readonly shape: readonly [number, number, number]
+    readonly f32_base64: string
+  }
+  return { width: shape[2], height: shape[1], data: decodeFloat32(data) }
 }

@@ -60,7 +60,8 @@ export class ItemLines {
     this.#problems = []
     const { description } = checkpoint
     const task = this.#taskOf(item, checkpoint)
-    const { usesPrompt, defaults: ofTask } = TASKS[task]
+    const { usesPrompt } = TASKS[task]
+    const ofTask = description.defaults[task]!
     for (const field of this.#foreign[task]!) this.#refuseForeign(item, field, task)
 
     const customId = item.customId ?? `item-${index}`

@@ -95,15 +95,17 @@ export const metadataSchema = Type.Record(
 )
 
 function fieldOf(name: string, schema: ParameterSchema): TSchema {
-  const { type, ...rest } = schema
+  const { type, values, ...rest } = schema
   const options = { ...rest, ...(name in EXAMPLES && { examples: [EXAMPLES[name]] }) }
   switch (type) {
     case 'string':
-      return Type.String(options)
+      return values === undefined ? Type.String(options) : Type.Enum([...values], options)
     case 'integer':
       return Type.Integer(options)
     case 'number':
       return Type.Number(options)
+    case 'numbers':
+      return Type.Array(Type.Number(), options)
     default:
       return type satisfies never
   }

@@ -1,10 +1,31 @@
 export { describeCheckpoint } from './checkpoints/describe.ts'
 export type { CheckpointDescription } from './checkpoints/describe.ts'
+export type { Conditioning, Family, TaskDefaults, Tensor, Tensors, TextEncoder } from './families/family.ts'
+export { FAMILIES } from './families/registry.ts'
+export type { FamilyName } from './families/registry.ts'
+export { toLatentDepth } from './images/depth-map.ts'
+export type { DepthMap } from './images/depth-map.ts'
+export { pasteBack } from './images/inpainting-crop.ts'
+export { fitSketch, sketch, sketchLatents } from './images/latent-sketch.ts'
+export type { LatentSketch } from './images/latent-sketch.ts'
+export { parsePixelValuesConfig, toPixelValues } from './images/pixel-values.ts'
+export type { PixelValuesConfig } from './images/pixel-values.ts'
+export { toLuminance } from './images/raster.ts'
+export type { Box, Raster } from './images/raster.ts'
+export { toRgb8 } from './images/rgb8.ts'
+export { isFlagged } from './images/safety.ts'
+export type { SafetyScores } from './images/safety.ts'
+export type { ImageRequest } from './pipelines/image-request.ts'
+export { encoderInputs, inpaintingCrop } from './pipelines/inputs.ts'
+export type { EncodedInputs, EncoderInputs } from './pipelines/inputs.ts'
 export {
   advanceLane,
   createLane,
+  finishedSteps,
+  inputShape,
   isFinished,
-  isGuided,
+  latentImage,
+  scaledLatentImage,
   restoreLane,
   rowsOf,
   snapshotLane,
@@ -12,12 +33,9 @@ export {
   timestepOf,
   writeModelInput,
 } from './pipelines/lane.ts'
-export type { ImageRequest, Lane, LaneSnapshot, ModelSpec } from './pipelines/lane.ts'
-export { latentsForDecoder, toRgb8 } from './pipelines/pictures.ts'
-export { isTaskName, TASKS } from './pipelines/registry.ts'
-export type { TaskName } from './pipelines/registry.ts'
-export { stableDiffusionSchedulerConfig } from './pipelines/scheduler-config.ts'
-export type { ParameterSchema, Task } from './pipelines/task.ts'
+export type { Lane, LaneSnapshot } from './pipelines/lane.ts'
+export { denormalizeLatents } from './pipelines/model-spec.ts'
+export type { LatentNormalization, ModelSpec } from './pipelines/model-spec.ts'
 export { drawNoise } from './random/draw-noise.ts'
 export type { NoiseDemand } from './random/draw-noise.ts'
 export { TorchGenerator } from './random/torch-generator.ts'
@@ -35,3 +53,6 @@ export type {
   SchedulerFacts,
   StepOptions,
 } from './schedulers/scheduler.ts'
+export { isTaskName, TASKS } from './tasks/registry.ts'
+export type { TaskName } from './tasks/registry.ts'
+export type { Parameters, ParameterSchema, Task } from './tasks/task.ts'

@@ -15,7 +15,9 @@ async function run(): Promise<void> {
   const models = new Map<string, Model>()
   const renderer = new Renderer(models, device.kind, options.maxRows, {
     ticked: (tick) => report({ type: 'tick', tick }),
-    rendered: (job, image) => report({ type: 'image', job, image }, [image.rgb.buffer as ArrayBuffer]),
+    rendered: (job, image) => report({ type: 'image', job, image }, [image.picture.data.buffer as ArrayBuffer]),
+    previewed: (job, preview) =>
+      report({ type: 'preview', job, preview }, [preview.picture.data.buffer as ArrayBuffer]),
     failed: (job, { code, message }) => report({ type: 'failed', job, code, message }),
     stageTaken: (stage, seconds) => report({ type: 'stage', stage, seconds }),
   })

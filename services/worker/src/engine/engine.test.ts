@@ -3,7 +3,7 @@ import path from 'node:path'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Engine } from './engine.ts'
-import type { RenderedRgb, RenderRequest, Tick } from './messages.ts'
+import type { RenderedPicture, RenderRequest, Tick } from './messages.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../../../..')
 const REFERENCE = path.join(ROOT, 'test/golden/reference')
@@ -34,6 +34,7 @@ function requestOf(golden: Omit<Golden, 'file' | 'name' | 'checkpoint'>): Render
     task: golden.task,
     prompt: golden.prompt ?? '',
     negativePrompt: golden.negative_prompt ?? '',
+    safetyChecker: true,
     width: golden.width,
     height: golden.height,
     scheduler: String(scheduler),
@@ -49,6 +50,7 @@ const apple: RenderRequest = {
   task: 'text-to-image',
   prompt: 'a red apple',
   negativePrompt: '',
+  safetyChecker: true,
   width: 64,
   height: 64,
   scheduler: 'EulerDiscreteScheduler',
@@ -88,8 +90,8 @@ describe('pictures are those of diffusers', () => {
 
   test.for(cases.filter(({ file }) => shown.includes(path.parse(file).name)))('$file', async (golden) => {
     const want = await sharp(path.join(REFERENCE, golden.file)).removeAlpha().raw().toBuffer()
-    const { rgb } = await engine.render(golden.checkpoint, requestOf(golden), never)
-    const { max, mean } = difference(rgb, want)
+    const { picture } = await engine.render(golden.checkpoint, requestOf(golden), never)
+    const { max, mean } = difference(picture.data, want)
     expect(max).toBeLessThanOrEqual(2)
     expect(mean).toBeLessThan(0.1)
   })
@@ -100,8 +102,8 @@ describe('pictures are those of diffusers', () => {
   test.for(tiny.cases)('$name, exported with one timestep for the whole call', async (golden) => {
     const { width, height, request } = golden
     const task = 'unconditional-image-generation'
-    const { rgb } = await engine.render(SCALAR, requestOf({ ...request, task, width, height }), never)
-    expect(difference(rgb, Buffer.from(golden.rgb_base64, 'base64')).max).toBeLessThanOrEqual(1)
+    const { picture } = await engine.render(SCALAR, requestOf({ ...request, task, width, height }), never)
+    expect(difference(picture.data, Buffer.from(golden.rgb_base64, 'base64')).max).toBeLessThanOrEqual(1)
   })
 })
 
@@ -121,14 +123,14 @@ describe('pictures depend on their request alone', () => {
   ]
 
   test('alone, in any mix of schedulers, steps, sizes and checkpoints, and when asked again: the same bytes', async () => {
-    const alone: RenderedRgb[] = []
+    const alone: RenderedPicture[] = []
     for (const [pin, request] of mixed) alone.push(await engine.render(pin, request, never))
     const before = ticks.length
     const together = await Promise.all(mixed.map(([pin, request]) => engine.render(pin, request, never)))
     const reversed = await Promise.all(mixed.toReversed().map(([pin, request]) => engine.render(pin, request, never)))
-    for (const [i, { rgb }] of alone.entries()) {
-      expect(Buffer.compare(together[i]!.rgb, rgb), `mix, image ${i}`).toBe(0)
-      expect(Buffer.compare(reversed.toReversed()[i]!.rgb, rgb), `reversed mix, image ${i}`).toBe(0)
+    for (const [i, { picture }] of alone.entries()) {
+      expect(Buffer.compare(together[i]!.picture.data, picture.data), `mix, image ${i}`).toBe(0)
+      expect(Buffer.compare(reversed.toReversed()[i]!.picture.data, picture.data), `reversed mix, image ${i}`).toBe(0)
     }
     const shared = ticks.slice(before).filter(({ schedulers }) => new Set(schedulers).size > 1)
     expect(shared.length, 'calls that several schedulers shared').toBeGreaterThan(0)
@@ -155,7 +157,7 @@ describe('what cannot be rendered fails alone', () => {
     const nan = engine.render(SD, { ...apple, guidanceScale: 1e38, numInferenceSteps: 4 }, never)
     const good = engine.render(SD, apple, never)
     await expect(nan).rejects.toMatchObject({ code: 'RENDER_FAILED', message: expect.stringContaining('NaN') })
-    await expect(good).resolves.toMatchObject({ width: 64, height: 64 })
+    await expect(good).resolves.toMatchObject({ picture: { width: 64, height: 64 } })
   })
 
   test('a folder that is no checkpoint is refused with its reason', async () => {
@@ -185,5 +187,5 @@ test('a checkpoint that was unloaded renders no more until it is loaded again', 
   const request: RenderRequest = { ...apple, task: 'unconditional-image-generation', width: 32, height: 32 }
   await expect(engine.render(DDPM, request, never)).rejects.toMatchObject({ code: 'RENDER_FAILED' })
   await engine.load(DDPM, path.join(ROOT, 'deploy/checkpoints/emoji-ddpm'))
-  await expect(engine.render(DDPM, request, never)).resolves.toMatchObject({ width: 32 })
+  await expect(engine.render(DDPM, request, never)).resolves.toMatchObject({ picture: { width: 32 } })
 })

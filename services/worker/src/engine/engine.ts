@@ -7,7 +7,8 @@ import type {
   EngineOrder,
   EngineReport,
   EngineStage,
-  RenderedRgb,
+  Preview,
+  RenderedPicture,
   RenderRequest,
   Tick,
 } from './messages.ts'
@@ -24,11 +25,19 @@ interface Waiting<T> {
   reject(reason: Error): void
 }
 
+/** What one render tells on its way. */
+export interface RenderWatch {
+  /** The number that the ticks call it by. */
+  started?(job: number): void
+  previewed?(preview: Preview): void
+}
+
 /** The engine thread as its owner sees it: load a checkpoint, render an image, give one up. */
 export class Engine implements AsyncDisposable {
   readonly device: ChosenDevice
   readonly #thread: Worker
-  readonly #images = new Map<number, Waiting<RenderedRgb>>()
+  readonly #images = new Map<number, Waiting<RenderedPicture>>()
+  readonly #previews = new Map<number, (preview: Preview) => void>()
   readonly #loads = new Map<string, Waiting<void>>()
   #nextJob = 1
   #isStopping = false
@@ -92,17 +101,17 @@ export class Engine implements AsyncDisposable {
 
   /**
    * Renders one image with a loaded checkpoint.
-   * @param onJob told the number that the ticks call it by
    * @throws DarkroomError RENDER_FAILED, or CANCELLED once the signal aborts
    */
   async render(
     pin: string,
     request: RenderRequest,
     signal: AbortSignal,
-    onJob?: (job: number) => void,
-  ): Promise<RenderedRgb> {
+    watch: RenderWatch = {},
+  ): Promise<RenderedPicture> {
     const job = this.#nextJob++
-    onJob?.(job)
+    watch.started?.(job)
+    if (watch.previewed !== undefined) this.#previews.set(job, watch.previewed)
     const givenUp = Promise.withResolvers<never>()
     const giveUp = (): void => {
       this.#order({ type: 'drop', jobs: [job] })
@@ -111,7 +120,7 @@ export class Engine implements AsyncDisposable {
     if (signal.aborted) giveUp()
     signal.addEventListener('abort', giveUp, { once: true })
     try {
-      const rendered = new Promise<RenderedRgb>((resolve, reject) => {
+      const rendered = new Promise<RenderedPicture>((resolve, reject) => {
         if (this.#death !== null) return reject(this.#death)
         this.#images.set(job, { resolve, reject })
         if (!signal.aborted) this.#order({ type: 'render', job, pin, request })
@@ -120,6 +129,7 @@ export class Engine implements AsyncDisposable {
     } finally {
       signal.removeEventListener('abort', giveUp)
       this.#images.delete(job)
+      this.#previews.delete(job)
     }
   }
 
@@ -146,6 +156,8 @@ export class Engine implements AsyncDisposable {
         return listener.stageTaken(report.stage, report.seconds)
       case 'image':
         return this.#images.get(report.job)?.resolve(report.image)
+      case 'preview':
+        return this.#previews.get(report.job)?.(report.preview)
       case 'failed':
         return this.#images.get(report.job)?.reject(new DarkroomError(report.code, report.message))
       case 'loaded':

@@ -1,10 +1,22 @@
 import type { ErrorCode } from '@darkroom/chassis'
-import type { ImageRequest } from '@darkroom/diffusion'
+import type { ImageRequest, Raster } from '@darkroom/diffusion'
 
 /** One image for the engine, complete. */
 export interface RenderRequest extends ImageRequest {
   readonly prompt: string
-  readonly negativePrompt: string
+  /** null: none was given, which Stable Diffusion XL tells from an empty one. */
+  readonly negativePrompt: string | null
+  /** Whether the checkpoint's safety checker judges the picture. */
+  readonly safetyChecker: boolean
+  /** Pin of the checkpoint that finishes what denoisingEnd leaves. */
+  readonly refiner?: string
+  readonly preview?: PreviewRequest
+}
+
+export interface PreviewRequest {
+  /** Steps from one to the next. */
+  readonly every: number
+  readonly mode: 'estimate' | 'decode'
 }
 
 export interface EngineOptions {
@@ -36,7 +48,8 @@ export type EngineReport =
   | { readonly type: 'unusable'; readonly message: string }
   | { readonly type: 'loaded'; readonly pin: string }
   | { readonly type: 'load-failed'; readonly pin: string; readonly message: string }
-  | { readonly type: 'image'; readonly job: number; readonly image: RenderedRgb }
+  | { readonly type: 'image'; readonly job: number; readonly image: RenderedPicture }
+  | { readonly type: 'preview'; readonly job: number; readonly preview: Preview }
   | { readonly type: 'failed'; readonly job: number; readonly code: ErrorCode; readonly message: string }
   | { readonly type: 'tick'; readonly tick: Tick }
   | {
@@ -46,7 +59,7 @@ export type EngineReport =
     }
 
 /** Where an image's device seconds go. */
-export type EngineStage = 'text_encode' | 'denoise' | 'vae_decode'
+export type EngineStage = 'text_encode' | 'vae_encode' | 'denoise' | 'vae_decode'
 
 /** One UNet call. */
 export interface Tick {
@@ -58,14 +71,21 @@ export interface Tick {
   readonly schedulers: readonly string[]
 }
 
-export interface RenderedRgb {
-  /** [height, width, 3], 8 bit. */
-  readonly rgb: Uint8Array
-  readonly width: number
-  readonly height: number
+/** A picture on its way. */
+export interface Preview {
+  /** Model calls that were made, of how many. */
+  readonly step: number
+  readonly steps: number
+  readonly picture: Raster
+}
+
+export interface RenderedPicture {
+  readonly picture: Raster
   /** Device seconds: the image's share of each call. */
   readonly seconds: number
   /** Model calls that the image took. */
   readonly steps: number
   readonly warnings: readonly string[]
+  /** Whether the safety checker blacked it out; null where none judged it. */
+  readonly isFlagged: boolean | null
 }

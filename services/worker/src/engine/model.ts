@@ -1,139 +1,210 @@
-import { isGuided, latentsForDecoder, rowsOf, timestepOf, toRgb8, writeModelInput } from '@darkroom/diffusion'
-import type { CheckpointDescription, Lane } from '@darkroom/diffusion'
+import {
+  createLane,
+  denormalizeLatents,
+  FAMILIES,
+  fitSketch,
+  inpaintingCrop,
+  inputShape,
+  latentImage,
+  pasteBack,
+  rowsOf,
+  scaledLatentImage,
+  sketch,
+  sketchLatents,
+  timestepOf,
+  toRgb8,
+  writeModelInput,
+} from '@darkroom/diffusion'
+import type { CheckpointDescription, Conditioning, Lane, LatentSketch, Raster, Tensors } from '@darkroom/diffusion'
 import path from 'node:path'
 import { describeFolder } from './describe-folder.ts'
-import { RecentlyUsed } from './recently-used.ts'
+import type { RenderRequest } from './messages.ts'
+import { PictureEncoder } from './picture-encoder.ts'
+import { PromptEncoders } from './prompt-encoders.ts'
+import { SafetyChecker } from './safety-checker.ts'
 import { Graph } from './sessions.ts'
-import type { SessionSettings } from './sessions.ts'
-import { PromptTokenizer } from './tokenizer.ts'
+import type { Output, SessionSettings } from './sessions.ts'
 
-const CACHED_PROMPTS = 512
+/** Latent pixels of the picture that a sketch is fitted to. */
+const SKETCH_SIDE = 32
 
-export interface EncodedPrompt {
-  /** [tokens, width], flattened. */
-  readonly embedding: Float32Array
-  readonly truncated: string | null
+/** What a lane of this model is conditioned on, and what its caller should know of it. */
+export interface Conditioned {
+  readonly conditioning: Conditioning
+  readonly warnings: readonly string[]
 }
 
-/** One checkpoint in memory: its graphs, its tokenizer, and how a lane's step runs through them. */
+export interface DecodedPicture {
+  readonly picture: Raster
+  /** Whether the safety checker blacked it out; null where there was none. */
+  readonly isFlagged: boolean | null
+}
+
+/** One checkpoint in memory: its graphs, its tokenizers, and how a lane's step runs through them. */
 export class Model {
   readonly description: CheckpointDescription
-  readonly #unet: Graph
-  readonly #textEncoder: Graph | null
+  readonly #denoiser: Graph
+  readonly #prompts: PromptEncoders
+  readonly #pictures: PictureEncoder
   readonly #decoder: Graph | null
-  readonly #tokenizer: PromptTokenizer | null
-  readonly #prompts = new RecentlyUsed<EncodedPrompt>(CACHED_PROMPTS)
+  readonly #safety: SafetyChecker | null
+  #sketch: LatentSketch | null = null
 
   private constructor(
     description: CheckpointDescription,
-    unet: Graph,
-    textEncoder: Graph | null,
-    decoder: Graph | null,
-    tokenizer: PromptTokenizer | null,
+    graphs: {
+      readonly denoiser: Graph
+      readonly prompts: PromptEncoders
+      readonly pictures: PictureEncoder
+      readonly decoder: Graph | null
+      readonly safety: SafetyChecker | null
+    },
   ) {
     this.description = description
-    this.#unet = unet
-    this.#textEncoder = textEncoder
-    this.#decoder = decoder
-    this.#tokenizer = tokenizer
+    this.#denoiser = graphs.denoiser
+    this.#prompts = graphs.prompts
+    this.#pictures = graphs.pictures
+    this.#decoder = graphs.decoder
+    this.#safety = graphs.safety
   }
 
   /** @param folder a verified checkpoint in the diffusers layout, exported to ONNX */
   static async load(folder: string, settings: SessionSettings): Promise<Model> {
     const description = describeFolder(folder)
+    const { spec, textEncoders, hasSafetyChecker } = description
     const graph = (name: string): Promise<Graph> => Graph.load(path.join(folder, name, 'model.onnx'), settings)
-    if (description.promptMaxLength === null) return new Model(description, await graph('unet'), null, null, null)
-    const tokenizer = new PromptTokenizer(path.join(folder, 'tokenizer'), description.promptMaxLength)
-    return new Model(
-      description,
-      await graph('unet'),
-      await graph('text_encoder'),
-      await graph('vae_decoder'),
-      tokenizer,
-    )
+    return new Model(description, {
+      denoiser: await graph(FAMILIES[spec.family].denoiser),
+      prompts: await PromptEncoders.load(folder, textEncoders, settings),
+      pictures: new PictureEncoder(folder, spec, settings),
+      decoder: spec.family === 'unconditional' ? null : await graph('vae_decoder'),
+      safety: hasSafetyChecker ? await SafetyChecker.load(folder, settings) : null,
+    })
   }
 
   /** Whether lanes at different timesteps fit one call: exports with a scalar timestep take one for all. */
   get takesTimestepPerSample(): boolean {
-    return this.#unet.inputs.get('timestep')!.rank > 0
+    return this.#denoiser.inputs.get('timestep')!.rank > 0
   }
 
-  async encodePrompt(prompt: string): Promise<EncodedPrompt> {
-    const cached = this.#prompts.get(prompt)
-    if (cached !== undefined) return cached
-    const { inputIds, truncated } = this.#tokenizer!.encode(prompt)
-    const ids = { input_ids: { data: inputIds, dims: [1, inputIds.length] } }
-    const encoded = { embedding: await this.#textEncoder!.run(ids, 'last_hidden_state'), truncated }
-    this.#prompts.set(prompt, encoded)
-    return encoded
+  /** @param handedOver latents of a base that this refiner goes on from, [channels, height, width] */
+  async open(request: RenderRequest, handedOver?: Float32Array): Promise<Lane> {
+    const { spec } = this.description
+    const encoded = await this.#pictures.encode(request)
+    return createLane(spec, request, handedOver === undefined ? encoded : { ...encoded, latents: handedOver })
+  }
+
+  /** What the lane's rows are conditioned on. */
+  async condition(lane: Lane, { prompt, negativePrompt }: RenderRequest): Promise<Conditioned> {
+    const { spec, family, request } = lane
+    const positive = await this.#prompts.encode(prompt, request)
+    const isZeros = negativePrompt === null && spec.forcesZerosForEmptyPrompt
+    const negative =
+      rowsOf(lane.spec, lane.request) === 2 && !isZeros
+        ? await this.#prompts.encode(negativePrompt ?? '', request)
+        : null
+    const conditioning = family.condition(spec, request, positive.outputs, negative?.outputs ?? null)
+    return { conditioning, warnings: positive.warnings }
   }
 
   /**
-   * One UNet call for all lanes.
-   * @param embeddings what each row is conditioned on, in order; empty where the task takes no prompt
+   * One call of the denoiser for all lanes.
+   * @param conditionings of each lane, in order
    * @param padTo rows of the call, at least those that the lanes take: closed sets of shapes keep GPUs from recompiling
-   * @returns the output, [padTo, channels, height, width] flattened, the lanes' rows first
+   * @returns the output, [padTo, …shape] flattened, the lanes' rows first
    */
-  async predict(lanes: readonly Lane[], embeddings: readonly Float32Array[], padTo: number): Promise<Float32Array> {
+  async predict(lanes: readonly Lane[], conditionings: readonly Conditioning[], padTo: number): Promise<Float32Array> {
     const first = lanes[0]!
-    const size = first.latents.length
+    const dims = inputShape(first)
+    const size = dims.reduce((a, b) => a * b, 1)
     const sample = new Float32Array(padTo * size)
     const timesteps: number[] = []
     for (const lane of lanes) {
       writeModelInput(lane, sample, timesteps.length * size)
-      for (let r = 0; r < rowsOf(lane); r++) timesteps.push(timestepOf(lane))
+      for (let r = 0; r < rowsOf(lane.spec, lane.request); r++) timesteps.push(timestepOf(lane))
     }
     while (timesteps.length < padTo) timesteps.push(timesteps[0]!)
-    return this.#unet.run({
-      sample: { data: sample, dims: [padTo, ...first.shape] },
+    return this.#denoiser.runOne({
+      [first.family.sampleInput]: { data: sample, dims: [padTo, ...dims] },
       timestep: this.takesTimestepPerSample
         ? { data: timesteps, dims: [padTo] }
         : { data: timesteps.slice(0, 1), dims: [] },
-      ...this.#conditioning(embeddings, padTo),
+      ...conditionings[0]!.shared,
+      ...stackRows(
+        conditionings.flatMap(({ rows }) => rows),
+        padTo,
+      ),
     })
   }
 
-  #conditioning(rows: readonly Float32Array[], padTo: number): Record<string, { data: Float32Array; dims: number[] }> {
-    if (rows.length === 0) return {}
-    const size = rows[0]!.length
-    const tokens = this.description.promptMaxLength!
-    const data = new Float32Array(padTo * size)
-    for (const [i, embedding] of rows.entries()) data.set(embedding, i * size)
-    return { encoder_hidden_states: { data, dims: [padTo, tokens, size / tokens] } }
+  /**
+   * The finished lane's picture.
+   * @throws RangeError where the model put out no number, or black all over
+   */
+  async finish(lane: Lane, request: RenderRequest): Promise<DecodedPicture> {
+    const picture = await this.decode(lane)
+    if (picture.data.every((level) => level === 0)) {
+      throw new RangeError('the picture came out black all over: the size or precision does not suit this checkpoint.')
+    }
+    const isFlagged = this.#safety === null || !request.safetyChecker ? null : await this.#safety.flags(picture)
+    if (isFlagged === true) return { picture: { ...picture, data: new Uint8Array(picture.data.length) }, isFlagged }
+    const crop = inpaintingCrop(request)
+    if (crop === null) return { picture, isFlagged }
+    return { picture: pasteBack(request.image!, request.maskImage!, picture, crop), isFlagged }
   }
 
-  /** The finished lane's picture, [height, width, 3] in 8 bit. @throws RangeError where the model put out no number */
-  async decode(lane: Lane): Promise<Uint8Array> {
+  /** What the lane's sample looks like, finished or not. @throws RangeError where it has values that are no numbers */
+  async decode(lane: Lane): Promise<Raster> {
     const { width, height } = lane.request
-    const sample = this.#decoder === null ? lane.latents : await this.#decodeLatents(lane)
-    if (!sample.every(Number.isFinite))
+    const sample = this.#decoder === null ? lane.latents : await this.#decodeLatents(this.#decoder, lane)
+    if (!sample.every(Number.isFinite)) {
       throw new RangeError(
         'the model put out NaN or infinity: the prompt, size or precision does not suit this checkpoint.',
       )
+    }
     return toRgb8(sample, width, height)
   }
 
-  async #decodeLatents(lane: Lane): Promise<Float32Array> {
-    const { scalingFactor, shiftFactor } = this.description
-    const latents = latentsForDecoder(lane.latents, scalingFactor, shiftFactor)
-    return this.#decoder!.run({ latent_sample: { data: latents, dims: [1, ...lane.shape] } })
+  /** A sketch of the lane's sample, one pixel for each of the latents': fitted to the checkpoint's own decoder when it is first asked for. */
+  async sketch(lane: Lane): Promise<Raster> {
+    const { spec, request } = lane
+    const latents = scaledLatentImage(lane)
+    if (this.#decoder === null) return toRgb8(latents, request.width, request.height)
+    this.#sketch ??= await this.#fitSketch(this.#decoder)
+    return sketch(this.#sketch, latents, request.width / spec.vaeScaleFactor, request.height / spec.vaeScaleFactor)
   }
 
-  /** What the lane's rows are conditioned on, and the text that did not fit. */
-  async condition(
-    lane: Lane,
-    prompt: string,
-    negativePrompt: string,
-  ): Promise<{ embeddings: Float32Array[]; truncated: string | null }> {
-    if (this.#tokenizer === null) return { embeddings: [], truncated: null }
-    const { embedding, truncated } = await this.encodePrompt(prompt)
-    if (!isGuided(lane.request)) return { embeddings: [embedding], truncated }
-    const negative = await this.encodePrompt(negativePrompt)
-    return { embeddings: [negative.embedding, embedding], truncated }
+  async #fitSketch(decoder: Graph): Promise<LatentSketch> {
+    const { latentChannels, latents: normalization } = this.description.spec
+    const latents = sketchLatents(latentChannels, SKETCH_SIDE)
+    const data = denormalizeLatents(latents, latentChannels, normalization)
+    const picture = await decoder.runOne({
+      latent_sample: { data, dims: [1, latentChannels, SKETCH_SIDE, SKETCH_SIDE] },
+    })
+    return fitSketch(latents, latentChannels, SKETCH_SIDE, picture)
+  }
+
+  async #decodeLatents(decoder: Graph, lane: Lane): Promise<Float32Array> {
+    const { spec, request } = lane
+    const data = denormalizeLatents(latentImage(lane), spec.latentChannels, spec.latents)
+    const dims = [1, spec.latentChannels, request.height / spec.vaeScaleFactor, request.width / spec.vaeScaleFactor]
+    return decoder.runOne({ latent_sample: { data, dims } })
   }
 
   /** Frees the graphs; nothing may run on them any more. */
   async release(): Promise<void> {
-    for (const graph of [this.#unet, this.#textEncoder, this.#decoder]) await graph?.release()
+    for (const part of [this.#denoiser, this.#prompts, this.#pictures, this.#decoder, this.#safety]) {
+      await part?.release()
+    }
   }
+}
+
+/** Rows of named tensors as one batch of each name; rows of padding stay zero. */
+function stackRows(rows: readonly Tensors[], padTo: number): Record<string, Output> {
+  const stacked = Object.entries(rows[0]!).map(([name, { data: first, dims }]) => {
+    const data = new Float32Array(padTo * first.length)
+    for (const [i, row] of rows.entries()) data.set(row[name]!.data, i * first.length)
+    return [name, { data, dims: [padTo, ...dims] }] as const
+  })
+  return Object.fromEntries(stacked)
 }

@@ -1,21 +1,30 @@
-import { advanceLane, createLane, isFinished, isGuided, rowsOf, stepsLeft, timestepOf } from '@darkroom/diffusion'
-import type { Lane } from '@darkroom/diffusion'
+import { advanceLane, finishedSteps, isFinished, latentImage, rowsOf, stepsLeft, timestepOf } from '@darkroom/diffusion'
+import type { Conditioning, Lane } from '@darkroom/diffusion'
 import { DarkroomError } from '@darkroom/chassis'
-import type { ChosenDevice, EngineStage, RenderedRgb, RenderRequest, Tick } from './messages.ts'
+import type { ChosenDevice, EngineStage, Preview, RenderedPicture, RenderRequest, Tick } from './messages.ts'
 import type { Model } from './model.ts'
 
 interface Job {
   readonly job: number
   readonly pin: string
   readonly request: RenderRequest
+  /** Where a refiner goes on from what its base did. */
+  readonly base?: BaseWork
+}
+
+interface BaseWork {
+  /** [channels, height, width] */
+  readonly latents: Float32Array
+  readonly seconds: number
+  readonly steps: number
+  readonly warnings: readonly string[]
 }
 
 /** A job that takes part in UNet calls. */
 interface ActiveJob extends Job {
   readonly model: Model
   readonly lane: Lane
-  /** For each row what it is conditioned on; empty where the task takes no prompt. */
-  readonly embeddings: readonly Float32Array[]
+  readonly conditioning: Conditioning
   readonly warnings: readonly string[]
   readonly steps: number
   seconds: number
@@ -29,7 +38,8 @@ interface Group {
 
 export interface RendererEvents {
   ticked(tick: Tick): void
-  rendered(job: number, image: RenderedRgb): void
+  previewed(job: number, preview: Preview): void
+  rendered(job: number, image: RenderedPicture): void
   failed(job: number, error: DarkroomError): void
   stageTaken(stage: EngineStage, seconds: number): void
 }
@@ -59,7 +69,8 @@ export class Renderer {
   }
 
   add(job: Job): void {
-    const key = `${job.pin} ${job.request.width}x${job.request.height}`
+    const { width, height, task, maxSequenceLength = '' } = job.request
+    const key = `${job.pin} ${width}x${height} ${task} ${maxSequenceLength}`
     const group = this.#groups.get(key)
     if (group === undefined) this.#groups.set(key, { waiting: [job], active: [] })
     else group.waiting.push(job)
@@ -96,43 +107,42 @@ export class Renderer {
 
   /** Oldest first, until a call would be full. */
   async #admit(group: Group): Promise<void> {
-    let rows = group.active.reduce((sum, { lane }) => sum + rowsOf(lane), 0)
+    let rows = group.active.reduce((sum, { lane }) => sum + rowsOf(lane.spec, lane.request), 0)
     while (group.waiting.length > 0) {
       const job = group.waiting[0]!
-      rows += isGuided(job.request) ? 2 : 1
+      const model = this.#models.get(job.pin)
+      rows += model === undefined ? 0 : rowsOf(model.description.spec, job.request)
       if (rows > this.#maxRows) return
       group.waiting.shift()
       try {
-        group.active.push(await this.#open(job))
+        group.active.push(await this.#open(job, model))
       } catch (reason) {
         this.#fail(job, group, reason)
       }
     }
   }
 
-  async #open(job: Job): Promise<ActiveJob> {
-    const model = this.#models.get(job.pin)
+  async #open(job: Job, model: Model | undefined): Promise<ActiveJob> {
     if (model === undefined) throw new RangeError(`the checkpoint ${job.pin} is not loaded.`)
-    const lane = createLane(model.description.spec, job.request)
     const start = performance.now()
-    const { embeddings, truncated } = await model.condition(lane, job.request.prompt, job.request.negativePrompt)
-    if (embeddings.length > 0) this.#events.stageTaken('text_encode', secondsSince(start))
-    const limit = model.description.promptMaxLength
-    const warnings =
-      truncated === null ? [] : [`the prompt is longer than ${limit} tokens; this was cut off: ${truncated.trim()}`]
-    return { ...job, model, lane, embeddings, warnings, steps: stepsLeft(lane), seconds: 0 }
+    const lane = await model.open(job.request, job.base?.latents)
+    const opened = performance.now()
+    if (job.request.image !== undefined) this.#events.stageTaken('vae_encode', (opened - start) / 1000)
+    const { conditioning, warnings } = await model.condition(lane, job.request)
+    if (model.description.promptMaxLength !== null) this.#events.stageTaken('text_encode', secondsSince(opened))
+    return { ...job, model, lane, conditioning, warnings, steps: stepsLeft(lane), seconds: 0 }
   }
 
   /** One UNet call for all of them. Where it fails, each is tried alone, so that what cannot be rendered fails alone. */
   async #step(chosen: readonly ActiveJob[], group: Group): Promise<void> {
-    const rows = chosen.reduce((sum, { lane }) => sum + rowsOf(lane), 0)
+    const rows = chosen.reduce((sum, { lane }) => sum + rowsOf(lane.spec, lane.request), 0)
     const { model, pin } = chosen[0]!
     const start = performance.now()
     let output: Float32Array
     try {
       output = await model.predict(
         chosen.map(({ lane }) => lane),
-        chosen.flatMap(({ embeddings }) => embeddings),
+        chosen.map(({ conditioning }) => conditioning),
         this.#paddedRows(rows),
       )
     } catch (reason) {
@@ -144,10 +154,11 @@ export class Renderer {
     let offset = 0
     for (const job of chosen) {
       const { lane } = job
-      const laneRows = rowsOf(lane)
+      const laneRows = rowsOf(lane.spec, lane.request)
       job.seconds += (seconds * laneRows) / rows
       try {
         advanceLane(lane, output, offset)
+        await this.#preview(job)
       } catch (reason) {
         this.#fail(job, group, reason)
       }
@@ -167,17 +178,30 @@ export class Renderer {
     return this.#device === 'cpu' ? rows : Math.min(2 ** Math.ceil(Math.log2(rows)), this.#maxRows)
   }
 
+  async #preview({ job, request: { preview }, lane, model, steps }: ActiveJob): Promise<void> {
+    const step = finishedSteps(lane)
+    if (preview === undefined || isFinished(lane) || step % preview.every !== 0) return
+    const picture = preview.mode === 'decode' ? await model.decode(lane) : await model.sketch(lane)
+    this.#events.previewed(job, { step, steps, picture })
+  }
+
   async #finish(job: ActiveJob, group: Group): Promise<void> {
+    const { lane, model, request, base } = job
+    group.active = group.active.filter((other) => other !== job)
+    const work = {
+      seconds: job.seconds + (base?.seconds ?? 0),
+      steps: job.steps + (base?.steps ?? 0),
+      warnings: [...(base?.warnings ?? []), ...job.warnings],
+    }
+    this.#events.stageTaken('denoise', job.seconds)
+    if (request.refiner !== undefined)
+      return this.add(refined(job, request.refiner, { ...work, latents: latentImage(lane) }))
     const start = performance.now()
     try {
-      const rgb = await job.model.decode(job.lane)
+      const finished = await model.finish(lane, request)
       const seconds = secondsSince(start)
-      this.#events.stageTaken('denoise', job.seconds)
       this.#events.stageTaken('vae_decode', seconds)
-      const { width, height } = job.request
-      const { steps, warnings } = job
-      group.active = group.active.filter((other) => other !== job)
-      this.#events.rendered(job.job, { rgb, width, height, seconds: job.seconds + seconds, steps, warnings })
+      this.#events.rendered(job.job, { ...finished, ...work, seconds: work.seconds + seconds })
     } catch (reason) {
       this.#fail(job, group, reason)
     }
@@ -188,6 +212,14 @@ export class Renderer {
     const message = reason instanceof Error ? reason.message : String(reason)
     this.#events.failed(job.job, new DarkroomError('RENDER_FAILED', message, { cause: reason }))
   }
+}
+
+/** What is left of a job for the refiner: image-to-image from the base's latents, where the base left off. */
+function refined({ job, request }: Job, pin: string, base: BaseWork): Job {
+  const { refiner: _, denoisingEnd, ...rest } = request
+  if (denoisingEnd === undefined)
+    throw new RangeError('refiner is given without denoisingEnd; want the part of the base.')
+  return { job, pin, base, request: { ...rest, task: 'image-to-image', denoisingStart: denoisingEnd } }
 }
 
 /** The lanes that fit a call with the group's oldest: all, or for exports with a scalar timestep those at the same one. */

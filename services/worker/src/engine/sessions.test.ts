@@ -21,7 +21,7 @@ test.for([
 ] as const)('%s goes in and comes out as float32', async ([type, elementType, value, want]) => {
   const graph = await Graph.load(identity(elementType), settings)
   expect(graph.inputs.get('x')).toMatchObject({ type, rank: 1 })
-  expect([...(await graph.run({ x: { data: new Float32Array([value]), dims: [1] } }))]).toEqual([want])
+  expect([...(await graph.runOne({ x: { data: new Float32Array([value]), dims: [1] } }))]).toEqual([want])
   await graph.release()
 })
 

@@ -18,13 +18,21 @@ interface Feed {
   readonly dims: readonly number[]
 }
 
+/** What a graph puts out, as float32. */
+export interface Output {
+  readonly data: Float32Array
+  readonly dims: readonly number[]
+}
+
 /** One ONNX graph: names, ranks and types are read from the file, values are cast to what it declares. */
 export class Graph {
   readonly #session: InferenceSession
   readonly inputs: ReadonlyMap<string, TensorInput>
+  readonly outputs: readonly string[]
 
   private constructor(session: InferenceSession) {
     this.#session = session
+    this.outputs = session.outputNames
     this.inputs = new Map(
       session.inputMetadata.map((input) => [
         input.name,
@@ -51,18 +59,32 @@ export class Graph {
 
   /**
    * Runs the graph; blocks this thread.
-   * @param output by default the graph's first
-   * @returns the output as float32
+   * @param feeds by input; what the graph does not declare is left out
+   * @param names the outputs that are wanted; by default the first
    */
-  async run(feeds: Readonly<Record<string, Feed>>, output = this.#session.outputNames[0]!): Promise<Float32Array> {
-    const tensors = Object.fromEntries(
-      Object.entries(feeds).map(([name, { data, dims }]) => [
-        name,
-        tensorOf(this.inputs.get(name)?.type ?? 'float32', data, dims),
-      ]),
+  async run(
+    feeds: Readonly<Record<string, Feed>>,
+    names: readonly string[] = this.outputs.slice(0, 1),
+  ): Promise<Readonly<Record<string, Output>>> {
+    const missing = names.find((name) => !this.outputs.includes(name))
+    if (missing !== undefined) {
+      throw new RangeError(
+        `the graph has no output ${missing}; want an export with it (it has ${this.outputs.join(', ')}).`,
+      )
+    }
+    const tensors = Object.entries(feeds).flatMap(([name, { data, dims }]) => {
+      const input = this.inputs.get(name)
+      return input === undefined ? [] : [[name, tensorOf(input.type, data, dims)] as const]
+    })
+    const results = await this.#session.run(Object.fromEntries(tensors), [...names])
+    return Object.fromEntries(
+      names.map((name) => [name, { data: toFloat32(results[name]!), dims: results[name]!.dims }]),
     )
-    const results = await this.#session.run(tensors, [output])
-    return toFloat32(results[output]!)
+  }
+
+  /** As `run`, for the one output that matters. */
+  async runOne(feeds: Readonly<Record<string, Feed>>, name = this.outputs[0]!): Promise<Float32Array> {
+    return (await this.run(feeds, [name]))[name]!.data
   }
 
   async release(): Promise<void> {
@@ -85,6 +107,8 @@ function tensorOf(type: string, data: Float32Array | readonly number[], dims: re
       )
     case 'int32':
       return new Tensor('int32', Int32Array.from(data), dims)
+    case 'float64':
+      return new Tensor('float64', Float64Array.from(data), dims)
     case 'float16':
       return float16Tensor(data, dims)
     default:
@@ -107,5 +131,7 @@ function toFloat32(tensor: Tensor): Float32Array {
       ? Float32Array.from(new Float16Array(data.buffer, data.byteOffset, data.length))
       : Float32Array.from(data)
   }
-  throw new TypeError(`the graph's output is ${tensor.type}; want float32 or float16`)
+  if (tensor.data instanceof Float64Array) return Float32Array.from(tensor.data)
+  if (tensor.type === 'bool') return Float32Array.from(tensor.data as Uint8Array)
+  throw new TypeError(`the graph's output is ${tensor.type}; want a float type`)
 }

@@ -59,10 +59,12 @@ async function renderImage(
 ): Promise<{ image: RenderedImage; seconds: number; warnings: readonly string[] }> {
   const { batchId, checkpoint } = shard.assignment
   const seed = Number(item.seed) + n
-  const result = await engine.render(checkpoint, requestOf(item, seed), shard.signal, (job) => shard.addJob(job))
+  const result = await engine.render(checkpoint, requestOf(item, seed), shard.signal, {
+    started: (job) => shard.addJob(job),
+  })
   events.imageRendered(item.scheduler, checkpoint, item.task, result.seconds)
   const encodeStart = performance.now()
-  const png = await encodePng(result)
+  const png = await encodePng(result.picture)
   events.stageTaken('encode', (performance.now() - encodeStart) / 1000)
   const sha256 = createHash('sha256').update(png).digest('hex')
   const name = imageName(item.index, n, sha256, 'png')
@@ -71,7 +73,7 @@ async function renderImage(
     await insist(shard.signal, () => store.put(keys.image(batchId, name), png, { contentType: 'image/png' }))
     events.stageTaken('upload', (performance.now() - start) / 1000)
   })
-  const { width, height } = result
+  const { width, height } = result.picture
   return {
     image: { n, seed, name, sha256, bytes: png.length, width, height },
     seconds: result.seconds,
@@ -87,6 +89,7 @@ function requestOf(item: Item, seed: number): RenderRequest {
     task: item.task,
     prompt: item.prompt,
     negativePrompt: item.negativePrompt,
+    safetyChecker: true,
     width: item.width,
     height: item.height,
     scheduler: item.scheduler,

@@ -1,6 +1,11 @@
-import type { ModelSpec } from '../pipelines/lane.ts'
-import { stableDiffusionSchedulerConfig } from '../pipelines/scheduler-config.ts'
-import type { TaskName } from '../pipelines/registry.ts'
+import type { TaskDefaults, TextEncoder } from '../families/family.ts'
+import { FAMILIES } from '../families/registry.ts'
+import type { FamilyName } from '../families/registry.ts'
+import type { ModelSpec } from '../pipelines/model-spec.ts'
+import { constructedSchedulerConfig } from '../pipelines/scheduler-config.ts'
+import type { TaskName } from '../tasks/registry.ts'
+import { ConfigReader } from './config-reader.ts'
+import { textEncodersOf } from './text-encoders.ts'
 
 /** What a checkpoint can do and what it wants, read from its configs alone. */
 export interface CheckpointDescription {
@@ -9,6 +14,8 @@ export interface CheckpointDescription {
   /** The first is the one that an item without a task means. */
   readonly tasks: readonly TaskName[]
   readonly spec: ModelSpec
+  /** diffusers' defaults of each task. */
+  readonly defaults: Readonly<Partial<Record<TaskName, TaskDefaults>>>
   /** Pixels. */
   readonly defaultWidth: number
   readonly defaultHeight: number
@@ -16,19 +23,24 @@ export interface CheckpointDescription {
   readonly sizeMultiple: number
   /** The scheduler it was saved with, its config as the pipeline's constructor leaves it (snake_case). */
   readonly scheduler: { readonly name: string; readonly config: Readonly<Record<string, unknown>> }
-  /** Of the VAE; 1 where there is none. */
-  readonly scalingFactor: number
-  readonly shiftFactor: number
+  /** In the order of the family; null for one that the checkpoint does without. */
+  readonly textEncoders: readonly (TextEncoder | null)[]
   /** Tokens of a prompt with its start and end; null where the pipeline takes no prompt. */
   readonly promptMaxLength: number | null
+  readonly hasSafetyChecker: boolean
+  readonly hasDepthEstimator: boolean
 }
 
-const PIPELINES: Readonly<Record<string, 'text-to-image' | 'unconditional-image-generation'>> = {
-  StableDiffusionPipeline: 'text-to-image',
-  OnnxStableDiffusionPipeline: 'text-to-image',
-  DDPMPipeline: 'unconditional-image-generation',
-  DDIMPipeline: 'unconditional-image-generation',
-  PNDMPipeline: 'unconditional-image-generation',
+/** Families by the pipelines that diffusers saves them as, without "Pipeline" and what names the task. */
+const PIPELINES: Readonly<Record<string, FamilyName>> = {
+  StableDiffusion: 'stable-diffusion',
+  LatentConsistencyModel: 'latent-consistency',
+  StableDiffusionXL: 'stable-diffusion-xl',
+  StableDiffusion3: 'stable-diffusion-3',
+  Flux: 'flux',
+  DDPM: 'unconditional',
+  DDIM: 'unconditional',
+  PNDM: 'unconditional',
 }
 
 /**
@@ -36,137 +48,125 @@ const PIPELINES: Readonly<Record<string, 'text-to-image' | 'unconditional-image-
  * @throws RangeError for a pipeline that this library does not run, TypeError for a config that lacks what it must say
  */
 export function describeCheckpoint(configs: Readonly<Record<string, unknown>>): CheckpointDescription {
-  const pipelineClass = text(configs, 'model_index.json', '_class_name')
-  const task = PIPELINES[pipelineClass]
-  if (task === undefined) {
+  const reader = new ConfigReader(configs)
+  const pipelineClass = reader.text('model_index.json', '_class_name')
+  const stem = pipelineClass
+    .replace(/^(ORT|Onnx)/, '')
+    .replace(/(Img2Img|InpaintLegacy|Inpaint|Depth2Img)?Pipeline$/, '')
+  const family = PIPELINES[stem]
+  if (family === undefined) {
+    const known = Object.keys(PIPELINES).map((name) => `${name}Pipeline`)
     throw new RangeError(
-      `model_index.json: _class_name ${JSON.stringify(pipelineClass)} is not supported, want one of ${Object.keys(PIPELINES).join(', ')}.`,
+      `model_index.json: _class_name ${JSON.stringify(pipelineClass)} is not supported, want one of ${known.join(', ')}.`,
     )
   }
-  return task === 'text-to-image'
-    ? describeStableDiffusion(configs, pipelineClass)
-    : describeUnconditional(configs, pipelineClass)
-}
-
-function describeStableDiffusion(configs: Readonly<Record<string, unknown>>, pipelineClass: string) {
-  const unet = describeUnet(configs)
-  if (object(configs, 'unet/config.json')['time_cond_proj_dim'] != null) {
-    throw new RangeError(
-      'unet/config.json: time_cond_proj_dim is set; UNets with guidance embeddings are not supported.',
-    )
-  }
-  const latentChannels = integer(configs, VAE, 'latent_channels', 4)
-  if (unet.inChannels !== latentChannels) {
-    throw new RangeError(
-      `unet/config.json: in_channels is ${unet.inChannels} but the VAE has ${latentChannels} latent channels; UNets with further inputs are not supported.`,
-    )
-  }
-  const vaeScaleFactor = 2 ** (blocks(configs, VAE) - 1)
-  const scheduler = schedulerOf(configs)
-  return describe(pipelineClass, 'text-to-image', unet, vaeScaleFactor, {
-    scheduler: { name: scheduler.name, config: stableDiffusionSchedulerConfig(scheduler.config) },
-    scalingFactor: number(configs, VAE, 'scaling_factor', 0.18215),
-    shiftFactor: number(configs, VAE, 'shift_factor', 0),
-    promptMaxLength: promptLength(configs),
-  })
-}
-
-function describeUnconditional(configs: Readonly<Record<string, unknown>>, pipelineClass: string) {
-  return describe(pipelineClass, 'unconditional-image-generation', describeUnet(configs), 1, {
-    scheduler: schedulerOf(configs),
-    scalingFactor: 1,
-    shiftFactor: 0,
-    promptMaxLength: null,
-  })
-}
-
-interface Unet {
-  readonly inChannels: number
-  readonly sampleSize: number
-  /** Latent sides must be multiples of it: each level but the last halves them, and an exported graph cannot round. */
-  readonly sideMultiple: number
-}
-
-function describe(
-  pipelineClass: string,
-  task: TaskName,
-  { inChannels, sampleSize, sideMultiple }: Unet,
-  vaeScaleFactor: number,
-  rest: Pick<CheckpointDescription, 'scheduler' | 'scalingFactor' | 'shiftFactor' | 'promptMaxLength'>,
-): CheckpointDescription {
-  const sizeMultiple = sideMultiple * vaeScaleFactor
+  const spec = specOf(reader, family)
+  const tasks = tasksOf(reader, spec)
+  const textEncoders = textEncodersOf(reader, family)
+  const side = spec.sampleSize * spec.vaeScaleFactor
   return {
     pipelineClass,
-    tasks: [task],
-    spec: { inChannels, sampleSize, vaeScaleFactor, sizeMultiple, trainedScheduler: { ...rest.scheduler.config } },
-    defaultWidth: sampleSize * vaeScaleFactor,
-    defaultHeight: sampleSize * vaeScaleFactor,
-    sizeMultiple,
-    ...rest,
+    tasks,
+    spec,
+    defaults: FAMILIES[family].defaults,
+    defaultWidth: side,
+    defaultHeight: side,
+    sizeMultiple: spec.sizeMultiple,
+    scheduler: {
+      name: reader.text(SCHEDULER, '_class_name'),
+      config: constructedSchedulerConfig(spec, tasks[0]!),
+    },
+    textEncoders,
+    promptMaxLength: textEncoders.find((encoder) => encoder !== null)?.maxLength ?? null,
+    hasSafetyChecker: reader.has('safety_checker/config.json'),
+    hasDepthEstimator: reader.has('depth_estimator/config.json'),
   }
 }
 
+const SCHEDULER = 'scheduler/scheduler_config.json'
 const VAE = 'vae_decoder/config.json'
+const FLUX_SAMPLE_SIZE = 128
 
-function describeUnet(configs: Readonly<Record<string, unknown>>): Unet {
-  const file = 'unet/config.json'
-  const inChannels = integer(configs, file, 'in_channels')
-  const outChannels = integer(configs, file, 'out_channels')
-  if (inChannels !== outChannels) {
+function specOf(reader: ConfigReader, family: FamilyName): ModelSpec {
+  const { denoiser } = FAMILIES[family]
+  const file = `${denoiser}/config.json`
+  const hasVae = family !== 'unconditional'
+  const inChannels = reader.integer(file, 'in_channels')
+  const latentChannels = hasVae ? reader.integer(VAE, 'latent_channels', 4) : inChannels
+  const vaeScaleFactor = hasVae ? 2 ** (reader.levels(VAE) - 1) : 1
+  const patchSize = family === 'flux' ? 2 : denoiser === 'transformer' ? reader.integer(file, 'patch_size', 2) : 1
+  // Each level of a UNet but the last halves the sides, and an exported graph cannot round.
+  const sideMultiple = denoiser === 'unet' ? 2 ** (reader.levels(file) - 1) : patchSize
+  const spec: ModelSpec = {
+    family,
+    inChannels: family === 'flux' ? inChannels / 4 : inChannels,
+    latentChannels,
+    sampleSize: family === 'flux' ? FLUX_SAMPLE_SIZE : reader.integer(file, 'sample_size'),
+    vaeScaleFactor,
+    sizeMultiple: sideMultiple * vaeScaleFactor,
+    maxSide: family === 'stable-diffusion-3' ? maxSide(reader, file, patchSize * vaeScaleFactor) : null,
+    trainedScheduler: reader.object(SCHEDULER),
+    latents: hasVae
+      ? {
+          scalingFactor: reader.number(VAE, 'scaling_factor', 0.18215),
+          shiftFactor: reader.number(VAE, 'shift_factor', 0),
+          mean: reader.nullableNumbers(VAE, 'latents_mean'),
+          std: reader.nullableNumbers(VAE, 'latents_std'),
+        }
+      : { scalingFactor: 1, shiftFactor: 0, mean: null, std: null },
+    timeCondProjDim: reader.nullableInteger(file, 'time_cond_proj_dim'),
+    jointAttentionDim: reader.nullableInteger(file, 'joint_attention_dim'),
+    patchSize,
+    hasGuidanceEmbeds: reader.flag(file, 'guidance_embeds', false),
+    forcesZerosForEmptyPrompt: reader.flag(
+      'model_index.json',
+      'force_zeros_for_empty_prompt',
+      family === 'stable-diffusion-xl',
+    ),
+    requiresAestheticsScore: reader.flag('model_index.json', 'requires_aesthetics_score', false),
+  }
+  assertOutputs(reader, file, spec)
+  return spec
+}
+
+/** What the learned positions of a transformer reach to. */
+function maxSide(reader: ConfigReader, file: string, pixelsPerPatch: number): number {
+  return reader.integer(file, 'pos_embed_max_size', 96) * pixelsPerPatch
+}
+
+function assertOutputs(reader: ConfigReader, file: string, { family, latentChannels }: ModelSpec): void {
+  if (reader.object(file)['out_channels'] == null || family === 'flux') return
+  const outChannels = reader.integer(file, 'out_channels')
+  if (outChannels !== latentChannels) {
     throw new RangeError(
-      `${file}: out_channels is ${outChannels}, in_channels ${inChannels}; only UNets with as many out as in are supported.`,
+      `${file}: out_channels is ${outChannels} but the samples have ${latentChannels} latent channels; models that put out more are not supported.`,
     )
   }
-  const sideMultiple = 2 ** (blocks(configs, file) - 1)
-  return { inChannels, sampleSize: integer(configs, file, 'sample_size'), sideMultiple }
 }
 
-function schedulerOf(configs: Readonly<Record<string, unknown>>) {
-  const file = 'scheduler/scheduler_config.json'
-  return { name: text(configs, file, '_class_name'), config: object(configs, file) }
-}
-
-function promptLength(configs: Readonly<Record<string, unknown>>): number {
-  const encoder = 'text_encoder/config.json'
-  const positions = integer(configs, encoder, 'max_position_embeddings')
-  const file = 'tokenizer/tokenizer_config.json'
-  // Tokenizers without a limit of their own save a number like 1e30.
-  return Math.min(positions, integer(configs, file, 'model_max_length', positions))
-}
-
-function object(configs: Readonly<Record<string, unknown>>, file: string): Readonly<Record<string, unknown>> {
-  const value = configs[file]
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new TypeError(`${file} is missing from the checkpoint or is not a JSON object.`)
+/** What the inputs of a denoiser make it for. @throws RangeError */
+function tasksOf(reader: ConfigReader, { family, inChannels, latentChannels }: ModelSpec): readonly TaskName[] {
+  if (family === 'unconditional') return ['unconditional-image-generation']
+  const canEncode = reader.has('vae_encoder/config.json')
+  if (inChannels === latentChannels) {
+    const fromText: readonly TaskName[] = isRefiner(reader, family) ? [] : ['text-to-image']
+    const fromImages: readonly TaskName[] =
+      family === 'latent-consistency' ? ['image-to-image'] : ['image-to-image', 'inpainting']
+    const tasks = canEncode ? [...fromText, ...fromImages] : fromText
+    if (tasks.length > 0) return tasks
+    throw new RangeError('vae_encoder/config.json is missing from the checkpoint; a refiner works on pictures.')
   }
-  return value as Record<string, unknown>
-}
-
-function text(configs: Readonly<Record<string, unknown>>, file: string, key: string): string {
-  const value = object(configs, file)[key]
-  if (typeof value !== 'string') throw new TypeError(`${file}: ${key} is ${JSON.stringify(value)}, want a string.`)
-  return value
-}
-
-function number(configs: Readonly<Record<string, unknown>>, file: string, key: string, fallback?: number): number {
-  const value = object(configs, file)[key] ?? fallback
-  if (typeof value !== 'number' || !Number.isFinite(value)) {
-    throw new TypeError(`${file}: ${key} is ${JSON.stringify(value)}, want a number.`)
+  const task = inChannels === 2 * latentChannels + 1 ? 'inpainting' : 'depth-to-image'
+  const isKnown = task === 'inpainting' || (inChannels === latentChannels + 1 && family === 'stable-diffusion')
+  if (!isKnown) {
+    throw new RangeError(
+      `in_channels is ${inChannels} but the VAE has ${latentChannels} latent channels; want as many, one more for depth, or twice as many and one for inpainting.`,
+    )
   }
-  return value
+  if (!canEncode) throw new RangeError(`vae_encoder/config.json is missing from the checkpoint; ${task} needs it.`)
+  return [task]
 }
 
-function integer(configs: Readonly<Record<string, unknown>>, file: string, key: string, fallback?: number): number {
-  const value = number(configs, file, key, fallback)
-  if (!Number.isInteger(value) || value < 1)
-    throw new TypeError(`${file}: ${key} is ${value}, want a positive integer.`)
-  return value
-}
-
-function blocks(configs: Readonly<Record<string, unknown>>, file: string): number {
-  const value = object(configs, file)['block_out_channels']
-  if (!Array.isArray(value) || value.length === 0) {
-    throw new TypeError(`${file}: block_out_channels is ${JSON.stringify(value)}, want a list of channel counts.`)
-  }
-  return value.length
+function isRefiner(reader: ConfigReader, family: FamilyName): boolean {
+  return family === 'stable-diffusion-xl' && !reader.has('text_encoder/config.json')
 }

@@ -12,13 +12,25 @@ import {
   timestepOf,
   writeModelInput,
 } from './lane.ts'
-import type { ImageRequest, Lane, ModelSpec } from './lane.ts'
+import type { Lane } from './lane.ts'
+import type { ImageRequest } from './image-request.ts'
+import type { ModelSpec } from './model-spec.ts'
 
 const SPEC: ModelSpec = {
+  family: 'stable-diffusion',
   inChannels: 4,
+  latentChannels: 4,
   sampleSize: 8,
   vaeScaleFactor: 8,
   sizeMultiple: 8,
+  maxSide: null,
+  latents: { scalingFactor: 0.18215, shiftFactor: 0, mean: null, std: null },
+  timeCondProjDim: null,
+  jointAttentionDim: null,
+  patchSize: 1,
+  hasGuidanceEmbeds: false,
+  forcesZerosForEmptyPrompt: false,
+  requiresAestheticsScore: false,
   trainedScheduler: { beta_schedule: 'scaled_linear', beta_start: 0.00085, beta_end: 0.012, steps_offset: 1 },
 }
 
@@ -43,17 +55,17 @@ function model(batch: Float32Array, rowSize: number, timestep: number): Float32A
 function tick(lanes: readonly Lane[]): void {
   for (const [timestep, group] of Map.groupBy(lanes, timestepOf)) {
     const size = group[0]!.latents.length
-    const batch = new Float32Array(group.reduce((rows, lane) => rows + rowsOf(lane), 0) * size)
+    const batch = new Float32Array(group.reduce((rows, lane) => rows + rowsOf(lane.spec, lane.request), 0) * size)
     let offset = 0
     const offsets = group.map((lane) => {
       const at = offset
       writeModelInput(lane, batch, at)
-      offset += rowsOf(lane) * size
+      offset += rowsOf(lane.spec, lane.request) * size
       return at
     })
     const output = batch.map((_, j) => j)
     for (const [k, lane] of group.entries()) {
-      const rows = batch.slice(offsets[k], offsets[k]! + rowsOf(lane) * size)
+      const rows = batch.slice(offsets[k], offsets[k]! + rowsOf(lane.spec, lane.request) * size)
       output.set(model(rows, size, timestep), offsets[k])
     }
     for (const [k, lane] of group.entries()) advanceLane(lane, output, offsets[k]!)
@@ -78,9 +90,9 @@ describe('a lane', () => {
   })
 
   test('takes two rows when its prompt guides it, one otherwise', () => {
-    expect(rowsOf(createLane(SPEC, REQUEST))).toBe(2)
-    expect(rowsOf(createLane(SPEC, requestWith({ guidanceScale: 1 })))).toBe(1)
-    expect(rowsOf(createLane(SPEC, requestWith({ task: 'unconditional-image-generation' })))).toBe(1)
+    expect(rowsOf(SPEC, REQUEST)).toBe(2)
+    expect(rowsOf(SPEC, requestWith({ guidanceScale: 1 }))).toBe(1)
+    expect(rowsOf({ ...SPEC, family: 'unconditional' }, REQUEST)).toBe(1)
   })
 
   test('moves from the unconditional towards the conditional prediction by its guidance', () => {

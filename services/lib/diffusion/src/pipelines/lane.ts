@@ -1,52 +1,36 @@
+import { FAMILIES } from '../families/registry.ts'
+import type { Family } from '../families/family.ts'
 import { drawNoise } from '../random/draw-noise.ts'
 import { TorchGenerator } from '../random/torch-generator.ts'
 import type { GeneratorState } from '../random/torch-generator.ts'
 import { schedulerFromConfig } from '../schedulers/from-config.ts'
 import type { AnyScheduler, Plan, StepOptions } from '../schedulers/scheduler.ts'
-import { TASKS } from './registry.ts'
-import type { TaskName } from './registry.ts'
-
-/** What a checkpoint says about shapes and about the scheduler that it was saved with. */
-export interface ModelSpec {
-  /** Of the UNet. */
-  readonly inChannels: number
-  /** Side that the UNet was trained at, in latent pixels. */
-  readonly sampleSize: number
-  /** Pixels per latent pixel; 1 where the UNet works on pixels. */
-  readonly vaeScaleFactor: number
-  /** Width and height must be multiples of it, in pixels. */
-  readonly sizeMultiple: number
-  /** Its scheduler_config.json as the pipeline's constructor leaves it. */
-  readonly trainedScheduler: Readonly<Record<string, unknown>>
-}
-
-/** One image, complete. */
-export interface ImageRequest {
-  readonly task: TaskName
-  /** Pixels. */
-  readonly width: number
-  readonly height: number
-  /** diffusers' class name. */
-  readonly scheduler: string
-  /** Keys that override the checkpoint's own, snake_case. */
-  readonly schedulerConfig: Readonly<Record<string, unknown>>
-  readonly numInferenceSteps: number
-  readonly guidanceScale: number
-  readonly eta: number
-  /** Of this image. */
-  readonly seed: number
-}
+import { guide, rescaleGuidance } from './guidance.ts'
+import type { ImageRequest } from './image-request.ts'
+import type { EncodedInputs } from './inputs.ts'
+import type { ModelSpec } from './model-spec.ts'
+import { drawStart } from './start.ts'
+import type { KeptPicture } from './start.ts'
+import { constructedSchedulerConfig } from './scheduler-config.ts'
+import { stepRange } from './step-range.ts'
 
 /** One image being denoised. */
 export interface Lane {
   readonly request: ImageRequest
   readonly spec: ModelSpec
+  readonly family: Family
   readonly scheduler: AnyScheduler
   readonly plan: Plan
   readonly options: StepOptions
-  /** [channels, height, width] of the latents. */
-  readonly shape: readonly [number, number, number]
-  /** Next step of the loop, 0 … plan.timesteps.length. */
+  /** Dimensions of one row of the denoiser's call. */
+  readonly shape: readonly number[]
+  /** The part of plan.timesteps that the loop runs. */
+  readonly begin: number
+  readonly end: number
+  /** See `Start`; both as the denoiser packs its samples. */
+  readonly extraChannels: Float32Array | null
+  readonly kept: KeptPicture | null
+  /** Next step of the loop. */
   index: number
   /** x at that step, flattened. */
   latents: Float32Array
@@ -56,120 +40,165 @@ export interface Lane {
 }
 
 /** A lane as plain data: enough to go on elsewhere with the identical picture. */
-export interface LaneSnapshot {
-  readonly request: ImageRequest
-  readonly spec: ModelSpec
-  readonly index: number
-  readonly latents: Float32Array
-  readonly schedulerState: unknown
+export interface LaneSnapshot extends Pick<Lane, 'request' | 'spec' | 'index' | 'latents' | 'schedulerState'> {
+  readonly extraChannels: Float32Array | null
+  readonly kept: KeptPicture | null
   readonly generator: GeneratorState
 }
 
 /**
- * Opens a lane and draws its initial noise: the first draw of a generator seeded for this image alone, times
- * initNoiseSigma. diffusers `StableDiffusionPipeline.prepare_latents`, `DDPMPipeline.__call__` with a batch of one.
- * @throws RangeError for a size, scheduler or step count that cannot be
+ * Opens a lane and draws what it starts from with a generator that is seeded for this image alone: noise, and the posteriors
+ * of the pictures that the task starts from.
+ * @throws RangeError for a size, scheduler, schedule or strength that cannot be
  */
-export function createLane(spec: ModelSpec, request: ImageRequest): Lane {
+export function createLane(spec: ModelSpec, request: ImageRequest, inputs: EncodedInputs = {}): Lane {
   for (const side of ['width', 'height'] as const) {
     if (request[side] < 1 || request[side] % spec.sizeMultiple !== 0) {
       throw new RangeError(`${side} is ${request[side]}; want a positive multiple of ${spec.sizeMultiple}.`)
     }
+    if (spec.maxSide !== null && request[side] > spec.maxSide) {
+      throw new RangeError(`${side} is ${request[side]}; this checkpoint goes up to ${spec.maxSide}.`)
+    }
   }
   const generator = new TorchGenerator(request.seed)
-  const lane = openLane(spec, request, generator)
-  const [channels, height, width] = lane.shape
-  lane.latents = generator.randn(channels * height * width)
-  const scale = lane.plan.initNoiseSigma
-  for (let j = 0; j < lane.latents.length; j++) lane.latents[j] = lane.latents[j]! * scale
-  lane.schedulerState = lane.scheduler.initialState(lane.plan)
-  return lane
-}
-
-function openLane(spec: ModelSpec, request: ImageRequest, generator: TorchGenerator): Lane {
-  const { scheduler, config } = schedulerFromConfig(request.scheduler, spec.trainedScheduler, request.schedulerConfig)
+  const base = openLane(spec, request)
+  const { family, scheduler, plan } = base
+  const { begin, end, strength } = stepRange(family, spec, request, plan)
+  const start = drawStart({ spec, request, scheduler, plan, begin, strength, generator }, inputs)
+  const pack = (latents: Float32Array): Float32Array => family.pack(latents, spec, request.width, request.height)
   return {
-    request,
-    spec,
-    scheduler,
-    plan: scheduler.plan(config, { numInferenceSteps: request.numInferenceSteps }),
-    options: { eta: request.eta },
-    shape: [spec.inChannels, request.height / spec.vaeScaleFactor, request.width / spec.vaeScaleFactor],
-    index: 0,
-    latents: new Float32Array(),
-    schedulerState: null,
+    ...base,
+    begin,
+    end,
+    index: begin,
+    latents: pack(start.latents),
+    extraChannels: start.extraChannels,
+    kept: start.kept === null ? null : packKept(start.kept, spec.latentChannels, pack),
+    schedulerState: scheduler.initialState(plan),
     generator,
   }
 }
 
+type Base = Pick<Lane, 'request' | 'spec' | 'family' | 'scheduler' | 'plan' | 'options' | 'shape'>
+
+function openLane(spec: ModelSpec, request: ImageRequest): Base {
+  const family = FAMILIES[spec.family]
+  const { scheduler, config } = schedulerFromConfig(
+    request.scheduler,
+    constructedSchedulerConfig(spec, request.task),
+    request.schedulerConfig,
+  )
+  const plan: Plan = scheduler.plan(config, family.planRequest(spec, request, config))
+  const shape = family.shape(spec, request.width, request.height)
+  return { request, spec, family, scheduler, plan, options: { eta: request.eta }, shape }
+}
+
+/** The mask repeated for each channel, so that it is packed as the latents are. */
+function packKept(kept: KeptPicture, channels: number, pack: (latents: Float32Array) => Float32Array): KeptPicture {
+  const mask = new Float32Array(kept.mask.length * channels)
+  for (let c = 0; c < channels; c++) mask.set(kept.mask, c * kept.mask.length)
+  return { mask: pack(mask), latents: pack(kept.latents), noise: pack(kept.noise) }
+}
+
 export function snapshotLane(lane: Lane): LaneSnapshot {
-  const { request, spec, index, latents, schedulerState, generator } = lane
-  return structuredClone({ request, spec, index, latents, schedulerState, generator: generator.state() })
+  const { request, spec, index, latents, schedulerState, extraChannels, kept, generator } = lane
+  const state = generator.state()
+  return structuredClone({ request, spec, index, latents, schedulerState, extraChannels, kept, generator: state })
 }
 
 export function restoreLane(snapshot: LaneSnapshot): Lane {
-  const { request, spec, index, latents, schedulerState, generator } = structuredClone(snapshot)
-  return { ...openLane(spec, request, new TorchGenerator(generator)), index, latents, schedulerState }
+  const { request, spec, generator, ...rest } = structuredClone(snapshot)
+  const base = openLane(spec, request)
+  const { begin, end } = stepRange(base.family, spec, request, base.plan)
+  return { ...base, ...rest, begin, end, generator: new TorchGenerator(generator) }
 }
 
-/** Rows of a UNet call that the lane takes: 2 with classifier-free guidance ([unconditional, conditional]), else 1. */
-export function rowsOf(lane: Lane): 1 | 2 {
-  return isGuided(lane.request) ? 2 : 1
-}
-
-/** diffusers `do_classifier_free_guidance`. */
-export function isGuided(request: ImageRequest): boolean {
-  return TASKS[request.task].usesPrompt && request.guidanceScale > 1
+/** Rows of a denoiser call that a request takes: 2 with classifier-free guidance ([unconditional, conditional]), else 1. */
+export function rowsOf(spec: ModelSpec, request: ImageRequest): 1 | 2 {
+  return FAMILIES[spec.family].isGuided(spec, request) ? 2 : 1
 }
 
 export function isFinished(lane: Lane): boolean {
-  return lane.index >= lane.plan.timesteps.length
+  return lane.index >= lane.end
 }
 
 /** Model calls that are left. */
 export function stepsLeft(lane: Lane): number {
-  return lane.plan.timesteps.length - lane.index
+  return lane.end - lane.index
 }
 
-export function timestepOf(lane: Lane): number {
-  return lane.plan.timesteps[lane.index]!
+/** Model calls that were made. */
+export function finishedSteps(lane: Lane): number {
+  return lane.index - lane.begin
 }
 
-/** Writes what the UNet sees of the lane, once per row, from `offset` of a batch that is flattened [rows, channels, height, width]. */
+/** What the model is told of the noise level. */
+export function timestepOf({ family, plan, index }: Lane): number {
+  return family.modelTimestep(plan.timesteps[index]!)
+}
+
+/** Dimensions of one row of the model's input: the latents' shape, and the extra channels that it sees. */
+export function inputShape({ shape, extraChannels, latents }: Lane): readonly number[] {
+  if (extraChannels === null) return shape
+  const [channels, ...rest] = shape
+  return [channels! + (extraChannels.length * channels!) / latents.length, ...rest]
+}
+
+/** Writes what the model sees of the lane, once per row, from `offset` of a batch that is flattened [rows, …inputShape]. */
 export function writeModelInput(lane: Lane, batch: Float32Array, offset: number): void {
-  const size = lane.latents.length
-  const first = batch.subarray(offset, offset + size)
-  lane.scheduler.scaleModelInput(lane.plan, lane.index, lane.latents, first)
-  if (rowsOf(lane) === 2) batch.set(first, offset + size)
+  const { scheduler, plan, index, latents, extraChannels } = lane
+  const size = latents.length + (extraChannels?.length ?? 0)
+  scheduler.scaleModelInput(plan, index, latents, batch.subarray(offset, offset + latents.length))
+  if (extraChannels !== null) batch.set(extraChannels, offset + latents.length)
+  if (rowsOf(lane.spec, lane.request) === 2) batch.copyWithin(offset + size, offset, offset + size)
 }
 
 /**
- * Takes the lane one step further with the UNet's output for its rows: guidance u + g (c - u), the step's noise from the
- * lane's own generator, the scheduler's step.
+ * Takes the lane one step further with the model's output for its rows, which is flattened [rows, …shape] from `offset`:
+ * guidance, the step's noise from the lane's own generator, the scheduler's step, and what is kept of a picture.
  */
 export function advanceLane(lane: Lane, output: Float32Array, offset: number): void {
-  const { scheduler, plan, options, latents, index } = lane
-  const size = latents.length
-  const prediction =
-    rowsOf(lane) === 2
-      ? guide(output, offset, size, lane.request.guidanceScale)
-      : output.subarray(offset, offset + size)
-  const noise = drawNoise(scheduler.noiseOf(plan, index, options), size, lane.generator)
-  const next = new Float32Array(size)
+  const { scheduler, plan, options, latents, index, generator } = lane
+  const prediction = predictionOf(lane, output, offset)
+  const noise = drawNoise(scheduler.noiseOf(plan, index, options), latents.length, generator)
+  const next = new Float32Array(latents.length)
   lane.schedulerState = scheduler.step(plan, index, prediction, latents, lane.schedulerState, noise, options, next)
   lane.latents = next
   lane.index++
+  if (lane.kept !== null) keepPicture(lane, lane.kept)
 }
 
-function guide(output: Float32Array, offset: number, size: number, scale: number): Float32Array {
-  const guided = new Float32Array(size)
-  const weight = Math.fround(scale)
-  for (let j = 0; j < size; j++) {
-    const u = output[offset + j]!
-    // Rounded to float32 by each store, as torch rounds each operation.
-    guided[j] = output[offset + size + j]! - u
-    guided[j] = weight * guided[j]!
-    guided[j] = u + guided[j]!
+function predictionOf(lane: Lane, output: Float32Array, offset: number): Float32Array {
+  const size = lane.latents.length
+  if (rowsOf(lane.spec, lane.request) === 1) return output.subarray(offset, offset + size)
+  const { guidanceScale, guidanceRescale = 0 } = lane.request
+  const guided = guide(output, offset, size, guidanceScale)
+  if (guidanceRescale > 0) {
+    rescaleGuidance(guided, output.subarray(offset + size, offset + 2 * size), guidanceRescale)
   }
   return guided
+}
+
+/** Puts what is not repainted back, at the noise level of the next step. diffusers `StableDiffusionInpaintPipeline`. */
+function keepPicture({ scheduler, plan, index, end, latents }: Lane, kept: KeptPicture): void {
+  let original = kept.latents
+  if (index < end) {
+    original = new Float32Array(latents.length)
+    scheduler.addNoise!(plan, index, kept.latents, kept.noise, original)
+  }
+  for (let j = 0; j < latents.length; j++) if (kept.mask[j] !== 1) latents[j] = original[j]!
+}
+
+/** The lane's sample as it is decoded or looked at: [channels, height, width]. */
+export function latentImage({ family, spec, request, latents }: Lane): Float32Array {
+  return family.unpack(latents, spec, request.width, request.height)
+}
+
+/** As `latentImage`, at the scale that the model sees: what a sketch is made of while the loop runs. */
+export function scaledLatentImage(lane: Lane): Float32Array {
+  const { family, spec, request, scheduler, plan, latents } = lane
+  const scaled = new Float32Array(latents.length)
+  if (isFinished(lane)) scaled.set(latents)
+  else scheduler.scaleModelInput(plan, lane.index, latents, scaled)
+  return family.unpack(scaled, spec, request.width, request.height)
 }

@@ -4,7 +4,7 @@ import type { Task } from './task.ts'
 /** diffusers `DDPMPipeline` and `DDIMPipeline`, and their loop with any other scheduler. */
 export const unconditional: Task = {
   usesPrompt: false,
+  usesImage: false,
   parameters: COMMON_PARAMETERS,
-  defaults: { numInferenceSteps: 50, guidanceScale: 0 },
   rows: ({ numInferenceSteps }) => numInferenceSteps,
 }

@@ -1,0 +1,35 @@
+/**
+ * Classifier-free guidance u + g (c - u), each operation rounded to float32 as torch does.
+ * @param output rows [unconditional, conditional], each of `size` numbers, from `offset`
+ */
+export function guide(output: Float32Array, offset: number, size: number, scale: number): Float32Array {
+  const guided = new Float32Array(size)
+  const weight = Math.fround(scale)
+  for (let j = 0; j < size; j++) {
+    const u = output[offset + j]!
+    // Rounded by each store.
+    guided[j] = output[offset + size + j]! - u
+    guided[j] = weight * guided[j]!
+    guided[j] = u + guided[j]!
+  }
+  return guided
+}
+
+/**
+ * Brings the guided prediction's spread back to the conditional one's, in place.
+ * Lin et al. 2023 (arXiv:2305.08891), section 3.4; diffusers `rescale_noise_cfg`.
+ */
+export function rescaleGuidance(guided: Float32Array, conditional: Float32Array, amount: number): void {
+  const { fround } = Math
+  const factor = fround(deviation(conditional) / deviation(guided))
+  const rest = fround(1 - amount)
+  for (let j = 0; j < guided.length; j++) {
+    guided[j] = fround(amount * fround(guided[j]! * factor)) + fround(rest * guided[j]!)
+  }
+}
+
+/** Unbiased, as torch's `std`. */
+function deviation(values: Float32Array): number {
+  const mean = values.reduce((a, b) => a + b, 0) / values.length
+  return Math.fround(Math.sqrt(values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (values.length - 1)))
+}

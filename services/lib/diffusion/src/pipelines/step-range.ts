@@ -1,0 +1,66 @@
+import { roundHalfEven } from '../schedulers/betas.ts'
+import type { Family } from '../families/family.ts'
+import type { Plan } from '../schedulers/scheduler.ts'
+import type { ImageRequest } from './image-request.ts'
+import type { ModelSpec } from './model-spec.ts'
+
+/** The part of a schedule that a request runs, as loop indices. */
+export interface StepRange {
+  readonly begin: number
+  readonly end: number
+  readonly strength: number
+}
+
+/**
+ * Cuts a schedule to what strength, denoisingStart and denoisingEnd leave of it. diffusers `get_timesteps`.
+ * @throws RangeError where nothing is left
+ */
+export function stepRange(family: Family, spec: ModelSpec, request: ImageRequest, plan: Plan): StepRange {
+  const { denoisingStart, denoisingEnd } = request
+  const strength = strengthOf(family, request)
+  const { timesteps, order } = plan
+  let begin = 0
+  if (denoisingStart !== undefined) {
+    const below = timesteps.filter((t) => t < cutoff(spec, denoisingStart, 'denoisingStart')).length
+    // Never between the two calls of one step.
+    begin = timesteps.length - below - (order === 2 && below % 2 === 0 ? 1 : 0)
+  } else if (startsFromImage(request)) {
+    begin = family.skippedSteps(spec, request, countedSteps(plan, request), strength) * order
+  }
+  const end =
+    denoisingEnd === undefined
+      ? timesteps.length
+      : timesteps.filter((t) => t >= cutoff(spec, denoisingEnd, 'denoisingEnd')).length
+  if (begin < 0 || begin >= end) {
+    const [name, value] = denoisingStart === undefined ? ['strength', strength] : ['denoisingStart', denoisingStart]
+    throw new RangeError(
+      `${name} ${value} leaves none of the ${timesteps.length} steps; want another ${name} or more steps.`,
+    )
+  }
+  return { begin, end, strength }
+}
+
+/** @throws RangeError */
+export function strengthOf(family: Family, request: ImageRequest): number {
+  const strength = request.strength ?? family.defaults[request.task]?.strength ?? 1
+  if (!(strength > 0 && strength <= 1)) throw new RangeError(`strength is ${strength}; want more than 0, at most 1.`)
+  return strength
+}
+
+/** What strength is a fraction of: with a schedule of the caller's own every entry counts. diffusers `retrieve_timesteps`. */
+function countedSteps(plan: Plan, { timesteps, sigmas, numInferenceSteps }: ImageRequest): number {
+  return timesteps === undefined && sigmas === undefined ? numInferenceSteps : plan.timesteps.length
+}
+
+/** The training timestep at a fraction of the schedule. */
+function cutoff(spec: ModelSpec, fraction: number, name: string): number {
+  if (!(fraction > 0 && fraction < 1)) throw new RangeError(`${name} is ${fraction}; want more than 0, less than 1.`)
+  const train = Number(spec.trainedScheduler['num_train_timesteps'] ?? 1000)
+  return roundHalfEven(train - fraction * train)
+}
+
+/** Whether the task works on a picture, unless it goes on from another model's latents. */
+export function startsFromImage({ task, denoisingStart }: ImageRequest): boolean {
+  const takesImage = task === 'image-to-image' || task === 'inpainting' || task === 'depth-to-image'
+  return takesImage && denoisingStart === undefined
+}

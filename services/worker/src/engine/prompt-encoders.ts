@@ -1,0 +1,85 @@
+import type { ImageRequest, Tensors, TextEncoder } from '@darkroom/diffusion'
+import path from 'node:path'
+import { RecentlyUsed } from './recently-used.ts'
+import { Graph } from './sessions.ts'
+import type { SessionSettings } from './sessions.ts'
+import { PromptTokenizer } from './tokenizer.ts'
+
+const CACHED_PROMPTS = 512
+
+export interface EncodedPrompt {
+  /** Outputs of each encoder, in the family's order; null for one that the checkpoint does without. */
+  readonly outputs: readonly (Tensors | null)[]
+  /** One sentence for each encoder that the prompt was too long for. */
+  readonly warnings: readonly string[]
+}
+
+interface Loaded {
+  readonly wanted: TextEncoder
+  readonly graph: Graph
+  readonly tokenizer: PromptTokenizer
+}
+
+/** The text encoders of a checkpoint with their tokenizers; prompts that come again are remembered. */
+export class PromptEncoders {
+  readonly #encoders: readonly (Loaded | null)[]
+  readonly #known = new RecentlyUsed<EncodedPrompt>(CACHED_PROMPTS)
+
+  private constructor(encoders: readonly (Loaded | null)[]) {
+    this.#encoders = encoders
+  }
+
+  static async load(
+    folder: string,
+    encoders: readonly (TextEncoder | null)[],
+    settings: SessionSettings,
+  ): Promise<PromptEncoders> {
+    const loaded: (Loaded | null)[] = []
+    for (const wanted of encoders) {
+      if (wanted === null) {
+        loaded.push(null)
+        continue
+      }
+      const graph = await Graph.load(path.join(folder, wanted.encoder, 'model.onnx'), settings)
+      loaded.push({
+        wanted,
+        graph,
+        tokenizer: new PromptTokenizer(path.join(folder, wanted.tokenizer), wanted.maxLength),
+      })
+    }
+    return new PromptEncoders(loaded)
+  }
+
+  async encode(prompt: string, { maxSequenceLength }: Pick<ImageRequest, 'maxSequenceLength'>): Promise<EncodedPrompt> {
+    const key = `${maxSequenceLength ?? ''} ${prompt}`
+    const known = this.#known.get(key)
+    if (known !== undefined) return known
+    const outputs: (Tensors | null)[] = []
+    const warnings: string[] = []
+    for (const encoder of this.#encoders) {
+      if (encoder === null) {
+        outputs.push(null)
+        continue
+      }
+      const { wanted, graph, tokenizer } = encoder
+      const maxLength = wanted.followsRequest ? (maxSequenceLength ?? wanted.maxLength) : wanted.maxLength
+      const { inputIds, truncated } = tokenizer.encode(prompt, maxLength)
+      if (truncated !== null) {
+        warnings.push(`the prompt is longer than ${maxLength} tokens; this was cut off: ${truncated.trim()}`)
+      }
+      const encoded = await graph.run({ input_ids: { data: inputIds, dims: [1, inputIds.length] } }, wanted.outputs)
+      outputs.push(
+        Object.fromEntries(
+          Object.entries(encoded).map(([name, { data, dims }]) => [name, { data, dims: dims.slice(1) }]),
+        ),
+      )
+    }
+    const prompts = { outputs, warnings: [...new Set(warnings)] }
+    this.#known.set(key, prompts)
+    return prompts
+  }
+
+  async release(): Promise<void> {
+    for (const encoder of this.#encoders) await encoder?.graph.release()
+  }
+}
