@@ -7,11 +7,27 @@ import type { Item } from '../gen/darkroom/v1/item_pb.ts'
 /** Items in one plan segment; input parts end at multiples of it, so that a segment is one ranged read of one part. */
 export const SEGMENT_ITEMS = 1024
 
+/** Fields that a line leaves out where nobody gave them. */
+type OptionalField =
+  | 'timesteps'
+  | 'sigmas'
+  | 'image'
+  | 'maskImage'
+  | 'depthMap'
+  | 'originalSize'
+  | 'cropsCoordsTopLeft'
+  | 'targetSize'
+  | 'refiner'
+  | 'previewEvery'
+  | 'previewMode'
+  | 'safetyChecker'
+
 /** One line of an input part: the JSON form of `Item`, with `schedulerConfig` as a plain object and `seed` as a number. */
-export type ItemLine = Omit<Item, '$typeName' | '$unknown' | 'seed' | 'schedulerConfig'> & {
-  seed: number
-  schedulerConfig: Record<string, unknown>
-}
+export type ItemLine = Omit<Item, '$typeName' | '$unknown' | 'seed' | 'schedulerConfig' | OptionalField> &
+  Partial<Pick<Item, OptionalField>> & {
+    seed: number
+    schedulerConfig: Record<string, unknown>
+  }
 
 export interface InputPart {
   readonly key: string
@@ -68,6 +84,8 @@ export interface RenderedImage {
   readonly bytes: number
   readonly width: number
   readonly height: number
+  /** Whether the checkpoint's safety checker blacked it out; absent where none judged it. */
+  readonly nsfwContentDetected?: boolean
 }
 
 /** What became of one item inside a `rendered` record. */

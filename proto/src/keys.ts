@@ -11,6 +11,9 @@ export const keys = {
   checkpointTags: 'checkpoints/tags/',
   checkpointTag: (name: string, tag: string) => `checkpoints/tags/${name}/${tag}.json`,
 
+  /** A picture that items start from, by its content: uploads and data URLs alike. */
+  inputPicture: (hex: string) => `inputs/sha256/${hex}`,
+
   batches: 'batches/',
   batchFolder: (batchId: string) => `batches/${batchId}/`,
   batch: (batchId: string) => `batches/${batchId}/batch.json`,
@@ -36,4 +39,9 @@ export function imageName(index: number, n: number, sha256Hex: string, extension
 /** Names a shard after its plan segment, so that ids survive any restart. */
 export function shardIdOf(segment: number, number: number): string {
   return `${five(segment)}-${five(number)}`
+}
+
+/** Whether a key names an input picture: nothing else in the bucket may be read on a caller's word. */
+export function isInputPictureKey(key: string): boolean {
+  return /^inputs\/sha256\/[0-9a-f]{64}$/.test(key)
 }

@@ -1,7 +1,7 @@
 export * from '../gen/darkroom/v1/item_pb.ts'
 export * from '../gen/darkroom/v1/coordinator_pb.ts'
 export * from '../gen/darkroom/v1/worker_pb.ts'
-export { imageName, keys, shardIdOf } from './keys.ts'
+export { imageName, isInputPictureKey, keys, shardIdOf } from './keys.ts'
 export * from './subjects.ts'
 export { formatPin, isCheckpointName, parsePin, parseTag } from './pin.ts'
 export type { Pin } from './pin.ts'

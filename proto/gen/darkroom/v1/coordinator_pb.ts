@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file darkroom/v1/coordinator.proto.
  */
 export const file_darkroom_v1_coordinator: GenFile = /*@__PURE__*/
-  fileDesc("Ch1kYXJrcm9vbS92MS9jb29yZGluYXRvci5wcm90bxILZGFya3Jvb20udjEiTwoKSXRlbUNvdW50cxIQCghyZW5kZXJlZBgBIAEoDRIOCgZmYWlsZWQYAiABKA0SEQoJY2FuY2VsbGVkGAMgASgNEgwKBG9wZW4YBCABKA0iWAoTU2NoZWR1bGVyVGhyb3VnaHB1dBIRCglzY2hlZHVsZXIYASABKAkSDgoGaW1hZ2VzGAIgASgEEg0KBXN0ZXBzGAMgASgEEg8KB3NlY29uZHMYBCABKAEixgMKBUJhdGNoEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuZGFya3Jvb20udjEuQmF0Y2hTdGF0ZRISCgppdGVtX2NvdW50GAMgASgNEhMKC2ltYWdlX2NvdW50GAQgASgNEiYKBWl0ZW1zGAUgASgLMhcuZGFya3Jvb20udjEuSXRlbUNvdW50cxIXCg9pbWFnZXNfcmVuZGVyZWQYBiABKA0SLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWltYWdlc19wZXJfc2Vjb25kGAogASgBEhgKC2V0YV9zZWNvbmRzGAsgASgBSACIAQESNAoKc2NoZWR1bGVycxgMIAMoCzIgLmRhcmtyb29tLnYxLlNjaGVkdWxlclRocm91Z2hwdXQSFgoOcnVubmluZ19zaGFyZHMYDSADKAlCDgoMX2V0YV9zZWNvbmRzIiYKElN1Ym1pdEJhdGNoUmVxdWVzdBIQCghiYXRjaF9pZBgBIAEoCSI4ChNTdWJtaXRCYXRjaFJlc3BvbnNlEiEKBWJhdGNoGAEgASgLMhIuZGFya3Jvb20udjEuQmF0Y2giIwoPR2V0QmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJIjUKEEdldEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCI7ChJMaXN0QmF0Y2hlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkiUwoTTGlzdEJhdGNoZXNSZXNwb25zZRIjCgdiYXRjaGVzGAEgAygLMhIuZGFya3Jvb20udjEuQmF0Y2gSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj0KEVdhdGNoQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEhYKDmFmdGVyX3JldmlzaW9uGAIgASgEIkkKEldhdGNoQmF0Y2hSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoBBIhCgViYXRjaBgCIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIiYKEkNhbmNlbEJhdGNoUmVxdWVzdBIQCghiYXRjaF9pZBgBIAEoCSI4ChNDYW5jZWxCYXRjaFJlc3BvbnNlEiEKBWJhdGNoGAEgASgLMhIuZGFya3Jvb20udjEuQmF0Y2giSgoGRGV2aWNlEgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRIUCgxtZW1vcnlfYnl0ZXMYAyABKAQSDgoGcmVhc29uGAQgASgJIpABCgpHcHVGaWd1cmVzEhkKEXV0aWxpemF0aW9uX3JhdGlvGAEgASgBEhkKEW1lbW9yeV91c2VkX2J5dGVzGAIgASgEEhoKEm1lbW9yeV90b3RhbF9ieXRlcxgDIAEoBBITCgtwb3dlcl93YXR0cxgEIAEoARIbChN0ZW1wZXJhdHVyZV9jZWxzaXVzGAUgASgBImwKDFJ1bm5pbmdTaGFyZBIQCghiYXRjaF9pZBgBIAEoCRIQCghzaGFyZF9pZBgCIAEoCRIPCgdhdHRlbXB0GAMgASgNEhIKCnN0ZXBzX2RvbmUYBCABKA0SEwoLc3RlcHNfdG90YWwYBSABKA0ikAMKBldvcmtlchIKCgJpZBgBIAEoCRInCgVzdGF0ZRgCIAEoDjIYLmRhcmtyb29tLnYxLldvcmtlclN0YXRlEgwKBHBvb2wYAyABKAkSDwoHdmVyc2lvbhgEIAEoCRIjCgZkZXZpY2UYBSABKAsyEy5kYXJrcm9vbS52MS5EZXZpY2USHAoUcmVzaWRlbnRfY2hlY2twb2ludHMYBiADKAkSKgoHcnVubmluZxgHIAMoCzIZLmRhcmtyb29tLnYxLlJ1bm5pbmdTaGFyZBIkCgNncHUYCCABKAsyFy5kYXJrcm9vbS52MS5HcHVGaWd1cmVzEjAKDGNvbm5lY3RlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPaW1hZ2VzX3JlbmRlcmVkGAsgASgEEhQKDGJ1c3lfc2Vjb25kcxgMIAEoARIPCgdhZGRyZXNzGA0gASgJIhQKEkxpc3RXb3JrZXJzUmVxdWVzdCI7ChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiQKB3dvcmtlcnMYASADKAsyEy5kYXJrcm9vbS52MS5Xb3JrZXIqyAEKCkJhdGNoU3RhdGUSGwoXQkFUQ0hfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJCQVRDSF9TVEFURV9RVUVVRUQQARIXChNCQVRDSF9TVEFURV9SVU5OSU5HEAISGgoWQkFUQ0hfU1RBVEVfRklOQUxJWklORxADEhkKFUJBVENIX1NUQVRFX0NPTVBMRVRFRBAEEhoKFkJBVENIX1NUQVRFX0NBTkNFTExJTkcQBRIZChVCQVRDSF9TVEFURV9DQU5DRUxMRUQQBiqrAQoLV29ya2VyU3RhdGUSHAoYV09SS0VSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVV09SS0VSX1NUQVRFX1NUQVJUSU5HEAESFQoRV09SS0VSX1NUQVRFX0lETEUQAhIaChZXT1JLRVJfU1RBVEVfUkVOREVSSU5HEAMSGQoVV09SS0VSX1NUQVRFX0RSQUlOSU5HEAQSFQoRV09SS0VSX1NUQVRFX0xPU1QQBTL2AwoSQ29vcmRpbmF0b3JTZXJ2aWNlElAKC1N1Ym1pdEJhdGNoEh8uZGFya3Jvb20udjEuU3VibWl0QmF0Y2hSZXF1ZXN0GiAuZGFya3Jvb20udjEuU3VibWl0QmF0Y2hSZXNwb25zZRJHCghHZXRCYXRjaBIcLmRhcmtyb29tLnYxLkdldEJhdGNoUmVxdWVzdBodLmRhcmtyb29tLnYxLkdldEJhdGNoUmVzcG9uc2USUAoLTGlzdEJhdGNoZXMSHy5kYXJrcm9vbS52MS5MaXN0QmF0Y2hlc1JlcXVlc3QaIC5kYXJrcm9vbS52MS5MaXN0QmF0Y2hlc1Jlc3BvbnNlEk8KCldhdGNoQmF0Y2gSHi5kYXJrcm9vbS52MS5XYXRjaEJhdGNoUmVxdWVzdBofLmRhcmtyb29tLnYxLldhdGNoQmF0Y2hSZXNwb25zZTABElAKC0NhbmNlbEJhdGNoEh8uZGFya3Jvb20udjEuQ2FuY2VsQmF0Y2hSZXF1ZXN0GiAuZGFya3Jvb20udjEuQ2FuY2VsQmF0Y2hSZXNwb25zZRJQCgtMaXN0V29ya2VycxIfLmRhcmtyb29tLnYxLkxpc3RXb3JrZXJzUmVxdWVzdBogLmRhcmtyb29tLnYxLkxpc3RXb3JrZXJzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("Ch1kYXJrcm9vbS92MS9jb29yZGluYXRvci5wcm90bxILZGFya3Jvb20udjEiTwoKSXRlbUNvdW50cxIQCghyZW5kZXJlZBgBIAEoDRIOCgZmYWlsZWQYAiABKA0SEQoJY2FuY2VsbGVkGAMgASgNEgwKBG9wZW4YBCABKA0iWAoTU2NoZWR1bGVyVGhyb3VnaHB1dBIRCglzY2hlZHVsZXIYASABKAkSDgoGaW1hZ2VzGAIgASgEEg0KBXN0ZXBzGAMgASgEEg8KB3NlY29uZHMYBCABKAEixgMKBUJhdGNoEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuZGFya3Jvb20udjEuQmF0Y2hTdGF0ZRISCgppdGVtX2NvdW50GAMgASgNEhMKC2ltYWdlX2NvdW50GAQgASgNEiYKBWl0ZW1zGAUgASgLMhcuZGFya3Jvb20udjEuSXRlbUNvdW50cxIXCg9pbWFnZXNfcmVuZGVyZWQYBiABKA0SLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWltYWdlc19wZXJfc2Vjb25kGAogASgBEhgKC2V0YV9zZWNvbmRzGAsgASgBSACIAQESNAoKc2NoZWR1bGVycxgMIAMoCzIgLmRhcmtyb29tLnYxLlNjaGVkdWxlclRocm91Z2hwdXQSFgoOcnVubmluZ19zaGFyZHMYDSADKAlCDgoMX2V0YV9zZWNvbmRzIiYKElN1Ym1pdEJhdGNoUmVxdWVzdBIQCghiYXRjaF9pZBgBIAEoCSI4ChNTdWJtaXRCYXRjaFJlc3BvbnNlEiEKBWJhdGNoGAEgASgLMhIuZGFya3Jvb20udjEuQmF0Y2giIwoPR2V0QmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJIjUKEEdldEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCI7ChJMaXN0QmF0Y2hlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkiUwoTTGlzdEJhdGNoZXNSZXNwb25zZRIjCgdiYXRjaGVzGAEgAygLMhIuZGFya3Jvb20udjEuQmF0Y2gSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj0KEVdhdGNoQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEhYKDmFmdGVyX3JldmlzaW9uGAIgASgEInAKEldhdGNoQmF0Y2hSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoBBIhCgViYXRjaBgCIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoEiUKB3ByZXZpZXcYAyABKAsyFC5kYXJrcm9vbS52MS5QcmV2aWV3ImMKB1ByZXZpZXcSEAoIYmF0Y2hfaWQYASABKAkSDAoEaXRlbRgCIAEoDRINCgVpbWFnZRgDIAEoDRIMCgRzdGVwGAQgASgNEg0KBXN0ZXBzGAUgASgNEgwKBGpwZWcYBiABKAwiJgoSQ2FuY2VsQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJIjgKE0NhbmNlbEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCJKCgZEZXZpY2USDAoEa2luZBgBIAEoCRIMCgRuYW1lGAIgASgJEhQKDG1lbW9yeV9ieXRlcxgDIAEoBBIOCgZyZWFzb24YBCABKAkikAEKCkdwdUZpZ3VyZXMSGQoRdXRpbGl6YXRpb25fcmF0aW8YASABKAESGQoRbWVtb3J5X3VzZWRfYnl0ZXMYAiABKAQSGgoSbWVtb3J5X3RvdGFsX2J5dGVzGAMgASgEEhMKC3Bvd2VyX3dhdHRzGAQgASgBEhsKE3RlbXBlcmF0dXJlX2NlbHNpdXMYBSABKAEibAoMUnVubmluZ1NoYXJkEhAKCGJhdGNoX2lkGAEgASgJEhAKCHNoYXJkX2lkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SEgoKc3RlcHNfZG9uZRgEIAEoDRITCgtzdGVwc190b3RhbBgFIAEoDSKQAwoGV29ya2VyEgoKAmlkGAEgASgJEicKBXN0YXRlGAIgASgOMhguZGFya3Jvb20udjEuV29ya2VyU3RhdGUSDAoEcG9vbBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJEiMKBmRldmljZRgFIAEoCzITLmRhcmtyb29tLnYxLkRldmljZRIcChRyZXNpZGVudF9jaGVja3BvaW50cxgGIAMoCRIqCgdydW5uaW5nGAcgAygLMhkuZGFya3Jvb20udjEuUnVubmluZ1NoYXJkEiQKA2dwdRgIIAEoCzIXLmRhcmtyb29tLnYxLkdwdUZpZ3VyZXMSMAoMY29ubmVjdGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdzZWVuX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9pbWFnZXNfcmVuZGVyZWQYCyABKAQSFAoMYnVzeV9zZWNvbmRzGAwgASgBEg8KB2FkZHJlc3MYDSABKAkiFAoSTGlzdFdvcmtlcnNSZXF1ZXN0IjsKE0xpc3RXb3JrZXJzUmVzcG9uc2USJAoHd29ya2VycxgBIAMoCzITLmRhcmtyb29tLnYxLldvcmtlcirIAQoKQmF0Y2hTdGF0ZRIbChdCQVRDSF9TVEFURV9VTlNQRUNJRklFRBAAEhYKEkJBVENIX1NUQVRFX1FVRVVFRBABEhcKE0JBVENIX1NUQVRFX1JVTk5JTkcQAhIaChZCQVRDSF9TVEFURV9GSU5BTElaSU5HEAMSGQoVQkFUQ0hfU1RBVEVfQ09NUExFVEVEEAQSGgoWQkFUQ0hfU1RBVEVfQ0FOQ0VMTElORxAFEhkKFUJBVENIX1NUQVRFX0NBTkNFTExFRBAGKqsBCgtXb3JrZXJTdGF0ZRIcChhXT1JLRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVXT1JLRVJfU1RBVEVfU1RBUlRJTkcQARIVChFXT1JLRVJfU1RBVEVfSURMRRACEhoKFldPUktFUl9TVEFURV9SRU5ERVJJTkcQAxIZChVXT1JLRVJfU1RBVEVfRFJBSU5JTkcQBBIVChFXT1JLRVJfU1RBVEVfTE9TVBAFMvYDChJDb29yZGluYXRvclNlcnZpY2USUAoLU3VibWl0QmF0Y2gSHy5kYXJrcm9vbS52MS5TdWJtaXRCYXRjaFJlcXVlc3QaIC5kYXJrcm9vbS52MS5TdWJtaXRCYXRjaFJlc3BvbnNlEkcKCEdldEJhdGNoEhwuZGFya3Jvb20udjEuR2V0QmF0Y2hSZXF1ZXN0Gh0uZGFya3Jvb20udjEuR2V0QmF0Y2hSZXNwb25zZRJQCgtMaXN0QmF0Y2hlcxIfLmRhcmtyb29tLnYxLkxpc3RCYXRjaGVzUmVxdWVzdBogLmRhcmtyb29tLnYxLkxpc3RCYXRjaGVzUmVzcG9uc2USTwoKV2F0Y2hCYXRjaBIeLmRhcmtyb29tLnYxLldhdGNoQmF0Y2hSZXF1ZXN0Gh8uZGFya3Jvb20udjEuV2F0Y2hCYXRjaFJlc3BvbnNlMAESUAoLQ2FuY2VsQmF0Y2gSHy5kYXJrcm9vbS52MS5DYW5jZWxCYXRjaFJlcXVlc3QaIC5kYXJrcm9vbS52MS5DYW5jZWxCYXRjaFJlc3BvbnNlElAKC0xpc3RXb3JrZXJzEh8uZGFya3Jvb20udjEuTGlzdFdvcmtlcnNSZXF1ZXN0GiAuZGFya3Jvb20udjEuTGlzdFdvcmtlcnNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * Where the items of a batch are; the four always sum to the accepted count.
@@ -318,16 +318,25 @@ export const WatchBatchRequestSchema: GenMessage<WatchBatchRequest> = /*@__PURE_
  */
 export type WatchBatchResponse = Message<"darkroom.v1.WatchBatchResponse"> & {
   /**
-   * Grows with every change of the batch and survives a restart of the coordinator.
+   * Grows with every change of the batch and survives a restart of the coordinator. 0 with a preview.
    *
    * @generated from field: uint64 revision = 1;
    */
   revision: bigint;
 
   /**
+   * Absent where a preview is told of.
+   *
    * @generated from field: darkroom.v1.Batch batch = 2;
    */
   batch?: Batch | undefined;
+
+  /**
+   * Told to those who watch while it happens, and kept nowhere.
+   *
+   * @generated from field: darkroom.v1.Preview preview = 3;
+   */
+  preview?: Preview | undefined;
 };
 
 /**
@@ -336,6 +345,56 @@ export type WatchBatchResponse = Message<"darkroom.v1.WatchBatchResponse"> & {
  */
 export const WatchBatchResponseSchema: GenMessage<WatchBatchResponse> = /*@__PURE__*/
   messageDesc(file_darkroom_v1_coordinator, 10);
+
+/**
+ * A picture on its way.
+ *
+ * @generated from message darkroom.v1.Preview
+ */
+export type Preview = Message<"darkroom.v1.Preview"> & {
+  /**
+   * @generated from field: string batch_id = 1;
+   */
+  batchId: string;
+
+  /**
+   * Index of the item in its batch, and of the image in its item.
+   *
+   * @generated from field: uint32 item = 2;
+   */
+  item: number;
+
+  /**
+   * @generated from field: uint32 image = 3;
+   */
+  image: number;
+
+  /**
+   * Model calls that were made, of how many.
+   *
+   * @generated from field: uint32 step = 4;
+   */
+  step: number;
+
+  /**
+   * @generated from field: uint32 steps = 5;
+   */
+  steps: number;
+
+  /**
+   * A JPEG.
+   *
+   * @generated from field: bytes jpeg = 6;
+   */
+  jpeg: Uint8Array;
+};
+
+/**
+ * Describes the message darkroom.v1.Preview.
+ * Use `create(PreviewSchema)` to create a new message.
+ */
+export const PreviewSchema: GenMessage<Preview> = /*@__PURE__*/
+  messageDesc(file_darkroom_v1_coordinator, 11);
 
 /**
  * @generated from message darkroom.v1.CancelBatchRequest
@@ -352,7 +411,7 @@ export type CancelBatchRequest = Message<"darkroom.v1.CancelBatchRequest"> & {
  * Use `create(CancelBatchRequestSchema)` to create a new message.
  */
 export const CancelBatchRequestSchema: GenMessage<CancelBatchRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 11);
+  messageDesc(file_darkroom_v1_coordinator, 12);
 
 /**
  * @generated from message darkroom.v1.CancelBatchResponse
@@ -369,7 +428,7 @@ export type CancelBatchResponse = Message<"darkroom.v1.CancelBatchResponse"> & {
  * Use `create(CancelBatchResponseSchema)` to create a new message.
  */
 export const CancelBatchResponseSchema: GenMessage<CancelBatchResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 12);
+  messageDesc(file_darkroom_v1_coordinator, 13);
 
 /**
  * The device that a worker renders on, as chosen at its start.
@@ -409,7 +468,7 @@ export type Device = Message<"darkroom.v1.Device"> & {
  * Use `create(DeviceSchema)` to create a new message.
  */
 export const DeviceSchema: GenMessage<Device> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 13);
+  messageDesc(file_darkroom_v1_coordinator, 14);
 
 /**
  * Figures of nvidia-smi; absent where there is none.
@@ -448,7 +507,7 @@ export type GpuFigures = Message<"darkroom.v1.GpuFigures"> & {
  * Use `create(GpuFiguresSchema)` to create a new message.
  */
 export const GpuFiguresSchema: GenMessage<GpuFigures> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 14);
+  messageDesc(file_darkroom_v1_coordinator, 15);
 
 /**
  * @generated from message darkroom.v1.RunningShard
@@ -487,7 +546,7 @@ export type RunningShard = Message<"darkroom.v1.RunningShard"> & {
  * Use `create(RunningShardSchema)` to create a new message.
  */
 export const RunningShardSchema: GenMessage<RunningShard> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 15);
+  messageDesc(file_darkroom_v1_coordinator, 16);
 
 /**
  * @generated from message darkroom.v1.Worker
@@ -570,7 +629,7 @@ export type Worker = Message<"darkroom.v1.Worker"> & {
  * Use `create(WorkerSchema)` to create a new message.
  */
 export const WorkerSchema: GenMessage<Worker> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 16);
+  messageDesc(file_darkroom_v1_coordinator, 17);
 
 /**
  * @generated from message darkroom.v1.ListWorkersRequest
@@ -583,7 +642,7 @@ export type ListWorkersRequest = Message<"darkroom.v1.ListWorkersRequest"> & {
  * Use `create(ListWorkersRequestSchema)` to create a new message.
  */
 export const ListWorkersRequestSchema: GenMessage<ListWorkersRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 17);
+  messageDesc(file_darkroom_v1_coordinator, 18);
 
 /**
  * @generated from message darkroom.v1.ListWorkersResponse
@@ -600,7 +659,7 @@ export type ListWorkersResponse = Message<"darkroom.v1.ListWorkersResponse"> & {
  * Use `create(ListWorkersResponseSchema)` to create a new message.
  */
 export const ListWorkersResponseSchema: GenMessage<ListWorkersResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 18);
+  messageDesc(file_darkroom_v1_coordinator, 19);
 
 /**
  * @generated from enum darkroom.v1.BatchState

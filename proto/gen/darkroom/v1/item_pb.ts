@@ -11,7 +11,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file darkroom/v1/item.proto.
  */
 export const file_darkroom_v1_item: GenFile = /*@__PURE__*/
-  fileDesc("ChZkYXJrcm9vbS92MS9pdGVtLnByb3RvEgtkYXJrcm9vbS52MSK8AgoESXRlbRINCgVpbmRleBgBIAEoDRIRCgljdXN0b21faWQYAiABKAkSDAoEdGFzaxgDIAEoCRISCgpjaGVja3BvaW50GAQgASgJEg4KBnByb21wdBgFIAEoCRIXCg9uZWdhdGl2ZV9wcm9tcHQYBiABKAkSDQoFd2lkdGgYByABKA0SDgoGaGVpZ2h0GAggASgNEhEKCXNjaGVkdWxlchgJIAEoCRIxChBzY2hlZHVsZXJfY29uZmlnGAogASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIbChNudW1faW5mZXJlbmNlX3N0ZXBzGAsgASgNEhYKDmd1aWRhbmNlX3NjYWxlGAwgASgBEgsKA2V0YRgNIAEoARIMCgRzZWVkGA4gASgEEhIKCm51bV9pbWFnZXMYDyABKA0ikQEKD1NoYXJkQXNzaWdubWVudBIQCghiYXRjaF9pZBgBIAEoCRIQCghzaGFyZF9pZBgCIAEoCRIPCgdhdHRlbXB0GAMgASgNEhIKCmNoZWNrcG9pbnQYBCABKAkSIAoFaXRlbXMYBSADKAsyES5kYXJrcm9vbS52MS5JdGVtEhMKC3RyYWNlcGFyZW50GAYgASgJIpcBCg9TaGFyZENvbXBsZXRpb24SEAoIYmF0Y2hfaWQYASABKAkSEAoIc2hhcmRfaWQYAiABKAkSDwoHYXR0ZW1wdBgDIAEoDRIRCgl3b3JrZXJfaWQYBCABKAkSEQoJY29tbWl0dGVkGAUgASgIEhIKCmVycm9yX2NvZGUYBiABKAkSFQoNZXJyb3JfbWVzc2FnZRgHIAEoCWIGcHJvdG8z", [file_google_protobuf_struct]);
+  fileDesc("ChZkYXJrcm9vbS92MS9pdGVtLnByb3RvEgtkYXJrcm9vbS52MSLmBwoESXRlbRINCgVpbmRleBgBIAEoDRIRCgljdXN0b21faWQYAiABKAkSDAoEdGFzaxgDIAEoCRISCgpjaGVja3BvaW50GAQgASgJEg4KBnByb21wdBgFIAEoCRIXCg9uZWdhdGl2ZV9wcm9tcHQYBiABKAkSDQoFd2lkdGgYByABKA0SDgoGaGVpZ2h0GAggASgNEhEKCXNjaGVkdWxlchgJIAEoCRIxChBzY2hlZHVsZXJfY29uZmlnGAogASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIbChNudW1faW5mZXJlbmNlX3N0ZXBzGAsgASgNEhYKDmd1aWRhbmNlX3NjYWxlGAwgASgBEgsKA2V0YRgNIAEoARIMCgRzZWVkGA4gASgEEhIKCm51bV9pbWFnZXMYDyABKA0SEQoJdGltZXN0ZXBzGBAgAygBEg4KBnNpZ21hcxgRIAMoARIdChBndWlkYW5jZV9yZXNjYWxlGBIgASgBSACIAQESJQoYb3JpZ2luYWxfaW5mZXJlbmNlX3N0ZXBzGBMgASgNSAGIAQESFQoIc3RyZW5ndGgYFCABKAFIAogBARINCgVpbWFnZRgVIAEoCRISCgptYXNrX2ltYWdlGBYgASgJEhEKCWRlcHRoX21hcBgXIAEoCRIeChFwYWRkaW5nX21hc2tfY3JvcBgYIAEoDUgDiAEBEiAKE21heF9zZXF1ZW5jZV9sZW5ndGgYGSABKA1IBIgBARIVCg1vcmlnaW5hbF9zaXplGBogAygBEh0KFWNyb3BzX2Nvb3Jkc190b3BfbGVmdBgbIAMoARITCgt0YXJnZXRfc2l6ZRgcIAMoARIcCg9hZXN0aGV0aWNfc2NvcmUYHSABKAFIBYgBARIlChhuZWdhdGl2ZV9hZXN0aGV0aWNfc2NvcmUYHiABKAFIBogBARIaCg1kZW5vaXNpbmdfZW5kGB8gASgBSAeIAQESDwoHcmVmaW5lchggIAEoCRIVCg1wcmV2aWV3X2V2ZXJ5GCEgASgNEhQKDHByZXZpZXdfbW9kZRgiIAEoCRIWCg5zYWZldHlfY2hlY2tlchgjIAEoCUITChFfZ3VpZGFuY2VfcmVzY2FsZUIbChlfb3JpZ2luYWxfaW5mZXJlbmNlX3N0ZXBzQgsKCV9zdHJlbmd0aEIUChJfcGFkZGluZ19tYXNrX2Nyb3BCFgoUX21heF9zZXF1ZW5jZV9sZW5ndGhCEgoQX2Flc3RoZXRpY19zY29yZUIbChlfbmVnYXRpdmVfYWVzdGhldGljX3Njb3JlQhAKDl9kZW5vaXNpbmdfZW5kIpEBCg9TaGFyZEFzc2lnbm1lbnQSEAoIYmF0Y2hfaWQYASABKAkSEAoIc2hhcmRfaWQYAiABKAkSDwoHYXR0ZW1wdBgDIAEoDRISCgpjaGVja3BvaW50GAQgASgJEiAKBWl0ZW1zGAUgAygLMhEuZGFya3Jvb20udjEuSXRlbRITCgt0cmFjZXBhcmVudBgGIAEoCSKXAQoPU2hhcmRDb21wbGV0aW9uEhAKCGJhdGNoX2lkGAEgASgJEhAKCHNoYXJkX2lkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SEQoJd29ya2VyX2lkGAQgASgJEhEKCWNvbW1pdHRlZBgFIAEoCBISCgplcnJvcl9jb2RlGAYgASgJEhUKDWVycm9yX21lc3NhZ2UYByABKAliBnByb3RvMw", [file_google_protobuf_struct]);
 
 /**
  * One request line of a batch with every default resolved: what is stored is complete.
@@ -35,7 +35,8 @@ export type Item = Message<"darkroom.v1.Item"> & {
   customId: string;
 
   /**
-   * A task name as diffusers means it: "text-to-image", "unconditional-image-generation".
+   * A task name as diffusers means it: "unconditional-image-generation", "text-to-image", "image-to-image", "inpainting",
+   * "depth-to-image".
    *
    * @generated from field: string task = 3;
    */
@@ -54,6 +55,8 @@ export type Item = Message<"darkroom.v1.Item"> & {
   prompt: string;
 
   /**
+   * Empty: none.
+   *
    * @generated from field: string negative_prompt = 6;
    */
   negativePrompt: string;
@@ -110,6 +113,128 @@ export type Item = Message<"darkroom.v1.Item"> & {
    * @generated from field: uint32 num_images = 15;
    */
   numImages: number;
+
+  /**
+   * A schedule of the caller's own instead of num_inference_steps: one of the two, or none.
+   *
+   * @generated from field: repeated double timesteps = 16;
+   */
+  timesteps: number[];
+
+  /**
+   * @generated from field: repeated double sigmas = 17;
+   */
+  sigmas: number[];
+
+  /**
+   * @generated from field: optional double guidance_rescale = 18;
+   */
+  guidanceRescale?: number | undefined;
+
+  /**
+   * @generated from field: optional uint32 original_inference_steps = 19;
+   */
+  originalInferenceSteps?: number | undefined;
+
+  /**
+   * How much of the schedule is run on the picture, 0..1.
+   *
+   * @generated from field: optional double strength = 20;
+   */
+  strength?: number | undefined;
+
+  /**
+   * Object keys of pictures, keys.ts `inputPicture`.
+   *
+   * @generated from field: string image = 21;
+   */
+  image: string;
+
+  /**
+   * @generated from field: string mask_image = 22;
+   */
+  maskImage: string;
+
+  /**
+   * @generated from field: string depth_map = 23;
+   */
+  depthMap: string;
+
+  /**
+   * Pixels around the mask; width and height are those of the part that is rendered.
+   *
+   * @generated from field: optional uint32 padding_mask_crop = 24;
+   */
+  paddingMaskCrop?: number | undefined;
+
+  /**
+   * Tokens of a T5 prompt.
+   *
+   * @generated from field: optional uint32 max_sequence_length = 25;
+   */
+  maxSequenceLength?: number | undefined;
+
+  /**
+   * Stable Diffusion XL: [height, width], [top, left], [height, width]; empty: as rendered.
+   *
+   * @generated from field: repeated double original_size = 26;
+   */
+  originalSize: number[];
+
+  /**
+   * @generated from field: repeated double crops_coords_top_left = 27;
+   */
+  cropsCoordsTopLeft: number[];
+
+  /**
+   * @generated from field: repeated double target_size = 28;
+   */
+  targetSize: number[];
+
+  /**
+   * @generated from field: optional double aesthetic_score = 29;
+   */
+  aestheticScore?: number | undefined;
+
+  /**
+   * @generated from field: optional double negative_aesthetic_score = 30;
+   */
+  negativeAestheticScore?: number | undefined;
+
+  /**
+   * The part of the schedule that this checkpoint takes before its refiner, 0..1.
+   *
+   * @generated from field: optional double denoising_end = 31;
+   */
+  denoisingEnd?: number | undefined;
+
+  /**
+   * The pin of the refiner; empty for none.
+   *
+   * @generated from field: string refiner = 32;
+   */
+  refiner: string;
+
+  /**
+   * Steps from one preview to the next; 0 for none.
+   *
+   * @generated from field: uint32 preview_every = 33;
+   */
+  previewEvery: number;
+
+  /**
+   * "estimate" or "decode".
+   *
+   * @generated from field: string preview_mode = 34;
+   */
+  previewMode: string;
+
+  /**
+   * "off" where the tenant may and the caller wants it; else the checkpoint's safety checker judges.
+   *
+   * @generated from field: string safety_checker = 35;
+   */
+  safetyChecker: string;
 };
 
 /**

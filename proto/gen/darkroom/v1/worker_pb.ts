@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Worker } from "./coordinator_pb.ts";
+import type { Preview, Worker } from "./coordinator_pb.ts";
 import { file_darkroom_v1_coordinator } from "./coordinator_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file darkroom/v1/worker.proto.
  */
 export const file_darkroom_v1_worker: GenFile = /*@__PURE__*/
-  fileDesc("ChhkYXJrcm9vbS92MS93b3JrZXIucHJvdG8SC2Rhcmtyb29tLnYxIjQKDUF0dGFjaFJlcXVlc3QSIwoGd29ya2VyGAEgASgLMhMuZGFya3Jvb20udjEuV29ya2VyIpkBCg5BdHRhY2hSZXNwb25zZRInCgd3ZWxjb21lGAEgASgLMhQuZGFya3Jvb20udjEuV2VsY29tZUgAEjAKDGNhbmNlbF9zaGFyZBgCIAEoCzIYLmRhcmtyb29tLnYxLkNhbmNlbFNoYXJkSAASIwoFZHJhaW4YAyABKAsyEi5kYXJrcm9vbS52MS5EcmFpbkgAQgcKBW9yZGVyIigKB1dlbGNvbWUSHQoVaGVhcnRiZWF0X2ludGVydmFsX21zGAEgASgNIkIKC0NhbmNlbFNoYXJkEhAKCGJhdGNoX2lkGAEgASgJEhAKCHNoYXJkX2lkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0iBwoFRHJhaW4iEQoPRGVzY3JpYmVSZXF1ZXN0IjcKEERlc2NyaWJlUmVzcG9uc2USIwoGd29ya2VyGAEgASgLMhMuZGFya3Jvb20udjEuV29ya2VyIg4KDERyYWluUmVxdWVzdCIPCg1EcmFpblJlc3BvbnNlMloKEVdvcmtlckxpbmtTZXJ2aWNlEkUKBkF0dGFjaBIaLmRhcmtyb29tLnYxLkF0dGFjaFJlcXVlc3QaGy5kYXJrcm9vbS52MS5BdHRhY2hSZXNwb25zZSgBMAEymAEKDVdvcmtlclNlcnZpY2USRwoIRGVzY3JpYmUSHC5kYXJrcm9vbS52MS5EZXNjcmliZVJlcXVlc3QaHS5kYXJrcm9vbS52MS5EZXNjcmliZVJlc3BvbnNlEj4KBURyYWluEhkuZGFya3Jvb20udjEuRHJhaW5SZXF1ZXN0GhouZGFya3Jvb20udjEuRHJhaW5SZXNwb25zZWIGcHJvdG8z", [file_darkroom_v1_coordinator]);
+  fileDesc("ChhkYXJrcm9vbS92MS93b3JrZXIucHJvdG8SC2Rhcmtyb29tLnYxIlsKDUF0dGFjaFJlcXVlc3QSIwoGd29ya2VyGAEgASgLMhMuZGFya3Jvb20udjEuV29ya2VyEiUKB3ByZXZpZXcYAiABKAsyFC5kYXJrcm9vbS52MS5QcmV2aWV3IpkBCg5BdHRhY2hSZXNwb25zZRInCgd3ZWxjb21lGAEgASgLMhQuZGFya3Jvb20udjEuV2VsY29tZUgAEjAKDGNhbmNlbF9zaGFyZBgCIAEoCzIYLmRhcmtyb29tLnYxLkNhbmNlbFNoYXJkSAASIwoFZHJhaW4YAyABKAsyEi5kYXJrcm9vbS52MS5EcmFpbkgAQgcKBW9yZGVyIigKB1dlbGNvbWUSHQoVaGVhcnRiZWF0X2ludGVydmFsX21zGAEgASgNIkIKC0NhbmNlbFNoYXJkEhAKCGJhdGNoX2lkGAEgASgJEhAKCHNoYXJkX2lkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0iBwoFRHJhaW4iEQoPRGVzY3JpYmVSZXF1ZXN0IjcKEERlc2NyaWJlUmVzcG9uc2USIwoGd29ya2VyGAEgASgLMhMuZGFya3Jvb20udjEuV29ya2VyIg4KDERyYWluUmVxdWVzdCIPCg1EcmFpblJlc3BvbnNlMloKEVdvcmtlckxpbmtTZXJ2aWNlEkUKBkF0dGFjaBIaLmRhcmtyb29tLnYxLkF0dGFjaFJlcXVlc3QaGy5kYXJrcm9vbS52MS5BdHRhY2hSZXNwb25zZSgBMAEymAEKDVdvcmtlclNlcnZpY2USRwoIRGVzY3JpYmUSHC5kYXJrcm9vbS52MS5EZXNjcmliZVJlcXVlc3QaHS5kYXJrcm9vbS52MS5EZXNjcmliZVJlc3BvbnNlEj4KBURyYWluEhkuZGFya3Jvb20udjEuRHJhaW5SZXF1ZXN0GhouZGFya3Jvb20udjEuRHJhaW5SZXNwb25zZWIGcHJvdG8z", [file_darkroom_v1_coordinator]);
 
 /**
  * @generated from message darkroom.v1.AttachRequest
@@ -24,6 +24,13 @@ export type AttachRequest = Message<"darkroom.v1.AttachRequest"> & {
    * @generated from field: darkroom.v1.Worker worker = 1;
    */
   worker?: Worker | undefined;
+
+  /**
+   * Instead of a heartbeat: a picture on its way, for whoever watches its batch.
+   *
+   * @generated from field: darkroom.v1.Preview preview = 2;
+   */
+  preview?: Preview | undefined;
 };
 
 /**

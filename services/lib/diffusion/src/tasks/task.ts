@@ -17,7 +17,7 @@ export type Parameters = Readonly<Record<string, ParameterSchema>>
 export interface Effort {
   readonly numInferenceSteps: number
   readonly guidanceScale: number
-  readonly strength?: number
+  readonly strength?: number | undefined
 }
 
 /** What a task is asked with, besides checkpoint and scheduler: the item's fields and their ranges. */
