@@ -9,6 +9,7 @@ export interface BenchResult {
 const BENCHES: Record<string, () => Promise<{ run: (args: readonly string[]) => Promise<BenchResult> }>> = {
   'farm-overhead': () => import('./farm-overhead.ts'),
   ingest: () => import('./ingest.ts'),
+  'scheduler-step': () => import('./scheduler-step.ts'),
 }
 
 const [name, ...args] = process.argv.slice(2)

@@ -80,7 +80,8 @@ function absQuantile(values: Float32Array, q: number): number {
 /** Dynamic thresholding in place: Saharia et al. 2022 (arXiv:2205.11487), section 2.3; diffusers `_threshold_sample`. */
 export function thresholdOriginal(sample: Float32Array, config: ThresholdConfig): void {
   const s = Math.min(Math.max(absQuantile(sample, config.dynamic_thresholding_ratio), 1), config.sample_max_value)
-  for (let j = 0; j < sample.length; j++) sample[j] = Math.min(Math.max(sample[j]!, -s), s) / s
+  clamp(sample, s)
+  for (let j = 0; j < sample.length; j++) sample[j] = sample[j]! / s
 }
 
 /** Bounds a predicted original sample in place; thresholding takes precedence over clipping. */
@@ -88,7 +89,16 @@ export function boundOriginal(sample: Float32Array, config: ClipConfig): void {
   if (config.thresholding) {
     thresholdOriginal(sample, config)
   } else if (config.clip_sample) {
-    const range = config.clip_sample_range
-    for (let j = 0; j < sample.length; j++) sample[j] = Math.min(Math.max(sample[j]!, -range), range)
+    clamp(sample, config.clip_sample_range)
+  }
+}
+
+/** Bounds a sample to -range … range in place. Branches, since V8's middle tier boxes what Math.min and Math.max give. */
+export function clamp(sample: Float32Array, range: number): void {
+  const size = sample.length
+  for (let j = 0; j < size; j++) {
+    const value = sample[j]!
+    if (value > range) sample[j] = range
+    else if (value < -range) sample[j] = -range
   }
 }
