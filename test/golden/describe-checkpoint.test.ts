@@ -86,7 +86,9 @@ describe('describing a checkpoint', () => {
     const configs = configsOf('emoji-sd')
     configs['unet/config.json']!['in_channels'] = 9
     delete configs['vae_encoder/config.json']
-    expect(() => describeCheckpoint(configs)).toThrow('vae_encoder/config.json is missing from the checkpoint; inpainting')
+    expect(() => describeCheckpoint(configs)).toThrow(
+      'vae_encoder/config.json is missing from the checkpoint; inpainting',
+    )
   })
 
   test.for([

@@ -9,3 +9,13 @@ export function encodeFloat32(values: Float32Array): string {
   values.forEach((value, i) => bytes.writeFloatLE(value, 4 * i))
   return bytes.toString('base64')
 }
+
+/** max|difference| / max|expected|; infinite where lengths differ or a number is none. */
+export function relativeError(got: Float32Array, want: Float32Array): number {
+  if (got.length !== want.length) return Infinity
+  const difference = got.reduce(
+    (worst, value, i) => Math.max(worst, Number.isNaN(value) ? Infinity : Math.abs(value - want[i]!)),
+    0,
+  )
+  return difference === 0 ? 0 : difference / want.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+}

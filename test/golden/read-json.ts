@@ -1,10 +1,7 @@
+import { parsePythonJson } from '@darkroom/chassis'
 import { readFileSync } from 'node:fs'
 
-/** Reads JSON as Python writes it: -Infinity, Infinity and NaN may stand where a number may; NaN becomes null. */
+/** Reads JSON as Python writes it. */
 export function readJson(file: string): unknown {
-  const strict = readFileSync(file, 'utf8').replaceAll(
-    /(?<=[:[,]\s*)(-?)(Infinity|NaN)(?=\s*[,\]}])/g,
-    (_, sign: string, word: string) => (word === 'NaN' ? 'null' : `${sign}1e999`),
-  )
-  return JSON.parse(strict)
+  return parsePythonJson(readFileSync(file, 'utf8'))
 }

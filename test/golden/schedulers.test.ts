@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { decodeFloat32 } from './float32.ts'
+import { decodeFloat32, relativeError } from './float32.ts'
 import { readJson } from './read-json.ts'
 import { runRandn } from './randn.ts'
 import { runSchedulers } from './schedulers.ts'
@@ -13,16 +13,6 @@ function golden(name: string): unknown {
 interface GoldenCase extends SchedulerCase {
   readonly expect: SchedulerTrace
   readonly tolerance: number
-}
-
-/** max|difference| / max|expected| */
-function relativeError(got: Float32Array, want: Float32Array): number {
-  expect(got).toHaveLength(want.length)
-  const difference = got.reduce(
-    (worst, value, i) => Math.max(worst, Number.isNaN(value) ? Infinity : Math.abs(value - want[i]!)),
-    0,
-  )
-  return difference === 0 ? 0 : difference / want.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
 }
 
 describe('schedulers follow diffusers', () => {

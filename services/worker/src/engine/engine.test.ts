@@ -95,16 +95,6 @@ describe('pictures are those of diffusers', () => {
     expect(max).toBeLessThanOrEqual(2)
     expect(mean).toBeLessThan(0.1)
   })
-
-  const tiny = JSON.parse(readFileSync(path.join(PIPELINES, 'pipelines.json'), 'utf8')) as {
-    cases: { name: string; width: number; height: number; rgb_base64: string; request: Golden }[]
-  }
-  test.for(tiny.cases)('$name, exported with one timestep for the whole call', async (golden) => {
-    const { width, height, request } = golden
-    const task = 'unconditional-image-generation'
-    const { picture } = await engine.render(SCALAR, requestOf({ ...request, task, width, height }), never)
-    expect(difference(picture.data, Buffer.from(golden.rgb_base64, 'base64')).max).toBeLessThanOrEqual(1)
-  })
 })
 
 describe('pictures depend on their request alone', () => {

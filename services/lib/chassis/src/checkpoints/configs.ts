@@ -3,7 +3,7 @@ import { keys } from '@darkroom/proto'
 import type { CheckpointManifest } from '@darkroom/proto'
 import { DarkroomError } from '../errors.ts'
 import type { ObjectStore } from '../object-store.ts'
-import { parseJson } from './manifest.ts'
+import { parsePythonJson } from './python-json.ts'
 
 const MAX_CONFIG_BYTES = 256 * 1024
 
@@ -28,8 +28,16 @@ export async function readCheckpointConfigs(
       if (bytes === null || got !== sha256) {
         throw new DarkroomError('CHECKPOINT_MISMATCH', `${path}: expected sha256 ${sha256}, got ${got}`)
       }
-      return [path, parseJson(bytes, path)] as const
+      return [path, parseConfig(bytes, path)] as const
     }),
   )
   return Object.fromEntries(entries)
+}
+
+function parseConfig(bytes: Uint8Array, path: string): unknown {
+  try {
+    return parsePythonJson(Buffer.from(bytes).toString('utf8'))
+  } catch (cause) {
+    throw new DarkroomError('CHECKPOINT_INVALID', `${path} is not JSON`, { cause })
+  }
 }

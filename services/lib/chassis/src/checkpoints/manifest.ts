@@ -79,7 +79,7 @@ export async function readManifest(store: ObjectStore, pin: string): Promise<Che
 }
 
 /** @throws DarkroomError CHECKPOINT_INVALID */
-export function parseJson(bytes: Uint8Array, shownAs: string): unknown {
+function parseJson(bytes: Uint8Array, shownAs: string): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (error) {

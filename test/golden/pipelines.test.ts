@@ -1,0 +1,43 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { worstLevel } from './pictures.ts'
+import { runPipelines } from './pipelines.ts'
+import { readJson } from './read-json.ts'
+
+interface GoldenPicture {
+  readonly name: string
+  readonly width: number
+  readonly height: number
+  readonly rgb_base64: string
+}
+
+interface Rendered {
+  readonly name: string
+  readonly file: string | null
+  readonly error: string | null
+}
+
+describe.for(['pipelines', 'newer-families'])('pictures of %s are those of diffusers', (folder) => {
+  const directory = path.join(import.meta.dirname, folder)
+  const { cases } = readJson(path.join(directory, 'pipelines.json')) as { cases: GoldenPicture[] }
+  let output: string
+  let index: readonly Rendered[]
+
+  beforeAll(async () => {
+    output = mkdtempSync(path.join(os.tmpdir(), 'darkroom-golden-'))
+    await runPipelines(directory, output)
+    index = readJson(path.join(output, 'index.json')) as Rendered[]
+  }, 120_000)
+
+  afterAll(() => rmSync(output, { recursive: true, force: true }))
+
+  test.for(cases.map((golden, i) => [golden.name, i, golden] as const))(
+    '%s: to one level',
+    async ([name, i, golden]) => {
+      expect(index[i]).toMatchObject({ name, error: null })
+      expect(await worstLevel(path.join(output, index[i]!.file!), golden)).toBeLessThanOrEqual(1)
+    },
+  )
+})
