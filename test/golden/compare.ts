@@ -54,7 +54,7 @@ const COMPARISONS: Record<string, (golden: string, computed: string) => Finding[
       readonly expect: Trace
     }
     const gots = cases<Trace>(computed)
-    return cases<Golden>(golden).flatMap(({ name, scheduler, tolerance, expect: want }, i) => {
+    return cases<Golden>(golden).flatMap(({ name, scheduler, tolerance, expect: want }, i): Finding[] => {
       const group = scheduler._class_name
       const got = gots[i]!
       if (got.error !== null) return [{ group, name, error: Infinity, limit: tolerance, reason: got.error }]
