@@ -2,8 +2,11 @@ import { ddim } from './ddim.ts'
 import { ddpm } from './ddpm.ts'
 import { dpmSolverMultistep } from './dpm-solver-multistep.ts'
 import { eulerDiscrete } from './euler-discrete.ts'
+import { flowMatchEulerDiscrete } from './flow-match-euler-discrete.ts'
+import { lcm } from './lcm.ts'
 import { pndm } from './pndm.ts'
 import type { AnyScheduler } from './scheduler.ts'
+import { tcd } from './tcd.ts'
 
 /** Every scheduler by diffusers' class name. */
 export const SCHEDULERS = {
@@ -11,7 +14,10 @@ export const SCHEDULERS = {
   DDPMScheduler: ddpm,
   DPMSolverMultistepScheduler: dpmSolverMultistep,
   EulerDiscreteScheduler: eulerDiscrete,
+  FlowMatchEulerDiscreteScheduler: flowMatchEulerDiscrete,
+  LCMScheduler: lcm,
   PNDMScheduler: pndm,
+  TCDScheduler: tcd,
 } as const satisfies Record<string, AnyScheduler>
 
 export type SchedulerName = keyof typeof SCHEDULERS

@@ -33,3 +33,12 @@ export function eulerStep(x: Float32Array, sigma: number, dt: number, out: Float
     out[j] = x[j]! + rounded[2]
   }
 }
+
+/** Writes a x + y to `out`, each operation rounded to float32; `out` may be x or y. */
+export function axpy(a: number, x: Float32Array, y: Float32Array, out: Float32Array): void {
+  const size = out.length
+  for (let j = 0; j < size; j++) {
+    rounded[0] = a * x[j]!
+    out[j] = y[j]! + rounded[0]
+  }
+}
