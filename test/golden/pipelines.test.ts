@@ -19,6 +19,12 @@ interface Rendered {
   readonly error: string | null
 }
 
+/**
+ * Rendered by torch with another T5 than the exported one, it seems: onnxruntime's own Python gives the same bytes from these
+ * graphs as we do, two levels off in a few pixels. The same family from graphs of ours is within one.
+ */
+const TWO_LEVELS: readonly string[] = ['sd3/txt2img/4']
+
 describe.for(['pipelines', 'newer-families'])('pictures of %s are those of diffusers', (folder) => {
   const directory = path.join(import.meta.dirname, folder)
   const { cases } = readJson(path.join(directory, 'pipelines.json')) as { cases: GoldenPicture[] }
@@ -37,7 +43,9 @@ describe.for(['pipelines', 'newer-families'])('pictures of %s are those of diffu
     '%s: to one level',
     async ([name, i, golden]) => {
       expect(index[i]).toMatchObject({ name, error: null })
-      expect(await worstLevel(path.join(output, index[i]!.file!), golden)).toBeLessThanOrEqual(1)
+      expect(await worstLevel(path.join(output, index[i]!.file!), golden)).toBeLessThanOrEqual(
+        TWO_LEVELS.includes(name) ? 2 : 1,
+      )
     },
   )
 })

@@ -25,6 +25,7 @@ import { SafetyChecker } from './safety-checker.ts'
 import { Graph } from './sessions.ts'
 import type { Output, SessionSettings } from './sessions.ts'
 
+const TRACED_ROWS = 2
 /** Latent pixels of the picture that a sketch is fitted to. */
 const SKETCH_SIDE = 32
 
@@ -49,6 +50,7 @@ export class Model {
   readonly #decoder: Graph | null
   readonly #safety: SafetyChecker | null
   #sketch: LatentSketch | null = null
+  #callsInPairs = false
 
   private constructor(
     description: CheckpointDescription,
@@ -124,17 +126,62 @@ export class Model {
       for (let r = 0; r < rowsOf(lane.spec, lane.request); r++) timesteps.push(timestepOf(lane))
     }
     while (timesteps.length < padTo) timesteps.push(timesteps[0]!)
-    return this.#denoiser.runOne({
+    const rows: Record<string, Output> = {
       [first.family.sampleInput]: { data: sample, dims: [padTo, ...dims] },
-      timestep: this.takesTimestepPerSample
-        ? { data: timesteps, dims: [padTo] }
-        : { data: timesteps.slice(0, 1), dims: [] },
-      ...conditionings[0]!.shared,
       ...stackRows(
-        conditionings.flatMap(({ rows }) => rows),
+        conditionings.flatMap((conditioning) => conditioning.rows),
         padTo,
       ),
-    })
+    }
+    const shared: Record<string, Output> = { ...conditionings[0]!.shared }
+    const timestep = this.takesTimestepPerSample ? rows : shared
+    timestep['timestep'] = this.takesTimestepPerSample
+      ? { data: Float32Array.from(timesteps), dims: [padTo] }
+      : { data: Float32Array.of(timesteps[0]!), dims: [] }
+    return this.#denoise(rows, shared, padTo)
+  }
+
+  /**
+   * Exporters trace a model with a batch of two (Optimum's default), and some graphs keep that number for ever: where a call
+   * fails whose rows are not two, it is tried in pairs, and if that works so is every later call.
+   */
+  async #denoise(
+    rows: Readonly<Record<string, Output>>,
+    shared: Readonly<Record<string, Output>>,
+    count: number,
+  ): Promise<Float32Array> {
+    if (!this.#callsInPairs) {
+      try {
+        return await this.#denoiser.runOne({ ...rows, ...shared })
+      } catch (reason) {
+        if (count === TRACED_ROWS) throw reason
+        const output = await this.#denoiseInPairs(rows, shared, count).catch(() => null)
+        if (output === null) throw reason
+        this.#callsInPairs = true
+        return output
+      }
+    }
+    return this.#denoiseInPairs(rows, shared, count)
+  }
+
+  async #denoiseInPairs(
+    rows: Readonly<Record<string, Output>>,
+    shared: Readonly<Record<string, Output>>,
+    count: number,
+  ): Promise<Float32Array> {
+    const parts: Float32Array[] = []
+    for (let from = 0; from < count; from += TRACED_ROWS) {
+      const pair = Object.entries(rows).map(([name, { data, dims }]) => {
+        const size = data.length / count
+        const padded = new Float32Array(TRACED_ROWS * size)
+        padded.set(data.subarray(from * size, (from + TRACED_ROWS) * size))
+        return [name, { data: padded, dims: [TRACED_ROWS, ...dims.slice(1)] }] as const
+      })
+      parts.push(await this.#denoiser.runOne({ ...Object.fromEntries(pair), ...shared }))
+    }
+    const output = new Float32Array(parts.length * parts[0]!.length)
+    for (const [k, part] of parts.entries()) output.set(part, k * part.length)
+    return output
   }
 
   /**
