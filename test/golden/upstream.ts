@@ -87,8 +87,10 @@ function planRequest(
   return { timesteps: Array.from({ length: train }, (_, i) => train - 1 - i) }
 }
 
-function ownSchedule(kind: string, { timesteps, sigmas }: Plan): PlanRequest {
-  if (kind === 'custom_timesteps_equal_own') return { timesteps }
+function ownSchedule(kind: string, { timesteps, sigmas, order }: Plan): PlanRequest {
+  // Methods of two calls a step are given each timestep once.
+  if (kind === 'custom_timesteps_equal_own')
+    return { timesteps: timesteps.filter((_, i) => i === 0 || i % order === order - 1) }
   if (kind === 'custom_sigmas_equal_own' && sigmas !== null) return { sigmas: [...sigmas] }
   throw new RangeError(`equivalence ${kind} is not supported.`)
 }

@@ -41,6 +41,7 @@ const BETA_SCHEDULES: Readonly<Record<BetaSchedule, (start: number, end: number,
   scaled_linear: (start, end, count) => linspaceF32(Math.sqrt(start), Math.sqrt(end), count).map((root) => root * root),
   squaredcos_cap_v2: (_start, _end, count) =>
     betasForAlphaBar(count, (t) => Math.cos((((t + 0.008) / 1.008) * Math.PI) / 2) ** 2),
+  exp: (_start, _end, count) => betasForAlphaBar(count, (t) => Math.exp(t * -12)),
   laplace: (_start, _end, count) =>
     betasForAlphaBar(count, (t) => {
       const lambda = -0.5 * Math.sign(0.5 - t) * Math.log(1 - 2 * Math.abs(0.5 - t) + 1e-6)

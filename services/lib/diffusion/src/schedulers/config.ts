@@ -55,7 +55,7 @@ function nullableListKey(): ConfigKey<readonly number[] | null> {
   return { default: null, want: (value) => (isFine(value) ? null : 'a list of numbers or null') }
 }
 
-export type BetaSchedule = 'linear' | 'scaled_linear' | 'squaredcos_cap_v2' | 'sigmoid' | 'laplace'
+export type BetaSchedule = 'linear' | 'scaled_linear' | 'squaredcos_cap_v2' | 'exp' | 'sigmoid' | 'laplace'
 
 /** Keys of the noise schedule, the same in every class that is trained on betas. */
 export interface BetaConfig {

@@ -1,9 +1,14 @@
 import { ddim } from './ddim.ts'
 import { ddpm } from './ddpm.ts'
 import { dpmSolverMultistep } from './dpm-solver-multistep.ts'
+import { eulerAncestralDiscrete } from './euler-ancestral-discrete.ts'
 import { eulerDiscrete } from './euler-discrete.ts'
 import { flowMatchEulerDiscrete } from './flow-match-euler-discrete.ts'
+import { heunDiscrete } from './heun-discrete.ts'
+import { kDpm2AncestralDiscrete } from './k-dpm-2-ancestral-discrete.ts'
+import { kDpm2Discrete } from './k-dpm-2-discrete.ts'
 import { lcm } from './lcm.ts'
+import { lmsDiscrete } from './lms-discrete.ts'
 import { pndm } from './pndm.ts'
 import type { AnyScheduler } from './scheduler.ts'
 import { tcd } from './tcd.ts'
@@ -13,9 +18,14 @@ export const SCHEDULERS = {
   DDIMScheduler: ddim,
   DDPMScheduler: ddpm,
   DPMSolverMultistepScheduler: dpmSolverMultistep,
+  EulerAncestralDiscreteScheduler: eulerAncestralDiscrete,
   EulerDiscreteScheduler: eulerDiscrete,
   FlowMatchEulerDiscreteScheduler: flowMatchEulerDiscrete,
+  HeunDiscreteScheduler: heunDiscrete,
+  KDPM2AncestralDiscreteScheduler: kDpm2AncestralDiscrete,
+  KDPM2DiscreteScheduler: kDpm2Discrete,
   LCMScheduler: lcm,
+  LMSDiscreteScheduler: lmsDiscrete,
   PNDMScheduler: pndm,
   TCDScheduler: tcd,
 } as const satisfies Record<string, AnyScheduler>

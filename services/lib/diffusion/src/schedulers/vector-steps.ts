@@ -42,3 +42,14 @@ export function axpy(a: number, x: Float32Array, y: Float32Array, out: Float32Ar
     out[j] = y[j]! + rounded[0]
   }
 }
+
+/** Replaces a predicted original sample in `out` by start + dt (x - original) / sigma: a step with the slope of another place. */
+export function midpointStep(start: Float32Array, x: Float32Array, sigma: number, dt: number, out: Float32Array): void {
+  const size = out.length
+  for (let j = 0; j < size; j++) {
+    rounded[0] = x[j]! - out[j]!
+    rounded[1] = rounded[0] / sigma
+    rounded[2] = rounded[1] * dt
+    out[j] = start[j]! + rounded[2]
+  }
+}
