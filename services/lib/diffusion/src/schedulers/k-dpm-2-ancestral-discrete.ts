@@ -24,9 +24,11 @@ export const kDpm2AncestralDiscrete: Scheduler<KDpm2Config, KDpm2Plan, KDpm2Stat
   plan(config, request) {
     const { sigmas, timesteps, logSigmas } = sigmaLevels(config, request, 'KDPM2AncestralDiscreteScheduler', true)
     const levels = [...sigmas, 0]
-    const midpoints = Float32Array.from(sigmas, (sigma, k) =>
-      k === sigmas.length - 1 ? 0 : meanLevel(sigma, ancestralLevels(sigma, levels[k + 1]!).down),
-    )
+    const midpoints = Float32Array.from(sigmas, (sigma, k) => {
+      const next = levels[k + 1]!
+      // From the largest levels float32 leaves nothing below 0 to go down to, and diffusers puts out NaN.
+      return next === 0 ? 0 : meanLevel(sigma, ancestralLevels(sigma, next).down || next)
+    })
     return {
       timesteps: timestepsWithMidpoints(timesteps, midpoints, logSigmas),
       sigmas: Float32Array.of(...interleaved(levels), 0),
