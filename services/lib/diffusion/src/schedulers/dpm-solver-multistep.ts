@@ -11,9 +11,15 @@ import type { Plan, Scheduler } from './scheduler.ts'
 import { solverSchedule } from './solver-schedule.ts'
 import type { SolverScheduleConfig } from './solver-schedule.ts'
 import { TIMESTEP_SPACINGS } from './timesteps.ts'
+import type { TimestepSpacing } from './timesteps.ts'
 import { weightedSum } from './vector-steps.ts'
 
 export interface MultistepConfig extends SolverScheduleConfig, ThresholdConfig {
+  use_lu_lambdas: boolean
+  final_sigmas_type: 'zero' | 'sigma_min'
+  lambda_min_clipped: number | '-inf' | null
+  timestep_spacing: TimestepSpacing
+  steps_offset: number
   solver_order: number
   prediction_type: 'epsilon' | 'sample' | 'v_prediction' | 'flow_prediction'
   algorithm_type: DpmAlgorithm | 'deis'
@@ -22,7 +28,6 @@ export interface MultistepConfig extends SolverScheduleConfig, ThresholdConfig {
   euler_at_final: boolean
   variance_type: 'learned' | 'learned_range' | null
   rescale_betas_zero_snr: boolean
-  use_dynamic_shifting: boolean
   time_shift_type: 'exponential'
 }
 

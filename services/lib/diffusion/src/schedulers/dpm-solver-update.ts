@@ -11,7 +11,7 @@ export interface SolverLevel {
 }
 
 /** What the exponential integrator weighs: the sample, the output, its differences D1 and D2, the noise. */
-interface Weights {
+export interface Weights {
   readonly sample: number
   readonly d0: number
   readonly d1Midpoint: number
@@ -48,7 +48,7 @@ export function dpmUpdate(
   const [from, before, earlier] = past as readonly [SolverLevel, SolverLevel?, SolverLevel?]
   const [m0, m1, m2] = outputs as readonly [Float32Array, Float32Array?, Float32Array?]
   const h = fround(to.lambda - from.lambda)
-  const weights = WEIGHTS[solver.algorithm](to, from, h)
+  const weights = dpmWeights(solver.algorithm, to, from, h)
   const size = out.length
   weightedSum(weights.sample, sample, weights.d0, m0, out)
 
@@ -74,6 +74,11 @@ export function dpmUpdate(
     }
   }
   if (noise !== undefined) addScaled(weights.noise, noise, out)
+}
+
+/** What the update from one level to another weighs. @param h difference of their lambdas */
+export function dpmWeights(algorithm: DpmAlgorithm, to: SolverLevel, from: SolverLevel, h: number): Weights {
+  return WEIGHTS[algorithm](to, from, h)
 }
 
 type Integrator = (to: SolverLevel, from: SolverLevel, h: number) => Weights

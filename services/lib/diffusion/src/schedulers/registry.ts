@@ -1,6 +1,8 @@
 import { ddim } from './ddim.ts'
 import { ddpm } from './ddpm.ts'
+import { deisMultistep } from './deis-multistep.ts'
 import { dpmSolverMultistep } from './dpm-solver-multistep.ts'
+import { dpmSolverSinglestep } from './dpm-solver-singlestep.ts'
 import { eulerAncestralDiscrete } from './euler-ancestral-discrete.ts'
 import { eulerDiscrete } from './euler-discrete.ts'
 import { flowMatchEulerDiscrete } from './flow-match-euler-discrete.ts'
@@ -17,7 +19,9 @@ import { tcd } from './tcd.ts'
 export const SCHEDULERS = {
   DDIMScheduler: ddim,
   DDPMScheduler: ddpm,
+  DEISMultistepScheduler: deisMultistep,
   DPMSolverMultistepScheduler: dpmSolverMultistep,
+  DPMSolverSinglestepScheduler: dpmSolverSinglestep,
   EulerAncestralDiscreteScheduler: eulerAncestralDiscrete,
   EulerDiscreteScheduler: eulerDiscrete,
   FlowMatchEulerDiscreteScheduler: flowMatchEulerDiscrete,

@@ -4,20 +4,30 @@ import { assertOneRespacing, interpolate, respacedSigmas, sigmaToTimestep, train
 import type { RespacingConfig } from './sigmas.ts'
 import { stepsOf } from './scheduler.ts'
 import type { PlanRequest } from './scheduler.ts'
-import { arangeDown } from './timesteps.ts'
+import { arangeDown, assertTrained } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
 
-/** Keys of the schedule that the fast solvers share (DPM-Solver, DEIS, UniPC, …). */
+/** Keys of the schedule that the fast solvers share (DPM-Solver, DEIS, UniPC, …), as far as each has them. */
 export interface SolverScheduleConfig extends BetaConfig, RespacingConfig {
-  use_lu_lambdas: boolean
+  use_lu_lambdas?: boolean
   use_flow_sigmas: boolean
   flow_shift: number
-  final_sigmas_type: 'zero' | 'sigma_min'
+  use_dynamic_shifting: boolean
+  final_sigmas_type?: 'zero' | 'sigma_min'
   /** Timesteps whose log(alpha / sigma) is below it are left out. */
-  lambda_min_clipped: number | '-inf' | null
-  timestep_spacing: TimestepSpacing
-  steps_offset: number
+  lambda_min_clipped?: number | '-inf' | null
+  timestep_spacing?: TimestepSpacing
+  steps_offset?: number
+  sigma_min?: number | null
+  sigma_max?: number | null
 }
+
+/**
+ * The noise level that a solver ends at.
+ * @param last the level before it
+ * @param trained the smallest of the training levels
+ */
+export type FinalLevel = (last: number, trained: number, isRespaced: boolean) => number
 
 interface Schedule {
   readonly sigmas: Float32Array
@@ -34,16 +44,20 @@ export function solverSchedule(
   request: PlanRequest,
   alphasCumprod: Float32Array,
   name: string,
+  finalLevel: FinalLevel = (_last, trained) => (config.final_sigmas_type === 'zero' ? 0 : trained),
 ): Schedule {
   assertOneRespacing(config)
   const training = trainingSigmas(alphasCumprod)
-  const final = config.final_sigmas_type === 'zero' ? 0 : training[0]!
   const respaced = respacedLevels(config, request, training)
   if (respaced !== null) {
+    const final = finalLevel(respaced.sigmas.at(-1)!, training[0]!, true)
     return { sigmas: Float32Array.from([...respaced.sigmas, final]), timesteps: respaced.timesteps.map(Math.trunc) }
   }
-  const timesteps = 'timesteps' in request ? request.timesteps : spaced(config, request, alphasCumprod, name)
-  const sigmas = Float32Array.from([...timesteps.map((t) => interpolate(t, training)), final])
+  const timesteps =
+    'timesteps' in request ? request.timesteps.map(Math.trunc) : spaced(config, request, alphasCumprod, name)
+  assertTrained(timesteps, config.num_train_timesteps)
+  const levels = timesteps.map((t) => interpolate(t, training))
+  const sigmas = Float32Array.from([...levels, finalLevel(levels.at(-1)!, training[0]!, false)])
   if (sigmas.subarray(0, -1).some((sigma, i) => i > 0 && sigma === sigmas[i - 1])) {
     throw new RangeError(`the schedule of ${name} repeats a noise level; want fewer steps, or distinct timesteps.`)
   }
@@ -57,7 +71,7 @@ function respacedLevels(
 ): { readonly sigmas: readonly number[]; readonly timesteps: readonly number[] } | null {
   const isRespaced =
     config.use_karras_sigmas ||
-    config.use_lu_lambdas ||
+    config.use_lu_lambdas === true ||
     config.use_exponential_sigmas ||
     config.use_beta_sigmas ||
     config.use_flow_sigmas
@@ -65,14 +79,14 @@ function respacedLevels(
   const train = config.num_train_timesteps
   const count = stepsOf(request, train, 'A schedule that is spaced by noise levels')
   const logSigmas = training.map(Math.log)
-  const range = { min: training[0]!, max: training.at(-1)! }
+  const range = { min: config.sigma_min ?? training[0]!, max: config.sigma_max ?? training.at(-1)! }
   // The order of precedence is diffusers': Karras, Lu, exponential, beta, flow.
-  const usesLu = config.use_lu_lambdas && !config.use_karras_sigmas
+  const usesLu = config.use_lu_lambdas === true && !config.use_karras_sigmas
   const sigmas = usesLu
     ? linspace(logSigmas.at(-1)!, logSigmas[0]!, count).map(Math.exp)
     : respacedSigmas(config, range, count)
   if (sigmas === null) {
-    const shifted = flowSigmas(config, count)
+    const shifted = flowSigmas(config, request, count)
     return { sigmas: shifted, timesteps: shifted.map((sigma) => sigma * train) }
   }
   const isRounded = (usesLu || config.use_karras_sigmas) && config.beta_schedule !== 'squaredcos_cap_v2'
@@ -81,11 +95,17 @@ function respacedLevels(
 }
 
 /** Esser et al. 2024 (arXiv:2403.03206), eq. 23, over evenly spaced levels. */
-function flowSigmas({ flow_shift: shift, num_train_timesteps: train }: SolverScheduleConfig, count: number): number[] {
-  return linspace(1, 1 / train, count + 1)
+function flowSigmas(config: SolverScheduleConfig, request: PlanRequest, count: number): number[] {
+  const shift = flowShift(config, request)
+  return linspace(1, 1 / config.num_train_timesteps, count + 1)
     .map((alpha) => (shift * (1 - alpha)) / (1 + (shift - 1) * (1 - alpha)))
     .slice(1)
     .toReversed()
+}
+
+/** The config's shift, or with dynamic shifting what the image's size asks for. */
+export function flowShift({ use_dynamic_shifting, flow_shift }: SolverScheduleConfig, { mu }: PlanRequest): number {
+  return use_dynamic_shifting && mu !== undefined ? Math.exp(mu) : flow_shift
 }
 
 /** Unlike the older schedulers' spacings, these leave timestep 0 to the final sigma. */
@@ -106,11 +126,11 @@ function spaced(
         .toReversed(),
     leading: () => {
       const ratio = Math.floor(last / (steps + 1))
-      return Array.from({ length: steps }, (_, i) => (steps - i) * ratio + config.steps_offset)
+      return Array.from({ length: steps }, (_, i) => (steps - i) * ratio + (config.steps_offset ?? 0))
     },
     trailing: () => arangeDown(last, train / steps).map((t) => roundHalfEven(t) - 1),
   }
-  return spacings[config.timestep_spacing]()
+  return spacings[config.timestep_spacing ?? 'linspace']()
 }
 
 /** How many of the noisiest training timesteps have log(alpha / sigma) below the bound. */

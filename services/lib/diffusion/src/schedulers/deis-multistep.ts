@@ -1,0 +1,163 @@
+import { alphasCumprod } from './alphas.ts'
+import { betaKeys, choiceKey, flagKey, integerKey, numberKey } from './config.ts'
+import type { ConfigKeys } from './config.ts'
+import { solverLevel } from './dpm-solver-update.ts'
+import type { SolverLevel } from './dpm-solver-update.ts'
+import { predictNoise, predictOriginal, thresholdOriginal } from './prediction.ts'
+import type { ThresholdConfig } from './prediction.ts'
+import { copyInput } from './scheduler.ts'
+import type { Plan, Scheduler } from './scheduler.ts'
+import { solverSchedule } from './solver-schedule.ts'
+import type { SolverScheduleConfig } from './solver-schedule.ts'
+import { TIMESTEP_SPACINGS } from './timesteps.ts'
+import type { TimestepSpacing } from './timesteps.ts'
+import { addScaled, weightedSum } from './vector-steps.ts'
+
+export interface DeisConfig extends SolverScheduleConfig, ThresholdConfig {
+  solver_order: number
+  prediction_type: 'epsilon' | 'sample' | 'v_prediction' | 'flow_prediction'
+  algorithm_type: 'deis' | 'dpmsolver' | 'dpmsolver++'
+  solver_type: 'logrho' | 'midpoint' | 'heun' | 'bh1' | 'bh2'
+  lower_order_final: boolean
+  timestep_spacing: TimestepSpacing
+  steps_offset: number
+  time_shift_type: 'exponential'
+}
+
+interface DeisPlan extends Plan {
+  readonly config: DeisConfig
+  readonly sigmas: Float32Array
+  readonly levels: readonly SolverLevel[]
+}
+
+/** Past predictions of the noise, the newest first; fewer than solver_order. */
+export interface DeisState {
+  readonly outputs: readonly Float32Array[]
+}
+
+const keys: ConfigKeys<DeisConfig> = {
+  ...betaKeys(['linear', 'scaled_linear', 'squaredcos_cap_v2']),
+  solver_order: integerKey(2, { min: 1, max: 3 }),
+  prediction_type: choiceKey('epsilon', ['epsilon', 'sample', 'v_prediction', 'flow_prediction']),
+  thresholding: flagKey(false),
+  dynamic_thresholding_ratio: numberKey(0.995, { min: 0, max: 1 }),
+  sample_max_value: numberKey(1, { min: 0 }),
+  // What other solvers of the family are configured with is taken for the only one of its own, as in diffusers.
+  algorithm_type: choiceKey('deis', ['deis', 'dpmsolver', 'dpmsolver++']),
+  solver_type: choiceKey('logrho', ['logrho', 'midpoint', 'heun', 'bh1', 'bh2']),
+  lower_order_final: flagKey(true),
+  use_karras_sigmas: flagKey(false),
+  use_exponential_sigmas: flagKey(false),
+  use_beta_sigmas: flagKey(false),
+  use_flow_sigmas: flagKey(false),
+  flow_shift: numberKey(1, { min: 0 }),
+  timestep_spacing: choiceKey('linspace', TIMESTEP_SPACINGS),
+  steps_offset: integerKey(0, { min: 0 }),
+  use_dynamic_shifting: flagKey(false),
+  time_shift_type: choiceKey('exponential', ['exponential']),
+}
+
+const { exp, fround, log } = Math
+
+/**
+ * Exponential integrator with polynomials in log rho through past predictions of the noise.
+ *
+ * Zhang and Chen 2022 (arXiv:2204.13902), rhoAB; diffusers `scheduling_deis_multistep.py`. Ends at the smallest training
+ * level, or repeats the last one where levels are spaced anew.
+ */
+export const deisMultistep: Scheduler<DeisConfig, DeisPlan, DeisState> = {
+  keys,
+  about: {
+    papers: ['2204.13902'],
+    source: 'scheduling_deis_multistep.py',
+    evaluations: '1',
+    stochastic: 'never',
+    takesKarrasConfigs: true,
+  },
+
+  plan(config, request) {
+    const { sigmas, timesteps } = solverSchedule(
+      config,
+      request,
+      alphasCumprod(config),
+      'DEISMultistepScheduler',
+      (last, trained, isRespaced) => (isRespaced ? last : trained),
+    )
+    const levels = Array.from(sigmas, (sigma) => solverLevel(sigma, config.use_flow_sigmas))
+    return { timesteps, sigmas, initNoiseSigma: 1, order: 1, config, levels }
+  },
+
+  initialState: () => ({ outputs: [] }),
+  scaleModelInput: copyInput,
+  noiseOf: () => null,
+
+  step(plan, i, modelOutput, sample, state, _noise, _options, out) {
+    const { config, levels } = plan
+    const outputs = [noiseOf(plan, i, modelOutput, sample), ...state.outputs].slice(0, config.solver_order)
+    const order = orderOf(plan, i, state.outputs.length)
+    const [to, from] = [levels[i + 1]!, levels[i]!]
+    if (order === 1) {
+      const h = fround(to.lambda - from.lambda)
+      const weight = fround(to.sigma * fround(fround(exp(h)) - 1))
+      weightedSum(fround(to.alpha / from.alpha), sample, -weight, outputs[0]!, out)
+    } else {
+      const rho = ({ sigma, alpha }: SolverLevel): number => fround(sigma / alpha)
+      const past = Array.from({ length: order }, (_, k) => rho(levels[i - k]!))
+      const weights = order === 2 ? linearWeights(rho(to), past) : quadraticWeights(rho(to), past)
+      const size = out.length
+      for (let j = 0; j < size; j++) out[j] = sample[j]! / from.alpha
+      for (const [k, weight] of weights.entries()) addScaled(weight, outputs[k]!, out)
+      for (let j = 0; j < size; j++) out[j] = to.alpha * out[j]!
+    }
+    return { outputs: outputs.slice(0, Math.max(config.solver_order - 1, 1)) }
+  },
+
+  addNoise(plan, i, original, noise, out) {
+    const { alpha, sigma } = plan.levels[i]!
+    weightedSum(alpha, original, sigma, noise, out)
+  },
+}
+
+function orderOf({ config, timesteps }: DeisPlan, i: number, pastOutputs: number): number {
+  const stepsAfter = timesteps.length - 1 - i
+  const isShort = config.lower_order_final && timesteps.length < 15
+  const most = isShort && stepsAfter < 2 ? stepsAfter + 1 : 3
+  return Math.min(most, config.solver_order, pastOutputs + 1)
+}
+
+/** The predicted noise, by way of x_0 that may be thresholded. */
+function noiseOf(plan: DeisPlan, i: number, modelOutput: Float32Array, sample: Float32Array): Float32Array {
+  const { config, levels, sigmas } = plan
+  const { alpha, sigma } = levels[i]!
+  const out = new Float32Array(sample.length)
+  const type = config.prediction_type
+  const isFlow = type === 'flow_prediction'
+  predictOriginal(type, isFlow ? 1 : alpha, isFlow ? sigmas[i]! : sigma, modelOutput, sample, out)
+  if (config.thresholding) thresholdOriginal(out, config)
+  predictNoise('sample', alpha, sigma, out, sample, out)
+  return out
+}
+
+/** Integrals of the line through two points in log rho. */
+function linearWeights(to: number, [b, c]: readonly number[]): readonly number[] {
+  const integral = (t: number, own: number, other: number): number => {
+    const [lt, lo] = [fround(log(t)), fround(log(other))]
+    return fround(fround(t * fround(fround(-lo + lt) - 1)) / fround(fround(log(own)) - lo))
+  }
+  const weight = (own: number, other: number): number => fround(integral(to, own, other) - integral(b!, own, other))
+  return [weight(b!, c!), weight(c!, b!)]
+}
+
+/** Integrals of the parabola through three points in log rho. */
+function quadraticWeights(to: number, [b, c, d]: readonly number[]): readonly number[] {
+  const integral = (t: number, own: number, second: number, third: number): number => {
+    const [lt, lb, lc, ld] = [t, own, second, third].map((x) => fround(log(x))) as [number, number, number, number]
+    const first = fround(lc * fround(fround(ld - lt) + 1))
+    const rest = fround(fround(fround(first - fround(ld * lt)) + ld) + fround(lt * lt))
+    const numerator = fround(t * fround(fround(rest - fround(2 * lt)) + 2))
+    return fround(numerator / fround(fround(lb - lc) * fround(lb - ld)))
+  }
+  const weight = (own: number, second: number, third: number): number =>
+    fround(integral(to, own, second, third) - integral(b!, own, second, third))
+  return [weight(b!, c!, d!), weight(c!, d!, b!), weight(d!, b!, c!)]
+}

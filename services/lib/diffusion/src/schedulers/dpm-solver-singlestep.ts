@@ -1,0 +1,217 @@
+import { ONE_DRAW } from '../random/draw-noise.ts'
+import { alphasCumprod } from './alphas.ts'
+import { betaKeys, boundKey, choiceKey, flagKey, integerKey, nullableChoiceKey, numberKey } from './config.ts'
+import type { ConfigKeys } from './config.ts'
+import { dpmWeights, solverLevel } from './dpm-solver-update.ts'
+import type { DpmAlgorithm, SolverLevel, Weights } from './dpm-solver-update.ts'
+import { predictNoise, predictOriginal, thresholdOriginal } from './prediction.ts'
+import type { ThresholdConfig } from './prediction.ts'
+import { copyInput } from './scheduler.ts'
+import type { Plan, Scheduler } from './scheduler.ts'
+import { solverSchedule } from './solver-schedule.ts'
+import type { SolverScheduleConfig } from './solver-schedule.ts'
+import { addScaled, weightedSum } from './vector-steps.ts'
+
+export interface SinglestepConfig extends SolverScheduleConfig, ThresholdConfig {
+  solver_order: number
+  prediction_type: 'epsilon' | 'sample' | 'v_prediction' | 'flow_prediction'
+  algorithm_type: 'dpmsolver' | 'dpmsolver++' | 'sde-dpmsolver++' | 'deis'
+  solver_type: 'midpoint' | 'heun' | 'logrho' | 'bh1' | 'bh2'
+  lower_order_final: boolean
+  final_sigmas_type: 'zero' | 'sigma_min'
+  lambda_min_clipped: number | '-inf' | null
+  variance_type: 'learned' | 'learned_range' | null
+  time_shift_type: 'exponential'
+}
+
+interface SinglestepPlan extends Plan {
+  readonly config: SinglestepConfig
+  readonly sigmas: Float32Array
+  readonly algorithm: DpmAlgorithm
+  readonly levels: readonly SolverLevel[]
+  /** Order of each step: 1 starts a group that the following ones refine. */
+  readonly orders: readonly number[]
+}
+
+export interface SinglestepState {
+  /** Converted model outputs, the newest first; fewer than solver_order. */
+  readonly outputs: readonly Float32Array[]
+  /** Where the group of steps started. */
+  readonly sample: Float32Array | null
+}
+
+const keys: ConfigKeys<SinglestepConfig> = {
+  ...betaKeys(['linear', 'scaled_linear', 'squaredcos_cap_v2']),
+  solver_order: integerKey(2, { min: 1, max: 3 }),
+  prediction_type: choiceKey('epsilon', ['epsilon', 'sample', 'v_prediction', 'flow_prediction']),
+  thresholding: flagKey(false),
+  dynamic_thresholding_ratio: numberKey(0.995, { min: 0, max: 1 }),
+  sample_max_value: numberKey(1, { min: 0 }),
+  // What other solvers of the family are configured with is taken for the nearest of its own, as in diffusers.
+  algorithm_type: choiceKey('dpmsolver++', ['dpmsolver', 'dpmsolver++', 'sde-dpmsolver++', 'deis']),
+  solver_type: choiceKey('midpoint', ['midpoint', 'heun', 'logrho', 'bh1', 'bh2']),
+  lower_order_final: flagKey(false),
+  use_karras_sigmas: flagKey(false),
+  use_exponential_sigmas: flagKey(false),
+  use_beta_sigmas: flagKey(false),
+  use_flow_sigmas: flagKey(false),
+  flow_shift: numberKey(1, { min: 0 }),
+  final_sigmas_type: choiceKey('zero', ['zero', 'sigma_min']),
+  lambda_min_clipped: boundKey(),
+  variance_type: nullableChoiceKey(['learned', 'learned_range']),
+  use_dynamic_shifting: flagKey(false),
+  time_shift_type: choiceKey('exponential', ['exponential']),
+}
+
+const { fround } = Math
+
+/**
+ * DPM-Solver and DPM-Solver++ as singlestep methods: groups of one to three steps from one sample, each with one model call
+ * more behind it.
+ *
+ * Lu et al. 2022 (arXiv:2206.00927, arXiv:2211.01095); diffusers `scheduling_dpmsolver_singlestep.py`. A number of steps that
+ * groups do not divide, or an end at sigma 0, turns lower_order_final on.
+ */
+export const dpmSolverSinglestep: Scheduler<SinglestepConfig, SinglestepPlan, SinglestepState> = {
+  keys,
+  about: {
+    papers: ['2206.00927', '2211.01095'],
+    source: 'scheduling_dpmsolver_singlestep.py',
+    evaluations: '1',
+    stochastic: 'when algorithm_type is sde-dpmsolver++',
+    takesKarrasConfigs: true,
+  },
+
+  plan(config, request) {
+    if (config.algorithm_type === 'dpmsolver' && config.final_sigmas_type === 'zero') {
+      throw new RangeError('algorithm_type dpmsolver cannot end at sigma 0; set final_sigmas_type to sigma_min.')
+    }
+    const name = 'DPMSolverSinglestepScheduler'
+    const { sigmas, timesteps } = solverSchedule(config, request, alphasCumprod(config), name)
+    return {
+      timesteps,
+      sigmas,
+      initNoiseSigma: 1,
+      order: 1,
+      config,
+      algorithm: config.algorithm_type === 'deis' ? 'dpmsolver++' : config.algorithm_type,
+      levels: Array.from(sigmas, (sigma) => solverLevel(sigma, config.use_flow_sigmas)),
+      orders: ordersOf(config, timesteps.length),
+    }
+  },
+
+  initialState: () => ({ outputs: [], sample: null }),
+  scaleModelInput: copyInput,
+  noiseOf: ({ algorithm }) => (algorithm === 'sde-dpmsolver++' ? ONE_DRAW : null),
+
+  step(plan, i, modelOutput, sample, state, [noise], _options, out) {
+    const outputs = [convert(plan, i, modelOutput, sample), ...state.outputs].slice(0, plan.config.solver_order)
+    const order = Math.min(plan.orders[i]!, outputs.length)
+    const start = order === 1 || state.sample === null ? sample : state.sample
+    update(plan, i, outputs.slice(0, order), start, noise, out)
+    return { outputs, sample: order === 1 ? sample.slice() : start }
+  },
+
+  addNoise(plan, i, original, noise, out) {
+    const { alpha, sigma } = plan.levels[i]!
+    weightedSum(alpha, original, sigma, noise, out)
+  },
+}
+
+/** diffusers `get_order_list`. */
+function ordersOf(config: SinglestepConfig, steps: number): number[] {
+  const { solver_order: order, final_sigmas_type: final } = config
+  const lowersFinal = config.lower_order_final || steps % order !== 0 || final === 'zero'
+  const group = [1, 2, 3].slice(0, order)
+  const groups = (count: number): number[] => Array.from({ length: Math.max(count, 0) }, () => group).flat()
+  const whole = Math.floor(steps / order)
+  const rest = steps % order
+  if (order === 1) return groups(steps)
+  const orders = !lowersFinal
+    ? groups(whole)
+    : rest === 0
+      ? [...groups(whole - 1), ...(order === 3 ? [1, 2, 1] : [1, 1])]
+      : [...groups(whole), ...group.slice(0, rest)]
+  if (final === 'zero') orders[orders.length - 1] = 1
+  return orders
+}
+
+function convert(plan: SinglestepPlan, i: number, modelOutput: Float32Array, sample: Float32Array): Float32Array {
+  const { config, levels, sigmas, algorithm } = plan
+  const { alpha, sigma } = levels[i]!
+  const type = config.prediction_type
+  const converted = new Float32Array(sample.length)
+  const isNoise = algorithm === 'dpmsolver'
+  if (type === 'flow_prediction') {
+    if (isNoise) throw new RangeError('algorithm_type dpmsolver cannot use flow_prediction; set it to dpmsolver++.')
+    predictOriginal(type, 1, sigmas[i]!, modelOutput, sample, converted)
+  } else if (isNoise) predictNoise(type, alpha, sigma, modelOutput, sample, converted)
+  else predictOriginal(type, alpha, sigma, modelOutput, sample, converted)
+  if (!config.thresholding) return converted
+  if (isNoise) predictOriginal('epsilon', alpha, sigma, converted, sample, converted)
+  thresholdOriginal(converted, config)
+  if (isNoise) predictNoise('sample', alpha, sigma, converted, sample, converted)
+  return converted
+}
+
+/** From the start of the group to the next level. @param outputs of the group, the newest first */
+function update(
+  { config, algorithm, levels }: SinglestepPlan,
+  i: number,
+  outputs: readonly Float32Array[],
+  start: Float32Array,
+  noise: Float32Array | undefined,
+  out: Float32Array,
+): void {
+  const order = outputs.length
+  const to = levels[i + 1]!
+  const from = levels[i - order + 1]!
+  const h = fround(to.lambda - from.lambda)
+  const weights = dpmWeights(algorithm, to, from, h)
+  const first = outputs.at(-1)!
+  weightedSum(weights.sample, start, weights.d0, first, out)
+  const isHeun = config.solver_type === 'heun'
+  const fraction = (k: number): number => fround(fround(levels[k]!.lambda - from.lambda) / h)
+  if (order === 2) {
+    const weight = isHeun ? weights.d1Heun : weights.d1Midpoint
+    addScaled(fround(weight), slope(fraction(i), outputs[0]!, first), out)
+  }
+  if (order === 3) addThird(weights, isHeun, fraction(i), fraction(i - 1), outputs, out)
+  if (noise !== undefined) addScaled(weights.noise, noise, out)
+}
+
+/** (later - first) / r */
+function slope(r: number, later: Float32Array, first: Float32Array): Float32Array {
+  const inverse = fround(1 / r)
+  const out = new Float32Array(first.length)
+  const size = out.length
+  for (let j = 0; j < size; j++) {
+    out[j] = later[j]! - first[j]!
+    out[j] = inverse * out[j]!
+  }
+  return out
+}
+
+/** @param r0 how far the newest output is into the step, r1 the one before */
+function addThird(
+  weights: Weights,
+  isHeun: boolean,
+  r0: number,
+  r1: number,
+  outputs: readonly Float32Array[],
+  out: Float32Array,
+): void {
+  const [newest, middle, first] = outputs as readonly [Float32Array, Float32Array, Float32Array]
+  const far = slope(r0, newest, first)
+  if (!isHeun) return addScaled(fround(weights.d1Heun), far, out)
+  const near = slope(r1, middle, first)
+  const divisor = fround(r0 - r1)
+  const size = out.length
+  const d1 = fround(weights.d1Heun)
+  const d2 = fround(weights.d2)
+  for (let j = 0; j < size; j++) {
+    const linear = fround(fround(fround(r0 * near[j]!) - fround(r1 * far[j]!)) / divisor)
+    const bend = fround(fround(2 * fround(far[j]! - near[j]!)) / divisor)
+    out[j] = fround(out[j]! + fround(d1 * linear)) + fround(d2 * bend)
+  }
+}
