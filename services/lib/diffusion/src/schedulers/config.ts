@@ -55,6 +55,17 @@ function nullableListKey(): ConfigKey<readonly number[] | null> {
   return { default: null, want: (value) => (isFine(value) ? null : 'a list of numbers or null') }
 }
 
+/** A list of step indices. */
+export function indexListKey(): ConfigKey<readonly number[]> {
+  const isFine = (value: unknown): boolean => Array.isArray(value) && value.every((entry) => Number.isInteger(entry))
+  return { default: [], want: (value) => (isFine(value) ? null : 'a list of integers') }
+}
+
+/** A key that diffusers has for objects in memory: a saved config can only say null. */
+export function nullKey(): ConfigKey<null> {
+  return { default: null, want: (value) => (value === null ? null : 'null') }
+}
+
 export type BetaSchedule = 'linear' | 'scaled_linear' | 'squaredcos_cap_v2' | 'exp' | 'sigmoid' | 'laplace'
 
 /** Keys of the noise schedule, the same in every class that is trained on betas. */

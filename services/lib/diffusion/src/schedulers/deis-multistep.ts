@@ -76,13 +76,10 @@ export const deisMultistep: Scheduler<DeisConfig, DeisPlan, DeisState> = {
   },
 
   plan(config, request) {
-    const { sigmas, timesteps } = solverSchedule(
-      config,
-      request,
-      alphasCumprod(config),
-      'DEISMultistepScheduler',
-      (last, trained, isRespaced) => (isRespaced ? last : trained),
-    )
+    const { sigmas, timesteps } = solverSchedule(config, request, alphasCumprod(config), 'DEISMultistepScheduler', {
+      finalLevel: (last, trained, isRespaced) => (isRespaced ? last : trained),
+      roundsCosine: true,
+    })
     const levels = Array.from(sigmas, (sigma) => solverLevel(sigma, config.use_flow_sigmas))
     return { timesteps, sigmas, initNoiseSigma: 1, order: 1, config, levels }
   },

@@ -87,7 +87,7 @@ export const dpmSolverSinglestep: Scheduler<SinglestepConfig, SinglestepPlan, Si
       throw new RangeError('algorithm_type dpmsolver cannot end at sigma 0; set final_sigmas_type to sigma_min.')
     }
     const name = 'DPMSolverSinglestepScheduler'
-    const { sigmas, timesteps } = solverSchedule(config, request, alphasCumprod(config), name)
+    const { sigmas, timesteps } = solverSchedule(config, request, alphasCumprod(config), name, { roundsCosine: true })
     return {
       timesteps,
       sigmas,

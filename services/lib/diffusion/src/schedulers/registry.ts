@@ -14,6 +14,7 @@ import { lmsDiscrete } from './lms-discrete.ts'
 import { pndm } from './pndm.ts'
 import type { AnyScheduler } from './scheduler.ts'
 import { tcd } from './tcd.ts'
+import { uniPcMultistep } from './unipc-multistep.ts'
 
 /** Every scheduler by diffusers' class name. */
 export const SCHEDULERS = {
@@ -32,6 +33,7 @@ export const SCHEDULERS = {
   LMSDiscreteScheduler: lmsDiscrete,
   PNDMScheduler: pndm,
   TCDScheduler: tcd,
+  UniPCMultistepScheduler: uniPcMultistep,
 } as const satisfies Record<string, AnyScheduler>
 
 export type SchedulerName = keyof typeof SCHEDULERS

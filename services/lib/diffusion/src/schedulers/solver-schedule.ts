@@ -29,6 +29,12 @@ export interface SolverScheduleConfig extends BetaConfig, RespacingConfig {
  */
 export type FinalLevel = (last: number, trained: number, isRespaced: boolean) => number
 
+export interface ScheduleRules {
+  readonly finalLevel?: FinalLevel
+  /** Whether timesteps of Karras levels are rounded also where betas follow a cosine. */
+  readonly roundsCosine?: boolean
+}
+
 interface Schedule {
   readonly sigmas: Float32Array
   readonly timesteps: readonly number[]
@@ -44,11 +50,13 @@ export function solverSchedule(
   request: PlanRequest,
   alphasCumprod: Float32Array,
   name: string,
-  finalLevel: FinalLevel = (_last, trained) => (config.final_sigmas_type === 'zero' ? 0 : trained),
+  rules: ScheduleRules = {},
 ): Schedule {
   assertOneRespacing(config)
+  const configured: FinalLevel = (_last, trained) => (config.final_sigmas_type === 'zero' ? 0 : trained)
+  const { finalLevel = configured, roundsCosine = false } = rules
   const training = trainingSigmas(alphasCumprod)
-  const respaced = respacedLevels(config, request, training)
+  const respaced = respacedLevels(config, request, training, roundsCosine)
   if (respaced !== null) {
     const final = finalLevel(respaced.sigmas.at(-1)!, training[0]!, true)
     return { sigmas: Float32Array.from([...respaced.sigmas, final]), timesteps: respaced.timesteps.map(Math.trunc) }
@@ -68,6 +76,7 @@ function respacedLevels(
   config: SolverScheduleConfig,
   request: PlanRequest,
   training: Float32Array,
+  roundsCosine: boolean,
 ): { readonly sigmas: readonly number[]; readonly timesteps: readonly number[] } | null {
   const isRespaced =
     config.use_karras_sigmas ||
@@ -89,7 +98,8 @@ function respacedLevels(
     const shifted = flowSigmas(config, request, count)
     return { sigmas: shifted, timesteps: shifted.map((sigma) => sigma * train) }
   }
-  const isRounded = (usesLu || config.use_karras_sigmas) && config.beta_schedule !== 'squaredcos_cap_v2'
+  const isCosine = config.beta_schedule === 'squaredcos_cap_v2'
+  const isRounded = (usesLu || config.use_karras_sigmas) && (roundsCosine || !isCosine)
   const timesteps = sigmas.map((sigma) => sigmaToTimestep(sigma, logSigmas))
   return { sigmas, timesteps: isRounded ? timesteps.map(roundHalfEven) : timesteps }
 }
