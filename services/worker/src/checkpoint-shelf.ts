@@ -2,6 +2,7 @@ import { DarkroomError, fetchCheckpoint } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import type { Engine } from './engine/engine.ts'
 import type { WorkerEvents } from './events.ts'
+import { orGivenUp } from './or-given-up.ts'
 
 interface Entry {
   readonly loading: Promise<void>
@@ -45,18 +46,11 @@ export class CheckpointShelf implements Disposable {
     const release = (): void => {
       entry.holders--
     }
-    const aborted = Promise.withResolvers<never>()
-    const abort = (): void =>
-      aborted.reject(new DarkroomError('CANCELLED', 'given up while its checkpoint was loading'))
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
     try {
-      await Promise.race([entry.loading, aborted.promise])
+      await orGivenUp(entry.loading, signal, 'given up while its checkpoint was loading')
     } catch (reason) {
       release()
       throw reason
-    } finally {
-      signal.removeEventListener('abort', abort)
     }
     return { [Symbol.dispose]: release }
   }

@@ -1,6 +1,6 @@
 import type { Logger, Metrics } from '@darkroom/chassis'
 import { parsePin } from '@darkroom/proto'
-import type { ChosenDevice, EngineStage, Tick } from './engine/messages.ts'
+import type { ChosenDevice, EngineStage, RenderedPicture, Tick } from './engine/messages.ts'
 import type { GpuReading } from './device/nvidia-smi.ts'
 
 const STEP_BUCKETS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2]
@@ -100,6 +100,12 @@ export function createEvents(metrics: Metrics, log: Logger) {
     'Shards taken from the queue, by how it ended here.',
     ['outcome'],
   )
+  const flagged = metrics.counter(
+    'darkroom_flagged_images_total',
+    "Images that the checkpoint's safety checker blacked out.",
+    ['checkpoint'],
+  )
+  const previews = metrics.counter('darkroom_previews_total', 'Previews sent to the coordinator.')
   const held = metrics.gauge('darkroom_held_shards', 'Shards in this worker now.')
   const storeSeconds = metrics.histogram(
     'darkroom_store_request_seconds',
@@ -140,15 +146,24 @@ export function createEvents(metrics: Metrics, log: Logger) {
       batchRows.observe({ scheduler, checkpoint }, rows)
       computed(seconds)
     },
-    stageTaken(stage: EngineStage | 'encode' | 'upload' | 'commit', seconds: number): void {
+    stageTaken(stage: EngineStage | 'picture_decode' | 'encode' | 'upload' | 'commit', seconds: number): void {
       stageSeconds.observe({ stage }, seconds)
-      if (stage === 'text_encode' || stage === 'vae_decode') computed(seconds)
+      if (stage === 'text_encode' || stage === 'vae_encode' || stage === 'vae_decode') computed(seconds)
     },
-    imageRendered(scheduler: string, pin: string, task: string, seconds: number): void {
+    imageRendered(
+      scheduler: string,
+      pin: string,
+      task: string,
+      { seconds, isFlagged }: Pick<RenderedPicture, 'seconds' | 'isFlagged'>,
+    ): void {
       const checkpoint = nameOf(pin)
       images.inc({ scheduler, checkpoint, task })
       imageSeconds.observe({ scheduler, checkpoint }, seconds)
+      if (isFlagged === true) flagged.inc({ checkpoint })
       imageCount++
+    },
+    previewSent(): void {
+      previews.inc()
     },
     gpuRead(reading: GpuReading, ordinal: number): void {
       const gpu = String(ordinal)

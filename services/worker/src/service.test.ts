@@ -330,7 +330,10 @@ describe('what a worker tells', () => {
     const metrics = new Metrics()
     const events = createEvents(metrics, createLogger('test', 'silent'))
     for (let i = 0; i < 60; i++)
-      events.imageRendered('DDIMScheduler', `model-${i}@sha256:${'0'.repeat(64)}`, 'text-to-image', 1)
+      events.imageRendered('DDIMScheduler', `model-${i}@sha256:${'0'.repeat(64)}`, 'text-to-image', {
+        seconds: 1,
+        isFlagged: i === 0,
+      })
     const { values } = await metrics.registry.getSingleMetric('darkroom_images_total')!.get()
     expect(values).toHaveLength(51)
     expect(values.find(({ labels }) => labels['checkpoint'] === 'other')?.value).toBe(10)

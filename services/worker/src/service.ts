@@ -17,14 +17,18 @@ import type { GpuReading } from './device/nvidia-smi.ts'
 import { Engine } from './engine/engine.ts'
 import { createEvents } from './events.ts'
 import { CoordinatorLink } from './link/coordinator-link.ts'
+import { PreviewOutbox } from './link/preview-outbox.ts'
 import { describe } from './rpc/describe.ts'
 import { drain } from './rpc/drain.ts'
 import { Limit } from './shards/limit.ts'
+import { PictureShelf } from './shards/picture-shelf.ts'
 import { ShardLoop } from './shards/shard-loop.ts'
 import { Lifecycle } from './state.ts'
 import { createReport } from './worker-report.ts'
 
 const UPLOADS_AT_ONCE = 8
+/** Room for some three hundred pictures of 512 pixels a side. */
+const PICTURE_BYTES = 256 * 2 ** 20
 const READY_TIMEOUT_MS = 2_000
 
 export interface WorkerServer extends AsyncDisposable {
@@ -84,7 +88,10 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
   const { cacheDir, maxCheckpoints: capacity, maxRows } = config
   const shelf = stack.use(new CheckpointShelf({ store, engine, events, cacheDir, capacity }))
   const uploads = new Limit(UPLOADS_AT_ONCE)
-  const loop = new ShardLoop({ engine, store, events, uploads, nats, shelf, log, workerId, pool, maxRows })
+  const pictures = stack.use(new PictureShelf({ store, events, capacityBytes: PICTURE_BYTES }))
+  const previews = new PreviewOutbox()
+  const rendering = { engine, store, events, uploads, pictures, previews }
+  const loop = new ShardLoop({ ...rendering, nats, shelf, log, workerId, pool, maxRows })
   shards = loop
 
   let draining: Promise<void> | null = null
@@ -125,6 +132,7 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
     new CoordinatorLink({
       coordinators: config.coordinators,
       describe: current,
+      previews,
       onCancel: (order) => loop.cancel(order),
       onDrain: () => void drainOnce().then(() => leave(0)),
       events,

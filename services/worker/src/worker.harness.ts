@@ -12,9 +12,9 @@ import {
 } from '@darkroom/chassis'
 import { startNatsServer } from '@darkroom/local'
 import { startS3Server } from '@darkroom/local/s3'
-import { ItemSchema, ShardAssignmentSchema, WorkerLinkService, WorkerService } from '@darkroom/proto'
-import type { AttachResponse, Item, ShardAssignment, ShardCompletion, Worker } from '@darkroom/proto'
-import { randomUUID } from 'node:crypto'
+import { ItemSchema, keys, ShardAssignmentSchema, WorkerLinkService, WorkerService } from '@darkroom/proto'
+import type { AttachResponse, Item, Preview, ShardAssignment, ShardCompletion, Worker } from '@darkroom/proto'
+import { createHash, randomUUID } from 'node:crypto'
 import { EventEmitter, on, once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
@@ -93,7 +93,10 @@ async function startLink() {
       implement(WorkerLinkService, {
         async *attach(requests, { signal }) {
           void (async () => {
-            for await (const { worker } of requests) reports.emit('report', worker)
+            for await (const { worker, preview } of requests) {
+              if (preview === undefined) reports.emit('report', worker)
+              else reports.emit('preview', preview)
+            }
           })().catch(() => {})
           yield { order: { case: 'welcome', value: { heartbeatIntervalMs: 50 } } }
           try {
@@ -116,8 +119,23 @@ async function startLink() {
         if (wanted(worker)) return worker
       }
     },
+    /** Previews of a batch from now on, as they come. */
+    previewsOf(batchId: string): readonly Preview[] {
+      const previews: Preview[] = []
+      reports.on('preview', (preview: Preview) => {
+        if (preview.batchId === batchId) previews.push(preview)
+      })
+      return previews
+    },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   }
+}
+
+/** Uploads a picture as the gateway does. @returns its key */
+export async function uploadPicture(store: ObjectStore, bytes: Uint8Array): Promise<string> {
+  const key = keys.inputPicture(createHash('sha256').update(bytes).digest('hex'))
+  await store.put(key, bytes)
+  return key
 }
 
 /** A worker in this process, alone in a pool of its own unless one is given. */

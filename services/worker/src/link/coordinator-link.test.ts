@@ -8,6 +8,7 @@ import { EventEmitter, once } from 'node:events'
 import { expect, test } from 'vitest'
 import { createEvents } from '../events.ts'
 import { CoordinatorLink } from './coordinator-link.ts'
+import { PreviewOutbox } from './preview-outbox.ts'
 
 const log = createLogger('test', 'silent')
 const events = (): ReturnType<typeof createEvents> => createEvents(new Metrics(), log)
@@ -41,6 +42,7 @@ test('reports until it is told to stop, obeys orders, and attaches again when th
   const link = new CoordinatorLink({
     coordinators: [`127.0.0.1:${port}`],
     describe: () => create(WorkerSchema, { id: 'w' }),
+    previews: new PreviewOutbox(),
     onCancel: ({ batchId, shardId, attempt }) => orders.push([batchId, shardId, attempt]),
     onDrain: () => orders.push('drain'),
     events: events(),
@@ -77,6 +79,7 @@ test('a standby refuses and the leader is found', async () => {
   await using _link = new CoordinatorLink({
     coordinators: [standby, leader].map(({ port }) => `127.0.0.1:${port}`),
     describe: () => create(WorkerSchema, { id: 'w' }),
+    previews: new PreviewOutbox(),
     onCancel: () => {},
     onDrain: () => {},
     events: events(),

@@ -1,13 +1,16 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
 import { createGrpcClient, DarkroomError } from '@darkroom/chassis'
 import { WorkerLinkService } from '@darkroom/proto'
-import type { CancelShard, Worker } from '@darkroom/proto'
+import type { AttachRequestSchema, CancelShard, Worker } from '@darkroom/proto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { WorkerEvents } from '../events.ts'
+import type { PreviewOutbox } from './preview-outbox.ts'
 
 export interface LinkOptions {
   readonly coordinators: readonly string[]
   /** The worker as it is now. */
   readonly describe: () => Worker
+  readonly previews: PreviewOutbox
   readonly onCancel: (order: CancelShard) => void
   readonly onDrain: () => void
   readonly events: WorkerEvents
@@ -57,22 +60,33 @@ export class CoordinatorLink implements AsyncDisposable {
     client: ReturnType<typeof createGrpcClient<typeof WorkerLinkService>>,
     onAttached: () => void,
   ): Promise<void> {
-    const { describe, onCancel, onDrain, events } = this.#options
+    const { describe, previews, onCancel, onDrain, events } = this.#options
     const ended = new AbortController()
     const signal = AbortSignal.any([this.#stop.signal, ended.signal])
+    using attached = new DisposableStack()
     let heartbeatMs = FIRST_HEARTBEAT_MS
-    async function* heartbeats() {
+    async function* messages(): AsyncGenerator<MessageInitShape<typeof AttachRequestSchema>> {
+      let dueMs = 0
       while (!signal.aborted) {
-        yield { worker: describe() }
-        await delay(heartbeatMs, undefined, { signal }).catch(() => {})
+        // A heartbeat that is due goes before any preview.
+        const nowMs = performance.now()
+        const preview = nowMs < dueMs ? previews.take() : null
+        if (nowMs >= dueMs) {
+          dueMs = nowMs + heartbeatMs
+          yield { worker: describe() }
+        } else if (preview !== null) {
+          events.previewSent()
+          yield { preview }
+        } else await previews.wait(dueMs - nowMs, signal)
       }
     }
     try {
       // Each coordinator that is asked gets reports of its own from the first on.
-      const reports = { [Symbol.asyncIterator]: heartbeats }
+      const reports = { [Symbol.asyncIterator]: messages }
       for await (const { order } of client.attach(reports, { signal: this.#stop.signal })) {
         if (order.case === 'welcome') {
           heartbeatMs = order.value.heartbeatIntervalMs
+          attached.use(previews.open())
           onAttached()
           events.coordinatorAttached()
         } else if (order.case === 'cancelShard') onCancel(order.value)

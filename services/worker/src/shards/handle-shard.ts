@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf'
 import { DarkroomError, ERROR_CODES } from '@darkroom/chassis'
 import type { FarmNats, Logger } from '@darkroom/chassis'
 import { keys, ShardCompletionSchema } from '@darkroom/proto'
-import type { CommitRecord } from '@darkroom/proto'
+import type { CommitRecord, ShardAssignment } from '@darkroom/proto'
 import type { CheckpointShelf } from '../checkpoint-shelf.ts'
 import type { HeldShard } from './held-shard.ts'
 import { insist } from './insist.ts'
@@ -55,7 +55,8 @@ async function renderAndCommit(parts: ShardParts, shard: HeldShard): Promise<End
   const key = keys.result(batchId, shardId)
   if ((await insist(shard.signal, () => store.head(key))) !== null) return 'already-ended'
   const startedAt = new Date().toISOString()
-  using _checkpoint = await shelf.hold(checkpoint, shard.signal)
+  using checkpoints = new DisposableStack()
+  for (const pin of pinsOf(shard.assignment)) checkpoints.use(await shelf.hold(pin, shard.signal))
   const items = await renderShard(parts, shard)
   const record: CommitRecord = {
     kind: 'rendered',
@@ -74,6 +75,11 @@ async function renderAndCommit(parts: ShardParts, shard: HeldShard): Promise<End
   const answer = await insist(shard.signal, () => store.putIfAbsent(key, body, { contentType: 'application/json' }))
   events.stageTaken('commit', (performance.now() - start) / 1000)
   return answer === 'created' ? 'committed' : 'lost-race'
+}
+
+/** The shard's checkpoint, then the refiners that its items are handed over to. */
+function pinsOf({ checkpoint, items }: ShardAssignment): Set<string> {
+  return new Set([checkpoint, ...items.map(({ refiner }) => refiner).filter((pin) => pin !== '')])
 }
 
 /** An attempt that made no record: handed back, dropped, or told of, as the reason wants. */

@@ -1,5 +1,5 @@
 import type { ShardDelivery } from '@darkroom/chassis'
-import type { ShardAssignment } from '@darkroom/proto'
+import type { Item, ShardAssignment } from '@darkroom/proto'
 import type { Tick } from '../engine/messages.ts'
 
 /** Why a shard in hand was given up. */
@@ -25,7 +25,7 @@ export class HeldShard {
     this.assignment = delivery.assignment
     const { items } = delivery.assignment
     this.#images = items.reduce((sum, { numImages }) => sum + numImages, 0)
-    this.stepsTotal = items.reduce((sum, { numImages, numInferenceSteps }) => sum + numImages * numInferenceSteps, 0)
+    this.stepsTotal = items.reduce((sum, item) => sum + item.numImages * stepsOf(item), 0)
   }
 
   /** Aborts when the shard is given up. */
@@ -63,4 +63,9 @@ export class HeldShard {
       this.#started.add(job)
     }
   }
+}
+
+/** Steps of one image, of the caller's own schedule where there is one. */
+function stepsOf({ timesteps, sigmas, numInferenceSteps }: Item): number {
+  return timesteps.length || sigmas.length || numInferenceSteps
 }

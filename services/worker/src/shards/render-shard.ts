@@ -1,22 +1,27 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
-import { isTaskName } from '@darkroom/diffusion'
 import { imageName, keys } from '@darkroom/proto'
 import type { Item, ItemResult, RenderedImage } from '@darkroom/proto'
 import { createHash } from 'node:crypto'
 import type { Engine } from '../engine/engine.ts'
-import type { RenderRequest } from '../engine/messages.ts'
+import type { RenderedPicture, RenderRequest } from '../engine/messages.ts'
 import type { WorkerEvents } from '../events.ts'
+import type { ImageId, PreviewOutbox } from '../link/preview-outbox.ts'
 import { encodePng } from './encode-png.ts'
 import type { HeldShard } from './held-shard.ts'
 import { insist } from './insist.ts'
 import type { Limit } from './limit.ts'
+import type { PictureShelf } from './picture-shelf.ts'
+import { itemPicturesOf, pictureKeysOf, requestOf } from './request-of.ts'
+import type { ItemPictures } from './request-of.ts'
 
 export interface RenderParts {
   readonly engine: Engine
   readonly store: ObjectStore
   readonly events: WorkerEvents
   readonly uploads: Limit
+  readonly pictures: PictureShelf
+  readonly previews: PreviewOutbox
 }
 
 /** Renders and uploads every image of a shard. An item that cannot be rendered fails alone; anything else fails the attempt. */
@@ -37,8 +42,10 @@ export async function renderShard(parts: RenderParts, shard: HeldShard): Promise
 }
 
 async function renderItem(parts: RenderParts, shard: HeldShard, item: Item): Promise<ItemResult> {
+  using held = await parts.pictures.hold(pictureKeysOf(item), shard.signal)
+  const pictures = itemPicturesOf(held.pictures)
   const numbers = Array.from({ length: item.numImages }, (_, n) => n)
-  const rendered = await Promise.all(numbers.map((n) => renderImage(parts, shard, item, n)))
+  const rendered = await Promise.all(numbers.map((n) => renderImage(parts, shard, item, n, pictures)))
   return {
     index: item.index,
     customId: item.customId,
@@ -52,17 +59,17 @@ async function renderItem(parts: RenderParts, shard: HeldShard, item: Item): Pro
 }
 
 async function renderImage(
-  { engine, store, events, uploads }: RenderParts,
+  parts: RenderParts,
   shard: HeldShard,
   item: Item,
   n: number,
+  pictures: ItemPictures,
 ): Promise<{ image: RenderedImage; seconds: number; warnings: readonly string[] }> {
+  const { store, events, uploads } = parts
   const { batchId, checkpoint } = shard.assignment
-  const seed = Number(item.seed) + n
-  const result = await engine.render(checkpoint, requestOf(item, seed), shard.signal, {
-    started: (job) => shard.addJob(job),
-  })
-  events.imageRendered(item.scheduler, checkpoint, item.task, result.seconds)
+  const request = requestOf(item, n, pictures)
+  const result = await renderWatched(parts, shard, request, { batchId, item: item.index, image: n })
+  events.imageRendered(item.scheduler, checkpoint, item.task, result)
   const encodeStart = performance.now()
   const png = await encodePng(result.picture)
   events.stageTaken('encode', (performance.now() - encodeStart) / 1000)
@@ -74,29 +81,29 @@ async function renderImage(
     events.stageTaken('upload', (performance.now() - start) / 1000)
   })
   const { width, height } = result.picture
+  const judged = result.isFlagged === null ? {} : { nsfwContentDetected: result.isFlagged }
   return {
-    image: { n, seed, name, sha256, bytes: png.length, width, height },
+    image: { n, seed: request.seed, name, sha256, bytes: png.length, width, height, ...judged },
     seconds: result.seconds,
     warnings: result.warnings,
   }
 }
 
-function requestOf(item: Item, seed: number): RenderRequest {
-  if (!isTaskName(item.task)) {
-    throw new DarkroomError('RENDER_FAILED', `this worker does not know the task '${item.task}'`)
-  }
-  return {
-    task: item.task,
-    prompt: item.prompt,
-    negativePrompt: item.negativePrompt,
-    safetyChecker: true,
-    width: item.width,
-    height: item.height,
-    scheduler: item.scheduler,
-    schedulerConfig: item.schedulerConfig ?? {},
-    numInferenceSteps: item.numInferenceSteps,
-    guidanceScale: item.guidanceScale,
-    eta: item.eta,
-    seed,
+/** Renders an image; where its item asks for previews, they go to whoever watches until it is done. */
+async function renderWatched(
+  { engine, previews }: RenderParts,
+  shard: HeldShard,
+  request: RenderRequest,
+  id: ImageId,
+): Promise<RenderedPicture> {
+  try {
+    return await engine.render(shard.assignment.checkpoint, request, shard.signal, {
+      started: (job) => shard.addJob(job),
+      ...(request.preview !== undefined && {
+        previewed: (preview) => previews.offer({ ...id, width: request.width, height: request.height, preview }),
+      }),
+    })
+  } finally {
+    previews.forget(id)
   }
 }
