@@ -1,40 +1,63 @@
+import type { Preview } from '@darkroom/proto'
+
 const MIN_INTERVAL_MS = 100
+/** Previews that wait for one watcher: more images than that are not looked at while they are rendered. */
+const PREVIEWS_WAITING = 16
+
+interface Watcher {
+  readonly wake: () => void
+  /** The newest of each image, the longest waiting first. */
+  readonly previews: Map<string, Preview>
+}
 
 /** Wakes whoever watches a batch, at most ten times a second each. */
 export class Watchers {
-  readonly #waiting = new Map<string, Set<() => void>>()
+  readonly #watchers = new Map<string, Set<Watcher>>()
 
   changed(batchId: string): void {
-    for (const wake of this.#waiting.get(batchId) ?? []) wake()
+    for (const { wake } of this.#watchers.get(batchId) ?? []) wake()
   }
 
   allChanged(): void {
-    for (const batchId of this.#waiting.keys()) this.changed(batchId)
+    for (const batchId of this.#watchers.keys()) this.changed(batchId)
   }
 
-  /** Yields at once, then after each change, until the signal. Changes in between are one. */
-  async *watch(batchId: string, signal: AbortSignal): AsyncGenerator<void> {
-    let hasChanged = true
-    let wake = (): void => {}
-    const mark = (): void => {
-      hasChanged = true
+  /** Shows a preview to those who watch its batch now. One that they are too slow for is never seen. */
+  previewed(preview: Preview): void {
+    const image = `${preview.item}/${preview.image}`
+    for (const { previews, wake } of this.#watchers.get(preview.batchId) ?? []) {
+      previews.set(image, preview)
+      if (previews.size > PREVIEWS_WAITING) previews.delete(previews.keys().next().value!)
       wake()
     }
-    const set = this.#waiting.get(batchId) ?? new Set()
-    this.#waiting.set(batchId, set.add(mark))
-    signal.addEventListener('abort', mark)
+  }
+
+  /** Yields at once, then after each change or preview, until the signal: the previews since the last time. Changes in between are one. */
+  async *watch(batchId: string, signal: AbortSignal): AsyncGenerator<readonly Preview[]> {
+    let isWoken = true
+    let resolve = (): void => {}
+    const wake = (): void => {
+      isWoken = true
+      resolve()
+    }
+    const watcher: Watcher = { wake, previews: new Map() }
+    const set = this.#watchers.get(batchId) ?? new Set()
+    this.#watchers.set(batchId, set.add(watcher))
+    signal.addEventListener('abort', wake)
     try {
       while (!signal.aborted) {
-        if (!hasChanged) await new Promise<void>((resolve) => (wake = resolve))
+        if (!isWoken) await new Promise<void>((next) => (resolve = next))
         if (signal.aborted) return
-        hasChanged = false
-        yield
-        await new Promise((resolve) => setTimeout(resolve, MIN_INTERVAL_MS))
+        isWoken = false
+        const previews = [...watcher.previews.values()]
+        watcher.previews.clear()
+        yield previews
+        await new Promise((next) => setTimeout(next, MIN_INTERVAL_MS))
       }
     } finally {
-      signal.removeEventListener('abort', mark)
-      set.delete(mark)
-      if (set.size === 0) this.#waiting.delete(batchId)
+      signal.removeEventListener('abort', wake)
+      set.delete(watcher)
+      if (set.size === 0) this.#watchers.delete(batchId)
     }
   }
 }

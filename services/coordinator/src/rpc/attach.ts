@@ -3,11 +3,12 @@ import type { ServiceImpl } from '@darkroom/chassis'
 import type { WorkerLinkService } from '@darkroom/proto'
 import type { RpcContext } from './context.ts'
 
-/** A worker's stream: its state up, orders down. When it breaks, what the worker held is dispatched again. */
+/** A worker's stream: its state and previews up, orders down. When it breaks, what the worker held is dispatched again. */
 export function attach({
   config,
   leadership,
   links,
+  watchers,
   events,
 }: RpcContext): ServiceImpl<typeof WorkerLinkService>['attach'] {
   return async function* (requests, { signal }) {
@@ -30,7 +31,9 @@ export function attach({
     void (async () => {
       try {
         for (let next = await heartbeats.next(); next.done !== true; next = await heartbeats.next()) {
-          if (next.value.worker !== undefined) farm.handle({ type: 'workerSeen', worker: next.value.worker })
+          const { worker: now, preview } = next.value
+          if (now !== undefined) farm.handle({ type: 'workerSeen', worker: now })
+          if (preview !== undefined) watchers.previewed(preview)
         }
       } catch {
         // The stream broke: the worker is gone, which is what the end of the outbox says below.

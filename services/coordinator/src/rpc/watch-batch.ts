@@ -5,7 +5,7 @@ import type { RpcContext } from './context.ts'
 
 const ENDED: readonly BatchState[] = [BatchState.COMPLETED, BatchState.CANCELLED]
 
-/** The batch now and after each change, until it ends. */
+/** The batch now and after each change, until it ends; in between, previews of what is rendered. */
 export function watchBatch({
   leadership,
   batches,
@@ -14,12 +14,13 @@ export function watchBatch({
   return async function* ({ batchId, afterRevision }, { signal }) {
     let seen = Number(afterRevision)
     await batches.view(await leadership.farm(), batchId)
-    for await (const _ of watchers.watch(batchId, signal)) {
+    for await (const previews of watchers.watch(batchId, signal)) {
       const { batch, revision } = await batches.view(await leadership.farm(), batchId)
       const isEnded = ENDED.includes(batch.state)
       if (revision > seen || isEnded) yield { revision: BigInt(revision), batch }
       seen = Math.max(seen, revision)
       if (isEnded) return
+      for (const preview of previews) yield { preview }
     }
   }
 }

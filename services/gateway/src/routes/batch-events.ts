@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Type } from 'typebox'
 import { DarkroomError } from '@darkroom/chassis'
+import type { Preview } from '@darkroom/proto'
 import { batchIdParams } from '../batches/batch-id.ts'
 import { batchProgress, isEnded } from '../batches/batch-json.ts'
 import { findBatch } from '../batches/find-batch.ts'
@@ -9,9 +10,10 @@ import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
 
-interface ProgressEvent {
-  readonly id: string
-  readonly event: 'progress' | 'end'
+interface BatchEvent {
+  /** Previews have none: Last-Event-ID stays where the batch's own revision was. */
+  readonly id?: string
+  readonly event: 'progress' | 'preview' | 'end'
   readonly data: string
 }
 
@@ -28,7 +30,9 @@ export function batchEvents(app: App, context: GatewayContext): void {
       summary: 'Follow a batch as server-sent events',
       description:
         'Event `progress` with the batch as it is now, then one for each change, and `end` with its last state. Ids are ' +
-        'revisions: send the last one as Last-Event-ID to go on from there. 204 where nothing can follow.',
+        'revisions: send the last one as Last-Event-ID to go on from there. 204 where nothing can follow. Of items with ' +
+        '`previewEvery`, events `preview` show images on their way: `item` and `image` by index, `step` of `steps`, and ' +
+        '`picture`, a JPEG as a data URL. They have no id and are not kept: who reads too slowly misses some.',
       tags: ['batches'],
       params: batchIdParams,
       headers: Type.Object({ 'last-event-id': Type.Optional(Type.String({ pattern: '^[0-9]{1,19}$' })) }),
@@ -70,13 +74,16 @@ async function* follow(
   batchId: string,
   afterRevision: bigint,
   signal: AbortSignal,
-): AsyncGenerator<ProgressEvent, void> {
+): AsyncGenerator<BatchEvent, void> {
   let seen = afterRevision
   while (!signal.aborted) {
     try {
-      for await (const { revision, batch } of coordinator.watchBatch({ batchId, afterRevision: seen }, { signal })) {
-        const event = isEnded(batch!.state) ? 'end' : 'progress'
-        yield { id: String(revision), event, data: JSON.stringify(batchProgress(batch!)) }
+      const changes = coordinator.watchBatch({ batchId, afterRevision: seen }, { signal })
+      for await (const { revision, batch, preview } of changes) {
+        if (preview !== undefined) yield { event: 'preview', data: JSON.stringify(previewJson(preview)) }
+        if (batch === undefined) continue
+        const event = isEnded(batch.state) ? 'end' : 'progress'
+        yield { id: String(revision), event, data: JSON.stringify(batchProgress(batch)) }
         if (event === 'end') return
         seen = revision
       }
@@ -87,4 +94,8 @@ async function* follow(
       await delay(RETRY_MS, undefined, { signal }).catch(() => {})
     }
   }
+}
+
+function previewJson({ item, image, step, steps, jpeg }: Preview) {
+  return { item, image, step, steps, picture: `data:image/jpeg;base64,${Buffer.from(jpeg).toString('base64')}` }
 }
