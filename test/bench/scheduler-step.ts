@@ -32,7 +32,7 @@ function microseconds(name: SchedulerName, batch: number): number {
   const generator = new TorchGenerator(0)
   const start = generator.randn(SIZE).map((x) => x * plan.initNoiseSigma)
   const output = generator.randn(SIZE)
-  const noises = plan.timesteps.map((_, i) => drawNoise(scheduler.noiseOf(plan, i, {}), SIZE, generator))
+  const noises = plan.timesteps.map((_, i) => drawNoise(scheduler.noiseOf(plan, i, {}), SIZE, generator, 0))
   const times: number[] = []
   for (let round = 0; round < ROUNDS + WARM_UP_ROUNDS; round++) {
     const perStep = runOnce(scheduler, plan, batch, start, output, noises)

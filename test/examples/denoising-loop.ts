@@ -25,7 +25,7 @@ for (const [i, timestep] of plan.timesteps.entries()) {
     sample: new Tensor('float32', input, [1, 3, SIDE, SIDE]),
     timestep: new Tensor('int64', [BigInt(timestep)], [1]),
   })
-  const noise = drawNoise(scheduler.noiseOf(plan, i, {}), sample.length, generator)
+  const noise = drawNoise(scheduler.noiseOf(plan, i, {}), sample.length, generator, seed)
   const next = new Float32Array(sample.length)
   state = scheduler.step(plan, i, residual!.data as Float32Array, sample, state, noise, {}, next)
   sample = next

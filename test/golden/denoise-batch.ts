@@ -13,6 +13,8 @@ export interface BatchLoop {
   readonly model: (input: Float32Array, timestep: number) => Float32Array
   /** Draws each step's noise for the batch at once, as one torch generator does. */
   readonly generator: TorchGenerator
+  /** That generator's. */
+  readonly seed: number
   readonly options: StepOptions
   /** Whether the step gets the scaled sample too: a quirk of diffusers' own tests. */
   readonly stepsFromScaled: boolean
@@ -20,7 +22,7 @@ export interface BatchLoop {
 
 /** Runs the loop with every image as a lane of its own and yields the batch after each step. */
 export function* denoiseBatch(loop: BatchLoop): Generator<Float32Array, void> {
-  const { scheduler, plan, batch, generator, options } = loop
+  const { scheduler, plan, batch, generator, seed, options } = loop
   const total = loop.samples.length
   const size = total / batch
   const slice = (values: Float32Array, b: number): Float32Array => values.slice(b * size, (b + 1) * size)
@@ -29,7 +31,7 @@ export function* denoiseBatch(loop: BatchLoop): Generator<Float32Array, void> {
     state: scheduler.initialState(plan) as unknown,
   }))
   for (let i = loop.begin; i < plan.timesteps.length; i++) {
-    const noise = drawNoise(scheduler.noiseOf(plan, i, options), total, generator)
+    const noise = drawNoise(scheduler.noiseOf(plan, i, options), total, generator, seed)
     for (const [b, row] of rows.entries()) {
       const input = new Float32Array(size)
       scheduler.scaleModelInput(plan, i, row.sample, input)

@@ -83,6 +83,7 @@ function runLoop(golden: SchedulerCase, scheduler: AnyScheduler, plan: Plan): Ma
     samples,
     model: MODELS[golden.model],
     generator,
+    seed: golden.seed,
     options: stepOptions(golden.step_kwargs),
     stepsFromScaled: false,
   })

@@ -110,6 +110,8 @@ function lastSample(
     loop.add_noise === undefined
       ? initial
       : addNoiseToBatch({ scheduler, plan, batch }, begin, initial, dummyNoiseDeter(shape))
+  // Without a seed a test's scheduler draws nothing.
+  const seed = loop.generator_seed ?? 0
   const steps = denoiseBatch({
     scheduler,
     plan,
@@ -117,8 +119,8 @@ function lastSample(
     batch,
     samples,
     model: dummyModel,
-    // Without a seed a test's scheduler draws nothing.
-    generator: new TorchGenerator(loop.generator_seed ?? 0),
+    generator: new TorchGenerator(seed),
+    seed,
     options: stepOptions(loop.step_kwargs),
     stepsFromScaled: loop.scale_model_input === 'rebind',
   })

@@ -160,7 +160,7 @@ export function writeModelInput(lane: Lane, batch: Float32Array, offset: number)
 export function advanceLane(lane: Lane, output: Float32Array, offset: number): void {
   const { scheduler, plan, options, latents, index, generator } = lane
   const prediction = predictionOf(lane, output, offset)
-  const noise = drawNoise(scheduler.noiseOf(plan, index, options), latents.length, generator)
+  const noise = drawNoise(scheduler.noiseOf(plan, index, options), latents.length, generator, lane.request.seed)
   const next = new Float32Array(latents.length)
   lane.schedulerState = scheduler.step(plan, index, prediction, latents, lane.schedulerState, noise, options, next)
   lane.latents = next

@@ -38,6 +38,12 @@ export function nullableNumberKey(): ConfigKey<number | null> {
   return { default: null, want: (value) => (value === null || typeof value === 'number' ? null : 'a number or null') }
 }
 
+export function nullableIntegerKey({ min = -Infinity, max = Infinity }: Range = {}): ConfigKey<number | null> {
+  const isFine = (value: unknown): boolean =>
+    value === null || (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max)
+  return { default: null, want: (value) => (isFine(value) ? null : `an integer from ${min} to ${max}, or null`) }
+}
+
 export function nullableChoiceKey<const T extends string>(values: readonly T[]): ConfigKey<T | null> {
   const isFine = (value: unknown): boolean => value === null || values.some((candidate) => candidate === value)
   return { default: null, values, want: (value) => (isFine(value) ? null : `one of ${values.join(', ')} or null`) }
@@ -49,7 +55,7 @@ export function boundKey(): ConfigKey<number | '-inf' | null> {
   return { default: null, want: (value) => (isFine(value) ? null : 'a number, "-inf" or null') }
 }
 
-function nullableListKey(): ConfigKey<readonly number[] | null> {
+export function nullableListKey(): ConfigKey<readonly number[] | null> {
   const isFine = (value: unknown): boolean =>
     value === null || (Array.isArray(value) && value.length > 0 && value.every((entry) => typeof entry === 'number'))
   return { default: null, want: (value) => (isFine(value) ? null : 'a list of numbers or null') }

@@ -53,10 +53,11 @@ export const eulerAncestralDiscrete: Scheduler<EulerAncestralConfig, EulerAncest
   },
 
   plan(config, request) {
-    const { sigmas, timesteps } = sigmaLevels(config, request, 'EulerAncestralDiscreteScheduler')
+    const { sigmas: levels, timesteps } = sigmaLevels(config, request, { name: 'EulerAncestralDiscreteScheduler' })
+    const sigmas = Float32Array.of(...levels, 0)
     return {
       timesteps,
-      sigmas: Float32Array.of(...sigmas, 0),
+      sigmas,
       initNoiseSigma: initialSigma(config, sigmas),
       order: 1,
       config,

@@ -54,10 +54,12 @@ export const heunDiscrete: Scheduler<HeunConfig, HeunPlan, HeunState> = {
   },
 
   plan(config, request) {
-    const { sigmas, timesteps } = sigmaLevels(config, request, 'HeunDiscreteScheduler')
+    const traits = { name: 'HeunDiscreteScheduler', takesTimesteps: true }
+    const { sigmas: levels, timesteps } = sigmaLevels(config, request, traits)
+    const sigmas = Float32Array.of(...interleaved(levels), 0)
     return {
       timesteps: interleaved(timesteps),
-      sigmas: Float32Array.of(...interleaved([...sigmas]), 0),
+      sigmas,
       initNoiseSigma: initialSigma(config, sigmas),
       order: 2,
       config,

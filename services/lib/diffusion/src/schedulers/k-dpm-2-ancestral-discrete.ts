@@ -22,7 +22,9 @@ export const kDpm2AncestralDiscrete: Scheduler<KDpm2Config, KDpm2Plan, KDpm2Stat
   },
 
   plan(config, request) {
-    const { sigmas, timesteps, logSigmas } = sigmaLevels(config, request, 'KDPM2AncestralDiscreteScheduler', true)
+    const traits = { name: 'KDPM2AncestralDiscreteScheduler', roundsKarras: true }
+    const { sigmas: double, timesteps, logSigmas } = sigmaLevels(config, request, traits)
+    const sigmas = Float32Array.from(double)
     const levels = [...sigmas, 0]
     const midpoints = Float32Array.from(sigmas, (sigma, k) => {
       const next = levels[k + 1]!

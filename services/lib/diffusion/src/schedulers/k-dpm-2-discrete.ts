@@ -71,7 +71,9 @@ export const kDpm2Discrete: Scheduler<KDpm2Config, KDpm2Plan, KDpm2State> = {
   },
 
   plan(config, request) {
-    const { sigmas, timesteps, logSigmas } = sigmaLevels(config, request, 'KDPM2DiscreteScheduler', true)
+    const traits = { name: 'KDPM2DiscreteScheduler', roundsKarras: true }
+    const { sigmas: double, timesteps, logSigmas } = sigmaLevels(config, request, traits)
+    const sigmas = Float32Array.from(double)
     const levels = [...sigmas, 0]
     const midpoints = Float32Array.from(sigmas, (sigma, k) => meanLevel(levels[k + 1]!, sigma))
     return {

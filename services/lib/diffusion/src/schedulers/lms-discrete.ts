@@ -1,7 +1,7 @@
 import { betaKeys, choiceKey, flagKey, integerKey } from './config.ts'
 import type { BetaConfig, ConfigKeys } from './config.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
-import { derivative, initialSigma, predictFromSigma, scaleToUnit, sigmaLevels } from './sigma-space.ts'
+import { assertDistinct, derivative, initialSigma, predictFromSigma, scaleToUnit, sigmaLevels } from './sigma-space.ts'
 import type { RespacingConfig } from './sigmas.ts'
 import { TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
@@ -52,10 +52,12 @@ export const lmsDiscrete: Scheduler<LmsConfig, LmsPlan, LmsState> = {
   },
 
   plan(config, request) {
-    const { sigmas, timesteps } = sigmaLevels(config, request, 'LMSDiscreteScheduler')
+    const { sigmas: levels, timesteps } = sigmaLevels(config, request, { name: 'LMSDiscreteScheduler' })
+    const sigmas = Float32Array.of(...levels, 0)
+    assertDistinct(sigmas, 'LMSDiscreteScheduler')
     return {
       timesteps,
-      sigmas: Float32Array.of(...sigmas, 0),
+      sigmas,
       initNoiseSigma: initialSigma(config, sigmas),
       order: 1,
       config,

@@ -21,6 +21,7 @@ interface Run {
   readonly scheduler: AnyScheduler
   readonly plan: Plan
   readonly generator: TorchGenerator
+  readonly seed: number
   index: number
   sample: Float32Array
   state: unknown
@@ -29,7 +30,7 @@ interface Run {
 function start(scheduler: AnyScheduler, plan: Plan, seed: number): Run {
   const generator = new TorchGenerator(seed)
   const sample = generator.randn(SIZE).map((x) => x * plan.initNoiseSigma)
-  return { scheduler, plan, generator, index: 0, sample, state: scheduler.initialState(plan) }
+  return { scheduler, plan, generator, seed, index: 0, sample, state: scheduler.initialState(plan) }
 }
 
 /** A model that depends on sample and timestep. */
@@ -41,7 +42,7 @@ function advance(run: Run): void {
   const { scheduler, plan, index, sample } = run
   const input = new Float32Array(SIZE)
   scheduler.scaleModelInput(plan, index, sample, input)
-  const noise = drawNoise(scheduler.noiseOf(plan, index, OPTIONS), SIZE, run.generator)
+  const noise = drawNoise(scheduler.noiseOf(plan, index, OPTIONS), SIZE, run.generator, run.seed)
   const out = new Float32Array(SIZE).fill(Number.NaN)
   const output = model(input, plan.timesteps[index]!)
   run.state = scheduler.step(plan, index, output, sample, run.state, noise, OPTIONS, out)
@@ -102,7 +103,7 @@ export function describeScheduler(name: SchedulerName): void {
         const run = start(scheduler, plan, 2)
         while (run.index < plan.timesteps.length) {
           const output = model(run.sample, plan.timesteps[run.index]!)
-          const noise = drawNoise(scheduler.noiseOf(plan, run.index, OPTIONS), SIZE, run.generator)
+          const noise = drawNoise(scheduler.noiseOf(plan, run.index, OPTIONS), SIZE, run.generator, run.seed)
           const before = structuredClone({ output, sample: run.sample, noise, state: run.state })
           const out = new Float32Array(SIZE)
           const next = scheduler.step(plan, run.index, output, run.sample, run.state, noise, OPTIONS, out)
@@ -121,6 +122,7 @@ export function describeScheduler(name: SchedulerName): void {
             scheduler,
             plan: scheduler.plan(config, { numInferenceSteps: NUM_INFERENCE_STEPS }),
             generator: new TorchGenerator(structuredClone(run.generator.state())),
+            seed: run.seed,
             index,
             sample,
             state,

@@ -1,11 +1,11 @@
 import { alphasCumprod } from './alphas.ts'
 import type { BetaConfig } from './config.ts'
-import { roundHalfEven } from './betas.ts'
+import { linspaceF32, roundHalfEven } from './betas.ts'
 import { stepsOf } from './scheduler.ts'
 import type { PlanRequest } from './scheduler.ts'
 import { assertOneRespacing, interpolate, respacedSigmas, sigmaToTimestep, trainingSigmas } from './sigmas.ts'
 import type { RespacingConfig } from './sigmas.ts'
-import { assertTrained, spacedTimesteps } from './timesteps.ts'
+import { spacedTimesteps } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
 import { torchSqrt } from './torch-sqrt.ts'
 
@@ -14,48 +14,65 @@ export interface SigmaSpaceConfig extends BetaConfig, Partial<RespacingConfig> {
   readonly timestep_spacing: TimestepSpacing
   readonly steps_offset: number
   readonly rescale_betas_zero_snr?: boolean
+  readonly interpolation_type?: 'linear' | 'log_linear'
+  readonly sigma_min?: number | null
+  readonly sigma_max?: number | null
+}
+
+/** What the classes differ in. */
+interface SigmaTraits {
+  readonly name: string
+  /** Whether a request may bring timesteps of its own. */
+  readonly takesTimesteps?: boolean
+  /** Whether timesteps of Karras levels are rounded. */
+  readonly roundsKarras?: boolean
+  /** Whether timesteps keep the digits that float32 has not. */
+  readonly isDouble?: boolean
 }
 
 export interface SigmaLevels {
-  /** From high to low, without the final 0; float32. */
-  readonly sigmas: Float32Array
+  /** From high to low, without the final 0; in double. */
+  readonly sigmas: readonly number[]
   readonly timesteps: readonly number[]
+  /** Of every training timestep, ascending. */
+  readonly training: Float32Array
   readonly logSigmas: Float32Array
 }
 
 /**
  * Noise levels at the schedule's timesteps, or spaced anew between the first and the last of them.
- * @param roundsKarras whether timesteps of Karras levels are rounded, as two of the classes do
  * @throws RangeError
  */
 export function sigmaLevels(
   config: SigmaSpaceConfig,
   request: PlanRequest,
-  name: string,
-  roundsKarras = false,
+  { name, takesTimesteps = false, roundsKarras = false, isDouble = false }: SigmaTraits,
 ): SigmaLevels {
-  const {
-    use_karras_sigmas = false,
-    use_exponential_sigmas = false,
-    use_beta_sigmas = false,
-    num_train_timesteps: train,
-  } = config
+  const { use_karras_sigmas = false, use_exponential_sigmas = false, use_beta_sigmas = false } = config
   const respacing = { use_karras_sigmas, use_exponential_sigmas, use_beta_sigmas }
   assertOneRespacing(respacing)
   const alphas = alphasCumprod(config)
   if (config.rescale_betas_zero_snr === true) alphas[alphas.length - 1] = 2 ** -24
   const training = trainingSigmas(alphas)
   const logSigmas = training.map(Math.log)
-  const timesteps = 'timesteps' in request ? given(request.timesteps, respacing, name) : spaced(config, request, name)
-  assertTrained(timesteps, train)
-  const levels = timesteps.map((t) => interpolate(t, training))
-  const respaced = respacedSigmas(respacing, { min: levels.at(-1)!, max: levels[0]! }, levels.length)
-  if (respaced === null) return { sigmas: Float32Array.from(levels), timesteps, logSigmas }
+  const precision = isDouble ? (t: number): number => t : Math.fround
+  const own = takesTimesteps && 'timesteps' in request ? given(request.timesteps, respacing, name) : null
+  const timesteps = (own ?? spaced(config, request, name)).map(precision)
+  const levels =
+    config.interpolation_type === 'log_linear'
+      ? Array.from(linspaceF32(Math.log(training.at(-1)!), Math.log(training[0]!), timesteps.length + 1), Math.exp)
+      : timesteps.map((t) => interpolate(t, training))
+  // Trailing spacing may give one timestep more than was asked for.
+  const count = 'numInferenceSteps' in request ? request.numInferenceSteps : levels.length
+  const range = { min: config.sigma_min ?? levels.at(-1)!, max: config.sigma_max ?? levels[0]! }
+  const respaced = respacedSigmas(respacing, range, count)
+  if (respaced === null) return { sigmas: levels, timesteps, logSigmas, training }
   const fractional = respaced.map((sigma) => sigmaToTimestep(sigma, logSigmas))
   return {
-    sigmas: Float32Array.from(respaced),
-    timesteps: use_karras_sigmas && roundsKarras ? fractional.map(roundHalfEven) : fractional.map(Math.fround),
+    sigmas: respaced,
+    timesteps: fractional.map(use_karras_sigmas && roundsKarras ? roundHalfEven : precision),
     logSigmas,
+    training,
   }
 }
 
@@ -64,7 +81,7 @@ function given(timesteps: readonly number[], respacing: RespacingConfig, name: s
   if (Object.values(respacing).some(Boolean)) {
     throw new RangeError(`timesteps of ${name} cannot be given where its config spaces the noise levels itself.`)
   }
-  return timesteps.map(Math.fround)
+  return timesteps
 }
 
 function spaced(config: SigmaSpaceConfig, request: PlanRequest, name: string): readonly number[] {
@@ -89,6 +106,13 @@ export function scaleToUnit(sample: Float32Array, sigma: number, out: Float32Arr
   const divisor = torchSqrt(Math.fround(Math.fround(sigma * sigma) + 1))
   const size = out.length
   for (let j = 0; j < size; j++) out[j] = sample[j]! / divisor
+}
+
+/** @throws RangeError where two steps share a noise level, between which a solver would divide by 0 */
+export function assertDistinct(sigmas: ArrayLike<number>, name: string): void {
+  if (Array.from(sigmas).some((sigma, k) => k > 0 && sigma === sigmas[k - 1])) {
+    throw new RangeError(`the schedule of ${name} repeats a noise level; want fewer steps or a smaller steps_offset.`)
+  }
 }
 
 export type SigmaPrediction = 'epsilon' | 'sample' | 'original_sample' | 'v_prediction'

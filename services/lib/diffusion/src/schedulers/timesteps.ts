@@ -36,7 +36,7 @@ export function spacedTimesteps(options: {
   const spacings: Readonly<Record<TimestepSpacing, () => number[]>> = {
     linspace: () =>
       linspace(0, train - 1, steps)
-        .map(isRounded ? roundHalfEven : Math.fround)
+        .map(isRounded ? roundHalfEven : (t) => t)
         .toReversed(),
     leading: () => {
       const ratio = Math.floor(train / steps)

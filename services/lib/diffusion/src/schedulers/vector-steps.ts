@@ -43,6 +43,17 @@ export function axpy(a: number, x: Float32Array, y: Float32Array, out: Float32Ar
   }
 }
 
+/** Adds weight factor (x / divisor) to `out`, rounded from the inside out. */
+export function addQuotient(x: Float32Array, divisor: number, factor: number, weight: number, out: Float32Array): void {
+  const size = out.length
+  for (let j = 0; j < size; j++) {
+    rounded[0] = x[j]! / divisor
+    rounded[0] = rounded[0] * factor
+    rounded[0] = rounded[0] * weight
+    out[j] = out[j]! + rounded[0]
+  }
+}
+
 /** Replaces a predicted original sample in `out` by start + dt (x - original) / sigma: a step with the slope of another place. */
 export function midpointStep(start: Float32Array, x: Float32Array, sigma: number, dt: number, out: Float32Array): void {
   const size = out.length
