@@ -31,14 +31,14 @@ export interface MultistepConfig extends SolverScheduleConfig, ThresholdConfig {
   time_shift_type: 'exponential'
 }
 
-interface MultistepPlan extends Plan {
+export interface MultistepPlan extends Plan {
   readonly config: MultistepConfig
   readonly sigmas: Float32Array
   readonly algorithm: DpmAlgorithm
   readonly levels: readonly SolverLevel[]
 }
 
-interface MultistepState {
+export interface MultistepState {
   /** Converted model outputs of past steps, the newest first; fewer than solver_order. */
   readonly outputs: readonly Float32Array[]
 }
@@ -91,20 +91,7 @@ export const dpmSolverMultistep: Scheduler<MultistepConfig, MultistepPlan, Multi
     assertSolver(config)
     const alphas = alphasCumprod(config)
     if (config.rescale_betas_zero_snr) alphas[alphas.length - 1] = 2 ** -24
-    const { sigmas, timesteps } = solverSchedule(config, request, alphas, 'DPMSolverMultistepScheduler')
-    const plan: MultistepPlan = {
-      timesteps,
-      sigmas,
-      initNoiseSigma: 1,
-      order: 1,
-      config,
-      algorithm: config.algorithm_type === 'deis' ? 'dpmsolver++' : config.algorithm_type,
-      levels: Array.from(sigmas, (sigma) => solverLevel(sigma, config.use_flow_sigmas)),
-    }
-    if (plan.algorithm === 'sde-dpmsolver' && timesteps.some((_, i) => orderOf(plan, i, i) === 3)) {
-      throw new RangeError('algorithm_type sde-dpmsolver has no steps of order 3; set solver_order to 1 or 2.')
-    }
-    return plan
+    return multistepPlan(config, solverSchedule(config, request, alphas, 'DPMSolverMultistepScheduler'))
   },
 
   initialState: () => ({ outputs: [] }),
@@ -125,6 +112,26 @@ export const dpmSolverMultistep: Scheduler<MultistepConfig, MultistepPlan, Multi
     const { alpha, sigma } = plan.levels[i]!
     weightedSum(alpha, original, sigma, noise, out)
   },
+}
+
+/** A plan over levels that need not descend. @throws RangeError */
+export function multistepPlan(
+  config: MultistepConfig,
+  { sigmas, timesteps }: { readonly sigmas: Float32Array; readonly timesteps: readonly number[] },
+): MultistepPlan {
+  const plan: MultistepPlan = {
+    timesteps,
+    sigmas,
+    initNoiseSigma: 1,
+    order: 1,
+    config,
+    algorithm: config.algorithm_type === 'deis' ? 'dpmsolver++' : config.algorithm_type,
+    levels: Array.from(sigmas, (sigma) => solverLevel(sigma, config.use_flow_sigmas)),
+  }
+  if (plan.algorithm === 'sde-dpmsolver' && timesteps.some((_, i) => orderOf(plan, i, i) === 3)) {
+    throw new RangeError('algorithm_type sde-dpmsolver has no steps of order 3; set solver_order to 1 or 2.')
+  }
+  return plan
 }
 
 function assertSolver(config: MultistepConfig): void {

@@ -3,13 +3,14 @@ import { alphasCumprod } from './alphas.ts'
 import { linspaceF32 } from './betas.ts'
 import { betaKeys, choiceKey, flagKey, integerKey, nullableNumberKey } from './config.ts'
 import type { BetaConfig, ConfigKeys } from './config.ts'
+import { churnOf, churned } from './churn.ts'
 import { stepsOf } from './scheduler.ts'
-import type { Plan, PlanRequest, Scheduler, StepOptions } from './scheduler.ts'
+import type { Plan, PlanRequest, Scheduler } from './scheduler.ts'
+import { initialSigma, predictFromSigma, scaleToUnit } from './sigma-space.ts'
 import { assertOneRespacing, interpolate, respacedSigmas, sigmaToTimestep, trainingSigmas } from './sigmas.ts'
 import type { RespacingConfig } from './sigmas.ts'
 import { spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
-import { torchSqrt } from './torch-sqrt.ts'
 import { addScaled, eulerStep } from './vector-steps.ts'
 
 export interface EulerDiscreteConfig extends BetaConfig, RespacingConfig {
@@ -67,13 +68,12 @@ export const eulerDiscrete: Scheduler<EulerDiscreteConfig, EulerPlan, null> = {
     if (config.rescale_betas_zero_snr) alphas[alphas.length - 1] = 2 ** -24
     const { sigmas, timesteps } = noiseLevels(config, request, trainingSigmas(alphas))
     const isContinuous = config.timestep_type === 'continuous' && config.prediction_type === 'v_prediction'
-    const max = sigmas.reduce((a, b) => Math.max(a, b))
     return {
       timesteps: isContinuous
         ? Array.from(sigmas.subarray(0, -1), (sigma) => Math.fround(0.25 * Math.log(sigma)))
         : timesteps.map(Math.fround),
       sigmas,
-      initNoiseSigma: config.timestep_spacing === 'leading' ? torchSqrt(Math.fround(Math.fround(max * max) + 1)) : max,
+      initNoiseSigma: initialSigma(config, sigmas),
       order: 1,
       config,
     }
@@ -81,22 +81,20 @@ export const eulerDiscrete: Scheduler<EulerDiscreteConfig, EulerPlan, null> = {
 
   initialState: () => null,
 
-  scaleModelInput(plan, i, sample, out) {
-    const sigma = plan.sigmas[i]!
-    const divisor = torchSqrt(Math.fround(Math.fround(sigma * sigma) + 1))
-    for (let j = 0; j < out.length; j++) out[j] = sample[j]! / divisor
-  },
+  scaleModelInput: ({ sigmas }, i, sample, out) => scaleToUnit(sample, sigmas[i]!, out),
 
-  noiseOf: (plan, i, options) => (churn(plan, i, options) > 0 ? ONE_DRAW : null),
+  noiseOf: (plan, i, options) => (churnOf(plan.sigmas, i, options) > 0 ? ONE_DRAW : null),
 
   step(plan, i, modelOutput, sample, _state, [noise], options, out) {
     const { fround } = Math
     const sigma = plan.sigmas[i]!
-    const gamma = churn(plan, i, options)
+    const gamma = churnOf(plan.sigmas, i, options)
     const sigmaHat = fround(sigma * fround(gamma + 1))
     const dt = fround(plan.sigmas[i + 1]! - sigmaHat)
+    // diffusers takes the raised level for epsilon alone.
+    const level = plan.config.prediction_type === 'epsilon' ? sigmaHat : sigma
     const noisy = noise === undefined ? sample : churned(sample, noise, sigma, sigmaHat, options.sNoise ?? 1)
-    predictFromSigma(plan.config.prediction_type, sigma, sigmaHat, modelOutput, noisy, out)
+    predictFromSigma(plan.config.prediction_type, level, modelOutput, noisy, out)
     eulerStep(noisy, sigmaHat, dt, out)
     return null
   },
@@ -106,50 +104,6 @@ export const eulerDiscrete: Scheduler<EulerDiscreteConfig, EulerPlan, null> = {
     out.set(original)
     addScaled(sigma, noise, out)
   },
-}
-
-/** gamma of algorithm 2. */
-function churn(plan: EulerPlan, i: number, { sChurn = 0, sTmin = 0, sTmax = Infinity }: StepOptions): number {
-  const sigma = plan.sigmas[i]!
-  return sTmin <= sigma && sigma <= sTmax ? Math.min(sChurn / (plan.sigmas.length - 1), Math.SQRT2 - 1) : 0
-}
-
-/** The sample raised from sigma to sigmaHat. */
-function churned(
-  sample: Float32Array,
-  noise: Float32Array,
-  sigma: number,
-  sigmaHat: number,
-  sNoise: number,
-): Float32Array {
-  const { fround } = Math
-  const added = torchSqrt(fround(fround(sigmaHat * sigmaHat) - fround(sigma * sigma)))
-  const noiseScale = fround(sNoise)
-  const out = new Float32Array(sample.length)
-  for (let j = 0; j < out.length; j++) out[j] = sample[j]! + fround(fround(noise[j]! * noiseScale) * added)
-  return out
-}
-
-/** Writes x_0 for samples x = x_0 + sigma noise, which are not scaled to unit variance. */
-function predictFromSigma(
-  type: EulerDiscreteConfig['prediction_type'],
-  sigma: number,
-  sigmaHat: number,
-  m: Float32Array,
-  x: Float32Array,
-  out: Float32Array,
-): void {
-  const { fround } = Math
-  const size = out.length
-  if (type === 'epsilon') {
-    for (let j = 0; j < size; j++) out[j] = x[j]! - fround(sigmaHat * m[j]!)
-  } else if (type === 'v_prediction') {
-    const divisor = fround(fround(sigma * sigma) + 1)
-    const coefficient = fround(-sigma / torchSqrt(divisor))
-    for (let j = 0; j < size; j++) out[j] = fround(m[j]! * coefficient) + fround(x[j]! / divisor)
-  } else {
-    for (let j = 0; j < size; j++) out[j] = m[j]!
-  }
 }
 
 function noiseLevels(
@@ -173,7 +127,7 @@ function noiseLevels(
           numInferenceSteps: stepsOf(request, config.num_train_timesteps, 'EulerDiscreteScheduler'),
           stepsOffset: config.steps_offset,
           isRounded: false,
-        })
+        }).map(Math.fround)
   const count = timesteps.length
   const levels =
     config.interpolation_type === 'linear'

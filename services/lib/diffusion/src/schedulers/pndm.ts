@@ -155,7 +155,7 @@ function multistep(
   const ets = isRepeat ? state.ets : [...state.ets.slice(-3), modelOutput.slice()]
   const from = isRepeat ? t + plan.stride : t
   const to = isRepeat ? t : t - plan.stride
-  const combined = isRepeat ? mean(modelOutput, ets[0]!) : combine(ets)
+  const combined = isRepeat ? mean(modelOutput, ets[0]!) : combineMultistep(ets)
   transfer(plan, from, to, combined, isRepeat && state.currentSample !== null ? state.currentSample : sample, out)
   return {
     counter: counter + 1,
@@ -172,7 +172,7 @@ function mean(a: Float32Array, b: Float32Array): Float32Array {
 }
 
 /** Adams-Bashforth of order 1 to 4 over the outputs at hand. */
-function combine(ets: readonly Float32Array[]): Float32Array {
+export function combineMultistep(ets: readonly Float32Array[]): Float32Array {
   const { fround } = Math
   const [e1, e2, e3, e4] = ets.toReversed() as [Float32Array, Float32Array?, Float32Array?, Float32Array?]
   if (e2 === undefined) return e1

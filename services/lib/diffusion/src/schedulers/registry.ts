@@ -2,6 +2,7 @@ import { ddim } from './ddim.ts'
 import { ddpm } from './ddpm.ts'
 import { deisMultistep } from './deis-multistep.ts'
 import { dpmSolverMultistep } from './dpm-solver-multistep.ts'
+import { dpmSolverSde } from './dpm-solver-sde.ts'
 import { dpmSolverSinglestep } from './dpm-solver-singlestep.ts'
 import { eulerAncestralDiscrete } from './euler-ancestral-discrete.ts'
 import { eulerDiscrete } from './euler-discrete.ts'
@@ -12,6 +13,11 @@ import { kDpm2Discrete } from './k-dpm-2-discrete.ts'
 import { lcm } from './lcm.ts'
 import { lmsDiscrete } from './lms-discrete.ts'
 import { pndm } from './pndm.ts'
+import { ddimInverse } from './ddim-inverse.ts'
+import { dpmSolverMultistepInverse } from './dpm-solver-multistep-inverse.ts'
+import { ipndm } from './ipndm.ts'
+import { flowMatchHeunDiscrete } from './flow-match-heun-discrete.ts'
+import { flowMatchLcm } from './flow-match-lcm.ts'
 import type { AnyScheduler } from './scheduler.ts'
 import { tcd } from './tcd.ts'
 import { uniPcMultistep } from './unipc-multistep.ts'
@@ -22,6 +28,7 @@ export const SCHEDULERS = {
   DDPMScheduler: ddpm,
   DEISMultistepScheduler: deisMultistep,
   DPMSolverMultistepScheduler: dpmSolverMultistep,
+  DPMSolverSDEScheduler: dpmSolverSde,
   DPMSolverSinglestepScheduler: dpmSolverSinglestep,
   EulerAncestralDiscreteScheduler: eulerAncestralDiscrete,
   EulerDiscreteScheduler: eulerDiscrete,
@@ -34,6 +41,13 @@ export const SCHEDULERS = {
   PNDMScheduler: pndm,
   TCDScheduler: tcd,
   UniPCMultistepScheduler: uniPcMultistep,
+  DDIMInverseScheduler: ddimInverse,
+  DPMSolverMultistepInverseScheduler: dpmSolverMultistepInverse,
+  IPNDMScheduler: ipndm,
+  FlowMatchHeunDiscreteScheduler: flowMatchHeunDiscrete,
+  FlowMatchLCMScheduler: flowMatchLcm,
+  DDIMParallelScheduler: ddim,
+  DDPMParallelScheduler: ddpm,
 } as const satisfies Record<string, AnyScheduler>
 
 export type SchedulerName = keyof typeof SCHEDULERS

@@ -144,7 +144,7 @@ function spaced(
 }
 
 /** How many of the noisiest training timesteps have log(alpha / sigma) below the bound. */
-function clippedTimesteps(bound: SolverScheduleConfig['lambda_min_clipped'], alphasCumprod: Float32Array): number {
+export function clippedTimesteps(bound: number | '-inf' | null | undefined, alphasCumprod: Float32Array): number {
   if (typeof bound !== 'number') return 0
   const { fround, log, sqrt } = Math
   const lambda = (a: number): number => fround(fround(log(fround(sqrt(a)))) - fround(log(fround(sqrt(fround(1 - a))))))
