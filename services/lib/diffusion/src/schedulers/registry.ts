@@ -18,6 +18,12 @@ import { dpmSolverMultistepInverse } from './dpm-solver-multistep-inverse.ts'
 import { ipndm } from './ipndm.ts'
 import { flowMatchHeunDiscrete } from './flow-match-heun-discrete.ts'
 import { flowMatchLcm } from './flow-match-lcm.ts'
+import { cmStochasticIterative } from './cm-stochastic-iterative.ts'
+import { edmEuler } from './edm-euler.ts'
+import { edmDpmSolverMultistep } from './edm-dpm-solver-multistep.ts'
+import { unClip } from './unclip.ts'
+import { rePaint } from './repaint.ts'
+import { scoreSdeVe } from './score-sde-ve.ts'
 import type { AnyScheduler } from './scheduler.ts'
 import { tcd } from './tcd.ts'
 import { uniPcMultistep } from './unipc-multistep.ts'
@@ -48,6 +54,12 @@ export const SCHEDULERS = {
   FlowMatchLCMScheduler: flowMatchLcm,
   DDIMParallelScheduler: ddim,
   DDPMParallelScheduler: ddpm,
+  CMStochasticIterativeScheduler: cmStochasticIterative,
+  EDMEulerScheduler: edmEuler,
+  EDMDPMSolverMultistepScheduler: edmDpmSolverMultistep,
+  UnCLIPScheduler: unClip,
+  RePaintScheduler: rePaint,
+  ScoreSdeVeScheduler: scoreSdeVe,
 } as const satisfies Record<string, AnyScheduler>
 
 export type SchedulerName = keyof typeof SCHEDULERS
