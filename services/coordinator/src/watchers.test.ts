@@ -1,3 +1,6 @@
+import { create } from '@bufbuild/protobuf'
+import { PreviewSchema } from '@darkroom/proto'
+import type { Preview } from '@darkroom/proto'
 import { expect, test } from 'vitest'
 import { Watchers } from './watchers.ts'
 
@@ -29,4 +32,50 @@ test('a watcher of any batch is woken when all have changed', async () => {
   expect((await second).done).toBe(false)
   stop.abort()
   expect((await wakes.next()).done).toBe(true)
+})
+
+const previewOf = (batchId: string, item: number, step: number): Preview =>
+  create(PreviewSchema, { batchId, item, image: 0, step, steps: 50, jpeg: Uint8Array.of(step) })
+
+test('previews reach those who watch their batch, the newest of each image, and are then gone', async () => {
+  const watchers = new Watchers()
+  const stop = new AbortController()
+  const [mine, another] = ['b1', 'b2'].map((id) => watchers.watch(id, stop.signal))
+  expect((await mine!.next()).value).toEqual([])
+  await another!.next()
+  for (const [item, step] of [
+    [0, 1],
+    [1, 1],
+    [0, 2],
+  ] as const)
+    watchers.previewed(previewOf('b1', item, step))
+  const { value: previews } = await mine!.next()
+  expect((previews as Preview[]).map(({ item, step }) => [item, step])).toEqual([
+    [0, 2],
+    [1, 1],
+  ])
+  watchers.changed('b1')
+  expect((await mine!.next()).value).toEqual([])
+  watchers.changed('b2')
+  expect((await another!.next()).value).toEqual([])
+  stop.abort()
+})
+
+test('a watcher that is too slow misses previews of the images that waited longest', async () => {
+  const watchers = new Watchers()
+  const stop = new AbortController()
+  const wakes = watchers.watch('b1', stop.signal)
+  await wakes.next()
+  for (let item = 0; item < 1_000; item++) watchers.previewed(previewOf('b1', item, 1))
+  const { value: previews } = await wakes.next()
+  expect((previews as Preview[]).map(({ item }) => item)).toEqual(Array.from({ length: 16 }, (_, i) => 984 + i))
+  stop.abort()
+})
+
+test('previews of a batch that nobody watches are kept nowhere', async () => {
+  const watchers = new Watchers()
+  const stop = new AbortController()
+  watchers.previewed(previewOf('b1', 0, 1))
+  expect((await watchers.watch('b1', stop.signal).next()).value).toEqual([])
+  stop.abort()
 })

@@ -127,6 +127,8 @@ async function startLink() {
       })
       return previews
     },
+    /** As when the coordinator is gone. */
+    stop: () => server[Symbol.asyncDispose](),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   }
 }

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { DarkroomError } from '@darkroom/chassis'
 import { BatchState } from '@darkroom/proto'
+import type { WatchBatchRequest } from '@darkroom/proto'
 import { startTestGateway } from '../gateway.harness.ts'
 import type { TestGateway } from '../gateway.harness.ts'
 
@@ -54,6 +56,30 @@ test('each change is an event with its revision as id, and the last one is named
       ['20', 'end', 'completed', 2],
     ],
   )
+})
+
+test('previews come between as data URLs, and leave Last-Event-ID where it was', async () => {
+  const id = await submit()
+  const seen: bigint[] = []
+  const preview = { item: 3, image: 1, step: 10, steps: 25, jpeg: Uint8Array.of(0xff, 0xd8, 0xff) }
+  async function* watch({ batchId, afterRevision }: WatchBatchRequest) {
+    seen.push(afterRevision)
+    yield { revision: 9n, batch: gateway.coordinator.put(batchId, { state: BatchState.RUNNING }) }
+    yield { preview: { batchId, ...preview } }
+    yield { preview: { batchId, ...preview, step: 20 } }
+    if (seen.length === 1) throw new DarkroomError('COORDINATOR_UNAVAILABLE', 'it goes away')
+    yield { revision: 20n, batch: gateway.coordinator.put(batchId, { state: BatchState.COMPLETED }) }
+  }
+  gateway.coordinator.watch = watch as unknown as typeof gateway.coordinator.watch
+  const events = await eventsOf(await follow(id))
+  const once = [
+    ['9', 'progress'],
+    [undefined, 'preview'],
+    [undefined, 'preview'],
+  ]
+  expect(events.map(({ id, event }) => [id, event])).toEqual([...once, ...once, ['20', 'end']])
+  expect(events[1]!.data).toEqual({ item: 3, image: 1, step: 10, steps: 25, picture: 'data:image/jpeg;base64,/9j/' })
+  expect(seen).toEqual([0n, 9n])
 })
 
 test('Last-Event-ID is where the coordinator goes on', async () => {
