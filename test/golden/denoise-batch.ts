@@ -16,8 +16,10 @@ export interface BatchLoop {
   /** That generator's. */
   readonly seed: number
   readonly options: StepOptions
-  /** Whether the step gets the scaled sample too: a quirk of diffusers' own tests. */
-  readonly stepsFromScaled: boolean
+  /** What the model sees: the scaled sample, as in pipelines; the same for the step too, or the plain one, as in some tests of diffusers. */
+  readonly scaling: 'model_only' | 'rebind' | 'none'
+  /** What solvers remember from a loop before. */
+  readonly states?: unknown[]
 }
 
 /** Runs the loop with every image as a lane of its own and yields the batch after each step. */
@@ -28,20 +30,22 @@ export function* denoiseBatch(loop: BatchLoop): Generator<Float32Array, void> {
   const slice = (values: Float32Array, b: number): Float32Array => values.slice(b * size, (b + 1) * size)
   const rows = Array.from({ length: batch }, (_, b) => ({
     sample: slice(loop.samples, b),
-    state: scheduler.initialState(plan) as unknown,
+    state: loop.states?.[b] ?? (scheduler.initialState(plan) as unknown),
   }))
   for (let i = loop.begin; i < plan.timesteps.length; i++) {
     const noise = drawNoise(scheduler.noiseOf(plan, i, options), total, generator, seed)
     for (const [b, row] of rows.entries()) {
       const input = new Float32Array(size)
-      scheduler.scaleModelInput(plan, i, row.sample, input)
+      if (loop.scaling === 'none') input.set(row.sample)
+      else scheduler.scaleModelInput(plan, i, row.sample, input)
       const output = loop.model(input, plan.timesteps[i]!)
-      const from = loop.stepsFromScaled ? input : row.sample
+      const from = loop.scaling === 'rebind' ? input : row.sample
       const next = new Float32Array(size)
       const rowNoise = noise.map((draw) => slice(draw, b))
       row.state = scheduler.step(plan, i, output, from, row.state, rowNoise, options, next)
       row.sample = next
     }
+    if (loop.states !== undefined) rows.forEach(({ state }, b) => (loop.states![b] = state))
     yield Float32Array.from(rows.flatMap(({ sample }) => [...sample]))
   }
 }

@@ -85,7 +85,7 @@ function runLoop(golden: SchedulerCase, scheduler: AnyScheduler, plan: Plan): Ma
     generator,
     seed: golden.seed,
     options: stepOptions(golden.step_kwargs),
-    stepsFromScaled: false,
+    scaling: 'model_only',
   })
   return new Map([...loop].entries())
 }

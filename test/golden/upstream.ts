@@ -27,6 +27,8 @@ export interface UpstreamTest {
     readonly timesteps_slice_from?: number
     readonly add_noise?: { readonly t_start: number }
     readonly generator_seed: number | null
+    readonly batch_offsets?: readonly number[]
+    readonly batch_timesteps?: readonly number[]
     readonly step_kwargs?: Readonly<Record<string, number | boolean>>
   }
   readonly equivalence?: { readonly kind: string }
@@ -56,19 +58,55 @@ function result(upstream: UpstreamTest): UpstreamResult {
 }
 
 function measure(upstream: UpstreamTest): Pick<UpstreamResult, 'sum' | 'mean' | 'difference'> {
-  // PNDM's two kinds of steps are one schedule here.
-  if (!['plain', 'pndm_prk_then_plms'].includes(upstream.loop.kind)) {
-    throw new RangeError(`loop kind ${upstream.loop.kind} is not supported.`)
-  }
   const { scheduler, config } = schedulerOf(upstream)
   const plan: Plan = scheduler.plan(config, planRequest(upstream, config))
-  const last = lastSample(upstream, scheduler, plan)
+  const last = finalSample(upstream, scheduler, plan)
   if (upstream.equivalence !== undefined) {
     const other = lastSample(upstream, scheduler, scheduler.plan(config, ownSchedule(upstream.equivalence.kind, plan)))
     return { difference: last.reduce((sum, x, j) => sum + Math.abs(x - other[j]!), 0) }
   }
   const sum = last.reduce((total, x) => total + Math.abs(x), 0)
   return { sum, mean: sum / last.length }
+}
+
+function finalSample(upstream: UpstreamTest, scheduler: AnyScheduler, plan: Plan): Float32Array {
+  switch (upstream.loop.kind) {
+    case 'plain':
+    // PNDM's two kinds of steps are one schedule here.
+    case 'pndm_prk_then_plms':
+      return lastSample(upstream, scheduler, plan)
+    case 'sde_ve_predictor_corrector': {
+      // The test sets sigmas before timesteps, and so keeps the first of the whole training schedule.
+      const whole: Plan = scheduler.plan(schedulerOf(upstream).config, {
+        numInferenceSteps: Number(upstream.config['num_train_timesteps']),
+      })
+      return lastSample(upstream, scheduler, { ...plan, timesteps: whole.timesteps.slice(0, plan.timesteps.length) })
+    }
+    case 'run_twice_reset_step_index': {
+      const states: unknown[] = []
+      return lastSample(upstream, scheduler, plan, states, lastSample(upstream, scheduler, plan, states))
+    }
+    case 'batch_step_no_noise':
+      return singleSteps(upstream, scheduler, plan)
+    default:
+      throw new RangeError(`loop kind ${upstream.loop.kind} is not supported.`)
+  }
+}
+
+/** One step of several samples, each at a timestep of its own, without noise: what the parallel classes add. */
+function singleSteps({ loop }: UpstreamTest, scheduler: AnyScheduler, plan: Plan): Float32Array {
+  const { batch_offsets: offsets = [], batch_timesteps: timesteps = [] } = loop
+  const clean = dummySampleDeter([4, 3, 8, 8])
+  const rows = offsets.map((offset, k) => {
+    const t = timesteps[k]!
+    const sample = clean.map((x) => x + offset)
+    const out = new Float32Array(sample.length)
+    const own = { ...plan, timesteps: t > 0 ? [t, t - 1] : [t] }
+    const state: unknown = scheduler.initialState(own)
+    scheduler.step(own, 0, dummyModel(sample, t), sample, state, [], stepOptions(loop.step_kwargs), out)
+    return [...out]
+  })
+  return Float32Array.from(rows.flat())
 }
 
 function schedulerOf({ scheduler, config, switch_chain: chain = [scheduler] }: UpstreamTest) {
@@ -99,10 +137,12 @@ function lastSample(
   { loop, dummy_shape: dummyShape }: UpstreamTest,
   scheduler: AnyScheduler,
   plan: Plan,
+  states?: unknown[],
+  from?: Float32Array,
 ): Float32Array {
   const shape = dummyShape === '1d' ? [4, 3, 8] : [4, 3, 8, 8]
   const batch = shape[0]!
-  const clean = dummySampleDeter(shape)
+  const clean = from ?? dummySampleDeter(shape)
   const begin = (loop.add_noise?.t_start ?? 0) * plan.order + (loop.timesteps_slice_from ?? 0)
   const scale = loop.init === 'sample' ? 1 : plan.initNoiseSigma
   const initial = clean.map((x) => x * scale)
@@ -122,7 +162,8 @@ function lastSample(
     generator: new TorchGenerator(seed),
     seed,
     options: stepOptions(loop.step_kwargs),
-    stepsFromScaled: loop.scale_model_input === 'rebind',
+    scaling: loop.scale_model_input,
+    ...(states !== undefined && { states }),
   })
   return [...steps].at(-1)!
 }

@@ -87,7 +87,9 @@ export const ddimInverse: Scheduler<DdimInverseConfig, DdimInversePlan, null> = 
     const type = config.prediction_type
     predictOriginal(type, a, b, modelOutput, sample, out)
     const epsilon = type === 'epsilon' ? modelOutput : new Float32Array(out.length)
-    if (type !== 'epsilon') predictNoise(type, a, b, modelOutput, sample, epsilon)
+    // At alpha 1 a predicted sample leaves no noise, and diffusers divides by its 0.
+    const hasNoise = b > 0 || type === 'v_prediction'
+    if (type !== 'epsilon' && hasNoise) predictNoise(type, a, b, modelOutput, sample, epsilon)
     if (config.clip_sample) clamp(out, config.clip_sample_range)
     const alphaNext = alphas[next]!
     weightedSum(torchSqrt(alphaNext), out, torchSqrt(fround(1 - alphaNext)), epsilon, out)
