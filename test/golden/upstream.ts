@@ -152,16 +152,18 @@ function lastSample(
       : addNoiseToBatch({ scheduler, plan, batch }, begin, initial, dummyNoiseDeter(shape))
   // Without a seed a test's scheduler draws nothing.
   const seed = loop.generator_seed ?? 0
+  // Predictor and corrector average over the batch, so that it is one sample.
+  const isOneSample = loop.kind === 'sde_ve_predictor_corrector'
   const steps = denoiseBatch({
     scheduler,
     plan,
     begin,
-    batch,
+    batch: isOneSample ? 1 : batch,
     samples,
     model: dummyModel,
     generator: new TorchGenerator(seed),
     seed,
-    options: stepOptions(loop.step_kwargs),
+    options: { ...stepOptions(loop.step_kwargs), ...(isOneSample && { imagesPerSample: batch }) },
     scaling: loop.scale_model_input,
     ...(states !== undefined && { states }),
   })

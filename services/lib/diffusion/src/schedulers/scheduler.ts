@@ -49,6 +49,8 @@ export interface StepOptions {
   readonly sNoise?: number
   /** LMS: most past derivatives that count, 4 by default. */
   readonly order?: number
+  /** ScoreSdeVe: how many images one sample holds; as in diffusers their norms are averaged. 1 by default. */
+  readonly imagesPerSample?: number
   /** RePaint: the picture that is kept where the mask is 1. */
   readonly originalImage?: Float32Array
   readonly maskImage?: Float32Array

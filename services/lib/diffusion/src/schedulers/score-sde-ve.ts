@@ -77,9 +77,12 @@ export const scoreSdeVe: Scheduler<ScoreSdeVeConfig, ScoreSdeVePlan, null> = {
   scaleModelInput: copyInput,
   noiseOf: () => ONE_DRAW,
 
-  step({ config, order, diffusions }, i, modelOutput, sample, _state, [noise], _options, out) {
+  step({ config, order, diffusions }, i, modelOutput, sample, _state, [noise], { imagesPerSample = 1 }, out) {
     if (i % order < order - 1) {
-      const size = fround(fround(fround(config.snr * norm(noise!)) / norm(modelOutput)) ** 2 * 2)
+      const size = fround(
+        fround(fround(config.snr * meanNorm(noise!, imagesPerSample)) / meanNorm(modelOutput, imagesPerSample)) ** 2 *
+          2,
+      )
       axpy(size, modelOutput, sample, out)
       addScaled(torchSqrt(fround(size * 2)), noise!, out)
       return null
@@ -95,6 +98,10 @@ export const scoreSdeVe: Scheduler<ScoreSdeVeConfig, ScoreSdeVePlan, null> = {
   },
 }
 
-function norm(values: Float32Array): number {
-  return fround(sqrt(values.reduce((sum, x) => sum + x * x, 0)))
+function meanNorm(values: Float32Array, images: number): number {
+  const size = values.length / images
+  const norms = Array.from({ length: images }, (_, k) =>
+    sqrt(values.subarray(k * size, (k + 1) * size).reduce((sum, x) => sum + x * x, 0)),
+  )
+  return fround(norms.reduce((a, b) => a + b, 0) / images)
 }
