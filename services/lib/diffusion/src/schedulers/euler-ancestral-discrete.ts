@@ -33,7 +33,8 @@ export function ancestralLevels(from: number, to: number): { readonly down: numb
   const { fround } = Math
   const [fromSquared, toSquared] = [fround(from * from), fround(to * to)]
   const up = torchSqrt(fround(fround(toSquared * fround(fromSquared - toSquared)) / fromSquared))
-  return { up, down: torchSqrt(fround(toSquared - fround(up * up))) }
+  // Rounding may leave less than nothing, of which diffusers takes the root: NaN.
+  return { up, down: torchSqrt(Math.max(fround(toSquared - fround(up * up)), 0)) }
 }
 
 /**

@@ -84,21 +84,40 @@ export const lmsDiscrete: Scheduler<LmsConfig, LmsPlan, LmsState> = {
   addNoise: ({ sigmas }, i, original, noise, out) => axpy(sigmas[i]!, noise, original, out),
 }
 
-/** Nodes and weights of Gauss and Legendre, exact up to degree five. */
-const NODES = [-Math.sqrt(0.6), 0, Math.sqrt(0.6)]
-const NODE_WEIGHTS = [5 / 9, 8 / 9, 5 / 9]
+/** Abscissae above 0 and weights of the 21-point Kronrod rule, from the middle outwards: QUADPACK `qk21`. */
+const KRONROD: readonly (readonly [abscissa: number, weight: number])[] = [
+  [0.973906528517171720077964012084452, 0.03255816230796472747881897245938976],
+  [0.865063366688984510732096688423493, 0.07503967481091995276704314091619],
+  [0.6794095682990244062343273651148736, 0.109387158802297641899210590325805],
+  [0.4333953941292471907992659431657842, 0.1347092173114733259280540017717068],
+  [0.14887433898163121088482600112972, 0.147739104901338491374841515972068],
+  [0.9956571630258080807355272806890028, 0.01169463886737187427806439606219205],
+  [0.9301574913557082260012071800595083, 0.05475589657435199603138130024458018],
+  [0.7808177265864168970637175783450424, 0.09312545458369760553506546508336634],
+  [0.5627571346686046833390000992726941, 0.1234919762620658510779581098310742],
+  [0.2943928627014601981311266031038656, 0.1427759385770600807970942731387171],
+]
+const MIDDLE_WEIGHT = 0.1494455540029169056649364683898212
 
-/** Integrals over step i of the polynomials that are 1 at one of the last `order` levels and 0 at the others. */
+/**
+ * Integrals over step i of the polynomials that are 1 at one of the last `order` levels and 0 at the others. The quadrature
+ * is scipy's and the integrand in float32, as in diffusers: near the end the last bits of the weights are what is left of a sum.
+ */
 function lagrangeWeights(sigmas: Float32Array, i: number, order: number): readonly number[] {
+  const { fround } = Math
   const [from, to] = [sigmas[i]!, sigmas[i + 1]!]
+  const [centre, half] = [0.5 * (from + to), 0.5 * (to - from)]
   const levels = Array.from({ length: order }, (_, k) => sigmas[i - k]!)
   return levels.map((own) => {
-    const polynomial = (x: number): number =>
-      levels.reduce((product, other) => (other === own ? product : (product * (x - other)) / (own - other)), 1)
-    const sum = NODES.reduce(
-      (total, node, k) => total + NODE_WEIGHTS[k]! * polynomial((from + to + node * (to - from)) / 2),
-      0,
-    )
-    return Math.fround((sum * (to - from)) / 2)
+    const others = levels.filter((level) => level !== own)
+    const polynomial = (x: number): number => {
+      const tau = fround(x)
+      return others.reduce((product, other) => fround(product * fround(fround(tau - other) / fround(own - other))), 1)
+    }
+    let sum = MIDDLE_WEIGHT * polynomial(centre)
+    for (const [abscissa, weight] of KRONROD) {
+      sum += weight * (polynomial(centre - half * abscissa) + polynomial(centre + half * abscissa))
+    }
+    return fround(sum * half)
   })
 }

@@ -24,6 +24,7 @@ import { edmDpmSolverMultistep } from './edm-dpm-solver-multistep.ts'
 import { unClip } from './unclip.ts'
 import { rePaint } from './repaint.ts'
 import { scoreSdeVe } from './score-sde-ve.ts'
+import { saSolver } from './sa-solver.ts'
 import type { AnyScheduler } from './scheduler.ts'
 import { tcd } from './tcd.ts'
 import { uniPcMultistep } from './unipc-multistep.ts'
@@ -60,6 +61,7 @@ export const SCHEDULERS = {
   UnCLIPScheduler: unClip,
   RePaintScheduler: rePaint,
   ScoreSdeVeScheduler: scoreSdeVe,
+  SASolverScheduler: saSolver,
 } as const satisfies Record<string, AnyScheduler>
 
 export type SchedulerName = keyof typeof SCHEDULERS
