@@ -85,7 +85,7 @@ def ancestors_of_all() -> None:
     case("DDIM", {"clip_sample_range": 2.0}, eta=0.5, use_clipped_model_output=True)
     case("DDIM", {**SD, "clip_sample": False, "timestep_spacing": "trailing"}, eta=0.5, start=2)
     case("DDIM", {"prediction_type": "sample"}, eta=0.2)
-    for variance in ("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log"):
+    for variance in ("fixed_small", "fixed_small_log", "fixed_large"):
         case("DDPM", {"variance_type": variance, "clip_sample_range": 2.0})
     for schedule in ("sigmoid", "laplace"):
         case("DDPM", {"beta_schedule": schedule})
@@ -111,10 +111,10 @@ def karras_family() -> None:
     case("EulerDiscrete", {**SD, **bounds, "use_karras_sigmas": True})
     case("EulerDiscrete", {**SD, **bounds, "use_exponential_sigmas": True})
     case("EulerDiscrete", {**SD, "timestep_type": "continuous", **bounds, "prediction_type": "v_prediction"})
-    case("EulerDiscrete", {**SD, "prediction_type": "sample"}, model="dummy")
+    case("EulerDiscrete", {**SD, "prediction_type": "sample"}, model="affine")
     case("EulerDiscrete", {**SD, "final_sigmas_type": "sigma_min", "use_beta_sigmas": True})
     case("EulerDiscrete", SD, given={"timesteps": [999, 850, 600, 350, 100, 10]})
-    case("EulerDiscrete", {**SD, "use_karras_sigmas": True}, given={"timesteps": [999, 749, 499, 249]})
+    case("EulerDiscrete", {**SD, "final_sigmas_type": "sigma_min"}, given={"timesteps": [999, 749, 499, 249]})
     case("EulerDiscrete", SD, given={"sigmas": [14.6146, 6.3184, 3.7681, 2.1811, 1.3405, 0.0]})
     case("EulerDiscrete", {**SD, "steps_offset": 1}, given={"sigmas": [10.0, 3.0, 1.0, 0.3, 0.0]}, start=1)
     case("EulerDiscrete", SD, s_churn=2.0)
@@ -129,9 +129,9 @@ def karras_family() -> None:
     case("LMSDiscrete", {**SD, "prediction_type": "sample"}, model="dummy")
     case("HeunDiscrete", {**SD, "clip_sample": True, "clip_sample_range": 1.5})
     case("HeunDiscrete", {"beta_schedule": "exp"})
-    case("HeunDiscrete", {**SD, "prediction_type": "sample"}, model="dummy")
+    case("HeunDiscrete", {**SD, "prediction_type": "sample"}, model="affine")
     case("HeunDiscrete", SD, given={"timesteps": [999, 800, 550, 300, 50]})
-    case("HeunDiscrete", {**SD, "use_karras_sigmas": True}, given={"timesteps": [999, 700, 400, 100]}, start=1)
+    case("HeunDiscrete", SD, given={"timesteps": [999, 700, 400, 100]}, start=1)
     for name in ("KDPM2Discrete", "KDPM2AncestralDiscrete"):
         case(name, {**SD, "use_exponential_sigmas": True, "timestep_spacing": "trailing"}, start=2)
         case(name, {**SD, "use_beta_sigmas": True, "timestep_spacing": "leading", "steps_offset": 1, "prediction_type": "v_prediction"})
@@ -146,6 +146,8 @@ def karras_family() -> None:
     case("EDMEuler", {"prediction_type": "v_prediction"}, start=2)
     for algorithm in ("dpmsolver++", "sde-dpmsolver++"):
         for order, solver in ((2, "midpoint"), (2, "heun"), (3, "midpoint")):
+            if order == 3 and algorithm.startswith("sde"):
+                continue  # UnboundLocalError in diffusers
             case("EDMDPMSolverMultistep", {"algorithm_type": algorithm, "solver_order": order, "solver_type": solver})
     case("EDMDPMSolverMultistep", {"lower_order_final": False, "final_sigmas_type": "sigma_min"})
     case("EDMDPMSolverMultistep", {"euler_at_final": True, "prediction_type": "v_prediction"})
@@ -160,7 +162,8 @@ def solvers() -> None:
         final = {} if algorithm.endswith("++") else {"final_sigmas_type": "sigma_min"}
         for order, solver in ((1, "midpoint"), (2, "midpoint"), (2, "heun"), (3, "midpoint")):
             config = {**SD, "algorithm_type": algorithm, "solver_order": order, "solver_type": solver, **final}
-            case("DPMSolverMultistep", config)
+            if order < 3 or algorithm != "sde-dpmsolver":  # else UnboundLocalError in diffusers
+                case("DPMSolverMultistep", config)
             if algorithm != "sde-dpmsolver":
                 case("DPMSolverSinglestep", config)
             if order > 1 and not algorithm.startswith("sde-dpmsolver"):
@@ -171,7 +174,6 @@ def solvers() -> None:
     case("DPMSolverMultistep", {**SD, "use_lu_lambdas": True, "prediction_type": "v_prediction"}, start=2)
     case("DPMSolverMultistep", {**SD, "euler_at_final": True, "solver_order": 3}, steps=8)
     case("DPMSolverMultistep", {**SD, "lower_order_final": False, "final_sigmas_type": "sigma_min", "solver_order": 3}, steps=8)
-    case("DPMSolverMultistep", {**COSINE, "use_karras_sigmas": True})
     case("DPMSolverMultistep", {**COSINE, "lambda_min_clipped": -5.1})
     case("DPMSolverMultistep", SD, given={"timesteps": [999, 850, 600, 350, 100, 10]})
     case("DPMSolverMultistep", SD, given={"timesteps": [999, 850, 736, 645, 545, 455, 343, 233, 124, 24]}, start=3)
@@ -192,9 +194,8 @@ def solvers() -> None:
         case("UniPCMultistep", {**SD, "solver_order": order, "solver_type": "bh1", "final_sigmas_type": "sigma_min"}, steps=7)
     case("UniPCMultistep", {**SD, "disable_corrector": [0, 1, 2]})
     case("UniPCMultistep", {**SD, "lower_order_final": False, "solver_order": 3, "final_sigmas_type": "sigma_min"})
-    case("UniPCMultistep", {**SD, "solver_p": {"_class_name": "DPMSolverMultistepScheduler", **SD}})
     case("UniPCMultistep", {**SD, "solver_order": 3}, start=2, steps=8)
-    for predictor, corrector in ((1, 1), (2, 1), (1, 2), (3, 3), (2, 0)):
+    for predictor, corrector in ((1, 1), (2, 1), (1, 2), (3, 3), (4, 4)):
         case("SASolver", {**SD, "predictor_order": predictor, "corrector_order": corrector}, steps=8)
     case("SASolver", {**SD, "algorithm_type": "noise_prediction", "predictor_order": 3}, steps=7)
     case("SASolver", {**SD, "lower_order_final": False, "prediction_type": "sample"}, steps=7)
@@ -211,12 +212,10 @@ def flows() -> None:
     for name in ("DPMSolverMultistep", "UniPCMultistep"):
         case(name, {**FLOW, "solver_order": 3, "final_sigmas_type": "sigma_min"}, steps=7)
         case(name, {**FLOW, "flow_shift": 1.0, "use_dynamic_shifting": True}, given={"mu": 0.8})
-        case(name, {**FLOW, "flow_shift": 1.0, "use_dynamic_shifting": True, "time_shift_type": "linear"}, given={"mu": 2.0})
     case("DPMSolverMultistep", {**FLOW, "algorithm_type": "sde-dpmsolver++"})
     case("DPMSolverMultistepInverse", FLOW)
     case("UniPCMultistep", {**FLOW, "shift_terminal": 0.1})
     case("UniPCMultistep", {**FLOW, "use_karras_sigmas": True})
-    case("UniPCMultistep", FLOW, given={"sigmas": [1.0, 0.8, 0.6, 0.4, 0.2]})
 
     for name in ("FlowMatchEulerDiscrete", "FlowMatchLCM"):
         case(name)
@@ -279,9 +278,6 @@ def run_loop(one: dict, jitter: float = 0.0) -> dict:
     """The loop as diffusers' pipelines run it. Jitter is relative noise on what the model returns."""
     name = one["scheduler"]["_class_name"]
     config = {key: value for key, value in one["scheduler"].items() if key != "_class_name"}
-    if config.get("solver_p"):
-        solver = dict(config["solver_p"])
-        config["solver_p"] = getattr(diffusers, solver.pop("_class_name"))(**solver)
     scheduler = getattr(diffusers, name)(**config)
     given = dict(one["set_timesteps"])
     if not {"timesteps", "sigmas"} & given.keys():
@@ -291,7 +287,8 @@ def run_loop(one: dict, jitter: float = 0.0) -> dict:
     generator = torch.Generator("cpu").manual_seed(one["seed"])
     shaken = torch.Generator("cpu").manual_seed(1)
     noise = torch.randn(one["shape"], generator=generator)
-    begin = one["start_step"] * scheduler.order
+    order = getattr(scheduler, "order", 1)
+    begin = one["start_step"] * order
     timesteps = scheduler.timesteps[begin:]
     if one["start_step"] > 0:
         clean = torch.linspace(-1, 1, noise.numel()).reshape(one["shape"])
@@ -319,7 +316,7 @@ def run_loop(one: dict, jitter: float = 0.0) -> dict:
         "timesteps": [float(t) for t in timesteps],
         "sigmas": None if sigmas is None else [float(sigma) for sigma in sigmas],
         "init_noise_sigma": float(getattr(scheduler, "init_noise_sigma", 1.0)),
-        "order": scheduler.order,
+        "order": order,
         "samples": samples,
     }
 
@@ -335,7 +332,7 @@ def finished(one: dict) -> dict:
     assert all(torch.isfinite(x).all() for x in samples), f"{one['name']} is not finite"
     # Three half-units in the last place of each model output, to see what the loop makes of roundings.
     shaken = run_loop(one, jitter=1e-7)["samples"]
-    kept = sorted({0, 1, len(samples) // 2, len(samples) - 1} & set(range(len(samples))))
+    kept = sorted({0, len(samples) // 2, len(samples) - 1})
     worst = max(relative(shaken[i], samples[i]) for i in kept)
     encode = lambda x: base64.b64encode(x.numpy().astype("<f4").tobytes()).decode()
     expect = {**trace, "samples_f32_base64": {str(i): encode(samples[i]) for i in kept}, "n_steps": len(samples)}
