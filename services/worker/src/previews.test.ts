@@ -64,12 +64,13 @@ test('previews change no pixel', async () => {
   expect(hashes[0]).toBe(hashes[1])
 })
 
-test('a worker without a coordinator renders, and keeps no previews', async () => {
-  await using worker = await startWorker(harness)
-  const shard = shardOf(harness.sd, [{ numInferenceSteps: 5, previewEvery: 1 }])
-  const previews = harness.link.previewsOf(shard.batchId)
-  await harness.link.stop()
+test('a worker that has lost its coordinator renders, and sends no previews', async () => {
+  await using own = await startHarness()
+  await using worker = await startWorker(own)
+  const shard = shardOf(own.sd, [{ numInferenceSteps: 5, previewEvery: 1 }])
+  const previews = own.link.previewsOf(shard.batchId)
+  await own.link.stop()
   await worker.dispatch(shard)
-  expect(await harness.completionOf(shard)).toMatchObject({ committed: true })
+  expect(await own.completionOf(shard)).toMatchObject({ committed: true })
   expect(previews).toEqual([])
 })

@@ -122,8 +122,8 @@ test('every image of an item has its seed, and is the picture that an item of it
     pixelsOf(shard.batchId, results[0], 1),
     pixelsOf(shard.batchId, results[1]),
   ])
-  expect(pictures[1]!.equals(pictures[2]!)).toBe(true)
-  expect(pictures[0]!.equals(pictures[1]!)).toBe(false)
+  expect(pictures[1].equals(pictures[2])).toBe(true)
+  expect(pictures[0].equals(pictures[1])).toBe(false)
 })
 
 test('a mask’s surroundings are put back into the picture, whose size is the record’s', async () => {

@@ -86,3 +86,39 @@ test('a standby refuses and the leader is found', async () => {
   })
   await expect(found.promise).resolves.toBeUndefined()
 })
+
+test('previews go up between reports, which go on however many there are', async () => {
+  const previews = new PreviewOutbox()
+  const picture = { width: 1, height: 1, channels: 3, data: Uint8Array.of(1, 2, 3) } as const
+  const offer = (step: number): void =>
+    previews.offer({ batchId: 'b', item: 0, image: 0, width: 8, height: 8, preview: { step, steps: 99, picture } })
+  const enough = Promise.withResolvers<void>()
+  const seen: ('report' | number)[] = []
+  await using server = await serve(0, async function* (requests, context) {
+    yield { order: { case: 'welcome', value: { heartbeatIntervalMs: 20 } } }
+    void (async () => {
+      for await (const { worker, preview } of requests) {
+        seen.push(worker === undefined ? preview!.step : 'report')
+        offer(seen.length)
+        if (seen.filter((one) => one === 'report').length === 5) enough.resolve()
+      }
+    })().catch(() => {})
+    await untilGone(context)
+  })
+  offer(1_000)
+  const metrics = new Metrics()
+  await using _link = new CoordinatorLink({
+    coordinators: [`127.0.0.1:${server.port}`],
+    describe: () => create(WorkerSchema, { id: 'w' }),
+    previews,
+    onCancel: () => {},
+    onDrain: () => {},
+    events: createEvents(metrics, log),
+  })
+  await enough.promise
+  const steps = seen.filter((one) => one !== 'report')
+  expect(steps.length).toBeGreaterThan(0)
+  // What was offered before anybody listened is not among them.
+  expect(steps).not.toContain(1_000)
+  expect(steps).toEqual(steps.toSorted((a, b) => a - b))
+})

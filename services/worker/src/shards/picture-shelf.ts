@@ -1,12 +1,9 @@
-import { DarkroomError, decodePicture, PICTURE_LIMITS } from '@darkroom/chassis'
-import type { ObjectStore } from '@darkroom/chassis'
+import { DarkroomError } from '@darkroom/chassis'
 import type { Raster } from '@darkroom/diffusion'
-import { isInputPictureKey } from '@darkroom/proto'
-import { createHash } from 'node:crypto'
-import type { WorkerEvents } from '../events.ts'
 import { orGivenUp } from '../or-given-up.ts'
-import { insist } from './insist.ts'
 import { Limit } from './limit.ts'
+import { loadPicture } from './load-picture.ts'
+import type { PictureSource } from './load-picture.ts'
 
 interface Entry {
   readonly loading: Promise<Raster>
@@ -19,9 +16,7 @@ export interface HeldPictures<Name extends string> extends Disposable {
   readonly pictures: Readonly<Partial<Record<Name, Raster>>>
 }
 
-export interface PictureShelfOptions {
-  readonly store: ObjectStore
-  readonly events: WorkerEvents
+export interface PictureShelfOptions extends PictureSource {
   /** Decoded bytes that are kept; while so many are in use, the next item waits before its pictures are fetched. */
   readonly capacityBytes: number
 }
@@ -97,7 +92,7 @@ export class PictureShelf implements Disposable {
   }
 
   #open(key: string): Entry {
-    const entry: Entry = { loading: this.#load(key), bytes: 0, holders: 0 }
+    const entry: Entry = { loading: loadPicture(this.#options, key, this.#closing.signal), bytes: 0, holders: 0 }
     entry.loading.then(
       ({ data }) => {
         entry.bytes = data.length
@@ -118,35 +113,6 @@ export class PictureShelf implements Disposable {
       kept -= bytes
     }
   }
-
-  async #load(key: string): Promise<Raster> {
-    if (!isInputPictureKey(key)) throw refused(`'${key}' is no key of an uploaded picture`)
-    const bytes = await insist(this.#closing.signal, () => this.#fetch(key))
-    const sha256 = createHash('sha256').update(bytes).digest('hex')
-    if (!key.endsWith(sha256)) throw refused(`the object ${key} has other bytes than its name says; upload it again`)
-    const start = performance.now()
-    const decoded = await decodePicture(bytes).catch((reason: unknown) => {
-      const { code, message } = DarkroomError.from(reason)
-      throw code === 'INTERNAL' ? reason : refused(message)
-    })
-    this.#options.events.stageTaken('picture_decode', (performance.now() - start) / 1000)
-    // The engine thread reads the same memory: a picture is not copied for each image that starts from it.
-    const data = new Uint8Array(new SharedArrayBuffer(decoded.data.length))
-    data.set(decoded.data)
-    return { ...decoded, data }
-  }
-
-  /** Asks for the size first: nobody's word is taken for it that the object is a picture. */
-  async #fetch(key: string): Promise<Uint8Array> {
-    const { store } = this.#options
-    const found = await store.head(key)
-    if (found !== null && found.size > PICTURE_LIMITS.bytes) {
-      throw refused(`the object ${key} has ${found.size} bytes; want at most ${PICTURE_LIMITS.bytes}`)
-    }
-    const bytes = found === null ? null : await store.get(key)
-    if (bytes === null) throw refused(`the object store has no ${key}; upload the picture again`)
-    return bytes
-  }
 }
 
 function heldPictures<Name extends string>(
@@ -154,10 +120,6 @@ function heldPictures<Name extends string>(
   release: () => void,
 ): HeldPictures<Name> {
   return { pictures: Object.fromEntries(pictures) as Partial<Record<Name, Raster>>, [Symbol.dispose]: release }
-}
-
-function refused(message: string): DarkroomError {
-  return new DarkroomError('RENDER_FAILED', message)
 }
 
 function nameField(name: string): (reason: unknown) => never {
