@@ -69,6 +69,7 @@ export const lmsDiscrete: Scheduler<LmsConfig, LmsPlan, LmsState> = {
   noiseOf: () => null,
 
   step({ config, sigmas }, i, modelOutput, sample, state, _noise, { order = DEFAULT_ORDER }, out) {
+    if (!Number.isInteger(order) || order < 1) throw new RangeError(`order is ${order}; want a positive integer.`)
     const sigma = sigmas[i]!
     predictFromSigma(config.prediction_type, sigma, modelOutput, sample, out)
     const slope = new Float32Array(out.length)
@@ -84,7 +85,7 @@ export const lmsDiscrete: Scheduler<LmsConfig, LmsPlan, LmsState> = {
   addNoise: ({ sigmas }, i, original, noise, out) => axpy(sigmas[i]!, noise, original, out),
 }
 
-/** Abscissae above 0 and weights of the 21-point Kronrod rule, from the middle outwards: QUADPACK `qk21`. */
+/** Abscissae above 0 and weights of the 21-point Kronrod rule, Gauss's first, as QUADPACK `qk21` adds them up. */
 const KRONROD: readonly (readonly [abscissa: number, weight: number])[] = [
   [0.973906528517171720077964012084452, 0.03255816230796472747881897245938976],
   [0.865063366688984510732096688423493, 0.07503967481091995276704314091619],
