@@ -83,6 +83,22 @@ describe('pushing', () => {
     expect(await treeOf(await fetchCheckpoint(store, pin, cache))).toEqual(await treeOf(folder))
   })
 
+  test('files that lie elsewhere make the checkpoint that a folder of them makes, under every tag', async () => {
+    const paths = Object.keys(await treeOf(folder)).toReversed()
+    const elsewhere = new Map<string, string>()
+    for (const [i, name] of paths.entries()) {
+      elsewhere.set(name, path.join(root, `elsewhere-${count}-${i}`))
+      await cp(path.join(folder, name), elsewhere.get(name)!)
+    }
+    const pin = await pushCheckpoint(store, elsewhere, { name: 'emoji-ddpm', tag: ['v1', 'v2'] })
+    expect(pin).toBe(await pushCheckpoint(store, folder))
+    expect(await resolveCheckpoint(store, 'emoji-ddpm:v1')).toBe(pin)
+    expect(await resolveCheckpoint(store, 'emoji-ddpm:v2')).toBe(pin)
+    await expect(
+      pushCheckpoint(store, new Map([['../escape', elsewhere.get(paths[0]!)!]]), { name: 'x' }),
+    ).rejects.toThrow(/not a plain relative path/)
+  })
+
   test('the same bytes give the same pin and are uploaded once; other bytes move the tag', async () => {
     const first = await pushCheckpoint(store, folder)
     const uploaded: boolean[] = []
