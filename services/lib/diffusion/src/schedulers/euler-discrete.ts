@@ -1,17 +1,14 @@
 import { ONE_DRAW } from '../random/draw-noise.ts'
-import { alphasCumprod } from './alphas.ts'
-import { linspaceF32 } from './betas.ts'
 import { betaKeys, choiceKey, flagKey, integerKey, nullableNumberKey } from './config.ts'
 import type { BetaConfig, ConfigKeys } from './config.ts'
 import { churnOf, churned } from './churn.ts'
-import { stepsOf } from './scheduler.ts'
 import type { Plan, PlanRequest, Scheduler } from './scheduler.ts'
-import { initialSigma, predictFromSigma, scaleToUnit } from './sigma-space.ts'
-import { assertOneRespacing, interpolate, respacedSigmas, sigmaToTimestep, trainingSigmas } from './sigmas.ts'
+import { initialSigma, predictFromSigma, scaleToUnit, sigmaLevels, trainingSigmasOf } from './sigma-space.ts'
+import { assertOneRespacing, sigmaToTimestep } from './sigmas.ts'
 import type { RespacingConfig } from './sigmas.ts'
-import { spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
+import { TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
-import { addScaled, eulerStep } from './vector-steps.ts'
+import { axpy, eulerStep } from './vector-steps.ts'
 
 export interface EulerDiscreteConfig extends BetaConfig, RespacingConfig {
   prediction_type: 'epsilon' | 'sample' | 'original_sample' | 'v_prediction'
@@ -64,12 +61,9 @@ export const eulerDiscrete: Scheduler<EulerDiscreteConfig, EulerPlan, null> = {
 
   plan(config, request) {
     assertOneRespacing(config)
-    const alphas = alphasCumprod(config)
-    if (config.rescale_betas_zero_snr) alphas[alphas.length - 1] = 2 ** -24
-    const { sigmas, timesteps } = noiseLevels(config, request, trainingSigmas(alphas))
-    const isContinuous = config.timestep_type === 'continuous' && config.prediction_type === 'v_prediction'
+    const { sigmas, timesteps } = noiseLevels(config, request)
     return {
-      timesteps: isContinuous
+      timesteps: isContinuous(config)
         ? Array.from(sigmas.subarray(0, -1), (sigma) => Math.fround(0.25 * Math.log(sigma)))
         : timesteps.map(Math.fround),
       sigmas,
@@ -99,45 +93,28 @@ export const eulerDiscrete: Scheduler<EulerDiscreteConfig, EulerPlan, null> = {
     return null
   },
 
-  addNoise(plan, i, original, noise, out) {
-    const sigma = plan.sigmas[i]!
-    out.set(original)
-    addScaled(sigma, noise, out)
-  },
+  addNoise: ({ sigmas }, i, original, noise, out) => axpy(sigmas[i]!, noise, original, out),
 }
 
 function noiseLevels(
   config: EulerDiscreteConfig,
   request: PlanRequest,
-  training: Float32Array,
 ): { sigmas: Float32Array; timesteps: readonly number[] } {
-  const logSigmas = training.map(Math.log)
-  const toTimesteps = (sigmas: ArrayLike<number>): number[] =>
-    Array.from(sigmas, (sigma) => sigmaToTimestep(sigma, logSigmas))
   if ('sigmas' in request) {
+    const logSigmas = trainingSigmasOf(config).map(Math.log)
     const sigmas = Float32Array.from(request.sigmas)
-    return { sigmas, timesteps: toTimesteps(sigmas.subarray(0, -1)) }
+    return { sigmas, timesteps: Array.from(sigmas.subarray(0, -1), (sigma) => sigmaToTimestep(sigma, logSigmas)) }
   }
-  const timesteps =
-    'timesteps' in request
-      ? request.timesteps
-      : spacedTimesteps({
-          spacing: config.timestep_spacing,
-          numTrainTimesteps: config.num_train_timesteps,
-          numInferenceSteps: stepsOf(request, config.num_train_timesteps, 'EulerDiscreteScheduler'),
-          stepsOffset: config.steps_offset,
-          isRounded: false,
-        }).map(Math.fround)
-  const count = timesteps.length
-  const levels =
-    config.interpolation_type === 'linear'
-      ? timesteps.map((t) => interpolate(t, training))
-      : Array.from(linspaceF32(Math.log(training.at(-1)!), Math.log(training[0]!), count + 1), Math.exp)
-  const range = { min: config.sigma_min ?? levels.at(-1)!, max: config.sigma_max ?? levels[0]! }
-  const respaced = respacedSigmas(config, range, count)
+  if ('timesteps' in request && isContinuous(config)) {
+    throw new RangeError('timesteps cannot be given to timestep_type continuous with v_prediction, which has its own.')
+  }
+  const traits = { name: 'EulerDiscreteScheduler', takesTimesteps: true }
+  const { sigmas, timesteps, training } = sigmaLevels(config, request, traits)
   const final = config.final_sigmas_type === 'zero' ? 0 : training[0]!
-  return {
-    sigmas: Float32Array.from([...(respaced ?? levels), final]),
-    timesteps: respaced === null ? timesteps : toTimesteps(respaced),
-  }
+  return { sigmas: Float32Array.of(...sigmas, final), timesteps }
+}
+
+/** Whether the model is told of log(sigma) / 4 instead of a timestep. */
+function isContinuous({ timestep_type: type, prediction_type: prediction }: EulerDiscreteConfig): boolean {
+  return type === 'continuous' && prediction === 'v_prediction'
 }

@@ -51,19 +51,17 @@ export function sigmaLevels(
   const { use_karras_sigmas = false, use_exponential_sigmas = false, use_beta_sigmas = false } = config
   const respacing = { use_karras_sigmas, use_exponential_sigmas, use_beta_sigmas }
   assertOneRespacing(respacing)
-  const alphas = alphasCumprod(config)
-  if (config.rescale_betas_zero_snr === true) alphas[alphas.length - 1] = 2 ** -24
-  const training = trainingSigmas(alphas)
+  const training = trainingSigmasOf(config)
   const logSigmas = training.map(Math.log)
   const precision = isDouble ? (t: number): number => t : Math.fround
   const own = takesTimesteps && 'timesteps' in request ? given(request.timesteps, respacing, name) : null
   const timesteps = (own ?? spaced(config, request, name)).map(precision)
+  // Trailing spacing may give one timestep more than was asked for.
+  const count = 'numInferenceSteps' in request ? request.numInferenceSteps : timesteps.length
   const levels =
     config.interpolation_type === 'log_linear'
-      ? Array.from(linspaceF32(Math.log(training.at(-1)!), Math.log(training[0]!), timesteps.length + 1), Math.exp)
+      ? Array.from(linspaceF32(Math.log(training.at(-1)!), Math.log(training[0]!), count + 1), Math.exp)
       : timesteps.map((t) => interpolate(t, training))
-  // Trailing spacing may give one timestep more than was asked for.
-  const count = 'numInferenceSteps' in request ? request.numInferenceSteps : levels.length
   const range = { min: config.sigma_min ?? levels.at(-1)!, max: config.sigma_max ?? levels[0]! }
   const respaced = respacedSigmas(respacing, range, count)
   if (respaced === null) return { sigmas: levels, timesteps, logSigmas, training }
@@ -74,6 +72,13 @@ export function sigmaLevels(
     logSigmas,
     training,
   }
+}
+
+/** Noise levels of the training timesteps, ascending; of zero terminal SNR the last is finite. */
+export function trainingSigmasOf(config: SigmaSpaceConfig): Float32Array {
+  const alphas = alphasCumprod(config)
+  if (config.rescale_betas_zero_snr === true) alphas[alphas.length - 1] = 2 ** -24
+  return trainingSigmas(alphas)
 }
 
 function given(timesteps: readonly number[], respacing: RespacingConfig, name: string): readonly number[] {
