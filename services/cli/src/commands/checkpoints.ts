@@ -1,12 +1,21 @@
 import { listCheckpoints, pushCheckpoint } from '@darkroom/chassis'
 import type { Command } from 'commander'
 import type { CommandContext } from '../command-context.ts'
+import { hubSettings } from '../import/hub-settings.ts'
+import type { HubOptions } from '../import/hub-settings.ts'
+import { importCheckpoint } from '../import/import-checkpoint.ts'
 import { table } from '../table.ts'
+
+interface ImportCommandOptions extends HubOptions {
+  readonly name?: string
+  readonly tag: string
+  readonly revision?: string
+}
 
 export function addCheckpoints(program: Command, context: () => CommandContext): void {
   const checkpoints = program
     .command('checkpoints')
-    .description('list and push checkpoints (needs DARKROOM_S3_* of the farm)')
+    .description('list, push and import checkpoints (needs DARKROOM_S3_* of the farm)')
   checkpoints
     .command('list', { isDefault: true })
     .description('list every checkpoint in the store')
@@ -31,5 +40,31 @@ export function addCheckpoints(program: Command, context: () => CommandContext):
       using store = context().openStore()
       const pin = await pushCheckpoint(store, folder, { tag, ...(name !== undefined && { name }) })
       context().print({ pin }, () => pin)
+    })
+  checkpoints
+    .command('import <source>')
+    .description(
+      'bring a pipeline in ONNX from a folder or the Hugging Face hub (OWNER/NAME[@REVISION]); prints its pin',
+    )
+    .option('--revision <revision>', 'branch, tag or commit on the hub; default main')
+    .option('--name <name>', "the checkpoint's name; default the folder's or the repository's")
+    .option('--tag <tag>', 'tag that will mean this pin; the commit becomes one too', 'latest')
+    .option('--cache-dir <folder>', 'where downloads are kept; default $HF_HUB_CACHE, $HF_HOME/hub')
+    .option('--offline', 'use the cache alone; default where $HF_HUB_OFFLINE is 1')
+    .option(
+      '--token <token>',
+      'for gated and private repositories; $HF_TOKEN keeps it from other users of this machine',
+    )
+    .option('--endpoint <url>', 'another hub; default $HF_ENDPOINT or https://huggingface.co')
+    .action(async (source: string, { name, tag, revision, ...options }: ImportCommandOptions) => {
+      using store = context().openStore()
+      const imported = await importCheckpoint(store, source, {
+        tag,
+        ...(name !== undefined && { name }),
+        ...(revision !== undefined && { revision }),
+        hub: hubSettings(options, process.env),
+        say: (line) => console.error(line),
+      })
+      context().print(imported, () => imported.pin)
     })
 }

@@ -1,0 +1,36 @@
+const INTERVAL_MS = 2_000
+
+/** Lines for people about files on their way: one every few seconds for a large one, one when it is there. */
+export class ImportProgress {
+  readonly #say: (line: string) => void
+
+  constructor(say: (line: string) => void) {
+    this.#say = say
+  }
+
+  /** Follows one download of `size` bytes; call what it returns with every chunk's bytes. */
+  follow(path: string, size: number): { readonly received: (bytes: number) => void; readonly done: () => void } {
+    const startedAt = performance.now()
+    let saidAt = startedAt
+    let received = 0
+    const rate = (): string => `${megabytes((received / Math.max(1, performance.now() - startedAt)) * 1000)}/s`
+    return {
+      received: (bytes) => {
+        received += bytes
+        if (performance.now() - saidAt < INTERVAL_MS) return
+        saidAt = performance.now()
+        this.#say(`${path}  ${megabytes(received)} of ${megabytes(size)} came  ${rate()}`)
+      },
+      done: () => this.#say(`${path}  ${megabytes(size)}  ${rate()}`),
+    }
+  }
+
+  /** A file that need not move. */
+  note(path: string, size: number, why: string): void {
+    this.#say(`${path}  ${megabytes(size)}  ${why}`)
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`
+}
