@@ -28,8 +28,8 @@ interface Waiting<T> {
 /** What one render tells on its way. */
 export interface RenderWatch {
   /** The number that the ticks call it by. */
-  started?(job: number): void
-  previewed?(preview: Preview): void
+  readonly started?: (job: number) => void
+  readonly previewed?: (preview: Preview) => void
 }
 
 /** The engine thread as its owner sees it: load a checkpoint, render an image, give one up. */

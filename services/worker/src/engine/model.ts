@@ -18,7 +18,7 @@ import {
 import type { CheckpointDescription, Conditioning, Lane, LatentSketch, Raster, Tensors } from '@darkroom/diffusion'
 import path from 'node:path'
 import { describeFolder } from './describe-folder.ts'
-import type { RenderRequest } from './messages.ts'
+import type { PreviewRequest, RenderRequest } from './messages.ts'
 import { PictureEncoder } from './picture-encoder.ts'
 import { PromptEncoders } from './prompt-encoders.ts'
 import { SafetyChecker } from './safety-checker.ts'
@@ -193,11 +193,21 @@ export class Model {
     if (picture.data.every((level) => level === 0)) {
       throw new RangeError('the picture came out black all over: the size or precision does not suit this checkpoint.')
     }
-    const isFlagged = this.#safety === null || !request.safetyChecker ? null : await this.#safety.flags(picture)
-    if (isFlagged === true) return { picture: { ...picture, data: new Uint8Array(picture.data.length) }, isFlagged }
+    const isFlagged = await this.#isFlagged(picture, request)
+    if (isFlagged === true) return { picture: blackedOut(picture), isFlagged }
     const crop = inpaintingCrop(request)
     if (crop === null) return { picture, isFlagged }
     return { picture: pasteBack(request.image!, request.maskImage!, picture, crop), isFlagged }
+  }
+
+  /** What the lane looks like on its way; blacked out where the safety checker flags it. */
+  async preview(lane: Lane, request: RenderRequest, mode: PreviewRequest['mode']): Promise<Raster> {
+    const picture = mode === 'decode' ? await this.decode(lane) : await this.#sketchOf(lane)
+    return (await this.#isFlagged(picture, request)) === true ? blackedOut(picture) : picture
+  }
+
+  async #isFlagged(picture: Raster, { safetyChecker }: RenderRequest): Promise<boolean | null> {
+    return this.#safety === null || !safetyChecker ? null : this.#safety.flags(picture)
   }
 
   /** What the lane's sample looks like, finished or not. @throws RangeError where it has values that are no numbers */
@@ -213,7 +223,7 @@ export class Model {
   }
 
   /** A sketch of the lane's sample, one pixel for each of the latents': fitted to the checkpoint's own decoder when it is first asked for. */
-  async sketch(lane: Lane): Promise<Raster> {
+  async #sketchOf(lane: Lane): Promise<Raster> {
     const { spec, request } = lane
     const latents = scaledLatentImage(lane)
     if (this.#decoder === null) return toRgb8(latents, request.width, request.height)
@@ -244,6 +254,10 @@ export class Model {
       await part?.release()
     }
   }
+}
+
+function blackedOut(picture: Raster): Raster {
+  return { ...picture, data: new Uint8Array(picture.data.length) }
 }
 
 /** Rows of named tensors as one batch of each name; rows of padding stay zero. */

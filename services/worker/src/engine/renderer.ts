@@ -178,11 +178,11 @@ export class Renderer {
     return this.#device === 'cpu' ? rows : Math.min(2 ** Math.ceil(Math.log2(rows)), this.#maxRows)
   }
 
-  async #preview({ job, request: { preview }, lane, model, steps }: ActiveJob): Promise<void> {
+  async #preview({ job, request, lane, model, steps }: ActiveJob): Promise<void> {
+    const { preview } = request
     const step = finishedSteps(lane)
     if (preview === undefined || isFinished(lane) || step % preview.every !== 0) return
-    const picture = preview.mode === 'decode' ? await model.decode(lane) : await model.sketch(lane)
-    this.#events.previewed(job, { step, steps, picture })
+    this.#events.previewed(job, { step, steps, picture: await model.preview(lane, request, preview.mode) })
   }
 
   async #finish(job: ActiveJob, group: Group): Promise<void> {

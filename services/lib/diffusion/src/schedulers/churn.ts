@@ -24,6 +24,10 @@ export function churned(
   const noiseScale = fround(sNoise)
   const out = new Float32Array(sample.length)
   const size = out.length
-  for (let j = 0; j < size; j++) out[j] = sample[j]! + fround(fround(noise[j]! * noiseScale) * added)
+  for (let j = 0; j < size; j++) {
+    out[j] = noise[j]! * noiseScale
+    out[j] = out[j]! * added
+    out[j] = sample[j]! + out[j]!
+  }
   return out
 }

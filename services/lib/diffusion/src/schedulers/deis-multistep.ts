@@ -11,7 +11,7 @@ import { solverSchedule } from './solver-schedule.ts'
 import type { SolverScheduleConfig } from './solver-schedule.ts'
 import { TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
-import { addScaled, weightedSum } from './vector-steps.ts'
+import { combine, weightedSum } from './vector-steps.ts'
 
 export interface DeisConfig extends SolverScheduleConfig, ThresholdConfig {
   solver_order: number
@@ -101,10 +101,8 @@ export const deisMultistep: Scheduler<DeisConfig, DeisPlan, DeisState> = {
       const rho = ({ sigma, alpha }: SolverLevel): number => fround(sigma / alpha)
       const past = Array.from({ length: order }, (_, k) => rho(levels[i - k]!))
       const weights = order === 2 ? linearWeights(rho(to), past) : quadraticWeights(rho(to), past)
-      const size = out.length
-      for (let j = 0; j < size; j++) out[j] = sample[j]! / from.alpha
-      for (const [k, weight] of weights.entries()) addScaled(weight, outputs[k]!, out)
-      for (let j = 0; j < size; j++) out[j] = to.alpha * out[j]!
+      const vectors = [sample, ...outputs.slice(0, order)]
+      combine([to.alpha / from.alpha, ...weights.map((weight) => to.alpha * weight)], vectors, out)
     }
     return { outputs: outputs.slice(0, Math.max(config.solver_order - 1, 1)) }
   },

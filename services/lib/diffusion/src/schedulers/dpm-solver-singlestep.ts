@@ -10,7 +10,7 @@ import { copyInput } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
 import { solverSchedule } from './solver-schedule.ts'
 import type { SolverScheduleConfig } from './solver-schedule.ts'
-import { addScaled, weightedSum } from './vector-steps.ts'
+import { combine, weightedSum } from './vector-steps.ts'
 
 export interface SinglestepConfig extends SolverScheduleConfig, ThresholdConfig {
   solver_order: number
@@ -168,50 +168,31 @@ function update(
   const from = levels[i - order + 1]!
   const h = fround(to.lambda - from.lambda)
   const weights = dpmWeights(algorithm, to, from, h)
-  const first = outputs.at(-1)!
-  weightedSum(weights.sample, start, weights.d0, first, out)
   const isHeun = config.solver_type === 'heun'
   const fraction = (k: number): number => fround(fround(levels[k]!.lambda - from.lambda) / h)
-  if (order === 2) {
-    const weight = isHeun ? weights.d1Heun : weights.d1Midpoint
-    addScaled(fround(weight), slope(fraction(i), outputs[0]!, first), out)
-  }
-  if (order === 3) addThird(weights, isHeun, fraction(i), fraction(i - 1), outputs, out)
-  if (noise !== undefined) addScaled(weights.noise, noise, out)
+  const factors = factorsOf(
+    weights,
+    isHeun,
+    order === 1 ? [] : order === 2 ? [fraction(i)] : [fraction(i), fraction(i - 1)],
+  )
+  if (noise === undefined) return combine([weights.sample, ...factors], [start, ...outputs], out)
+  combine([weights.sample, ...factors, weights.noise], [start, ...outputs, noise], out)
 }
 
-/** (later - first) / r */
-function slope(r: number, later: Float32Array, first: Float32Array): Float32Array {
-  const inverse = fround(1 / r)
-  const out = new Float32Array(first.length)
-  const size = out.length
-  for (let j = 0; j < size; j++) {
-    out[j] = later[j]! - first[j]!
-    out[j] = inverse * out[j]!
+/**
+ * What each output weighs, the newest first: the first of the group counts for itself and for every difference to it.
+ * @param fractions how far the newest output, and the one before, are into the group
+ */
+function factorsOf(weights: Weights, isHeun: boolean, fractions: readonly number[]): number[] {
+  const [r0, r1] = fractions
+  if (r0 === undefined) return [weights.d0]
+  if (r1 === undefined) {
+    const slope = (isHeun ? weights.d1Heun : weights.d1Midpoint) / r0
+    return [slope, weights.d0 - slope]
   }
-  return out
-}
-
-/** @param r0 how far the newest output is into the step, r1 the one before */
-function addThird(
-  weights: Weights,
-  isHeun: boolean,
-  r0: number,
-  r1: number,
-  outputs: readonly Float32Array[],
-  out: Float32Array,
-): void {
-  const [newest, middle, first] = outputs as readonly [Float32Array, Float32Array, Float32Array]
-  const far = slope(r0, newest, first)
-  if (!isHeun) return addScaled(fround(weights.d1Heun), far, out)
-  const near = slope(r1, middle, first)
-  const divisor = fround(r0 - r1)
-  const size = out.length
-  const d1 = fround(weights.d1Heun)
-  const d2 = fround(weights.d2)
-  for (let j = 0; j < size; j++) {
-    const linear = fround(fround(fround(r0 * near[j]!) - fround(r1 * far[j]!)) / divisor)
-    const bend = fround(fround(2 * fround(far[j]! - near[j]!)) / divisor)
-    out[j] = fround(out[j]! + fround(d1 * linear)) + fround(d2 * bend)
-  }
+  if (!isHeun) return [weights.d1Heun / r0, 0, weights.d0 - weights.d1Heun / r0]
+  // D1 = (r0 near - r1 far) / (r0 - r1) and D2 = 2 (far - near) / (r0 - r1), near = (m1 - m2) / r1, far = (m0 - m2) / r0.
+  const far = (-weights.d1Heun * r1 + 2 * weights.d2) / (r0 - r1) / r0
+  const near = (weights.d1Heun * r0 - 2 * weights.d2) / (r0 - r1) / r1
+  return [far, near, weights.d0 - far - near]
 }

@@ -1,5 +1,5 @@
 import { torchSqrt } from './torch-sqrt.ts'
-import { addScaled, weightedSum } from './vector-steps.ts'
+import { combine } from './vector-steps.ts'
 
 export type DpmAlgorithm = 'dpmsolver' | 'dpmsolver++' | 'sde-dpmsolver' | 'sde-dpmsolver++'
 
@@ -46,34 +46,33 @@ export function dpmUpdate(
   out: Float32Array,
 ): void {
   const [from, before, earlier] = past as readonly [SolverLevel, SolverLevel?, SolverLevel?]
-  const [m0, m1, m2] = outputs as readonly [Float32Array, Float32Array?, Float32Array?]
+  const [, m1, m2] = outputs as readonly [Float32Array, Float32Array?, Float32Array?]
   const h = fround(to.lambda - from.lambda)
   const weights = dpmWeights(solver.algorithm, to, from, h)
-  const size = out.length
-  weightedSum(weights.sample, sample, weights.d0, m0, out)
-
+  const factors = [weights.d0]
   if (before !== undefined && m1 !== undefined) {
     const r0 = fround(fround(from.lambda - before.lambda) / h)
-    const invR0 = fround(1 / r0)
+    const near = 1 / r0
     if (earlier === undefined || m2 === undefined) {
-      const d1 = fround(solver.solverType === 'midpoint' ? weights.d1Midpoint : weights.d1Heun)
-      for (let j = 0; j < size; j++) out[j] = out[j]! + fround(d1 * fround(invR0 * fround(m0[j]! - m1[j]!)))
+      const d1 = solver.solverType === 'midpoint' ? weights.d1Midpoint : weights.d1Heun
+      factors[0] = weights.d0 + d1 * near
+      factors[1] = -d1 * near
     } else {
+      // D1 = (1 + share) D1_0 - share D1_1 and D2 = (D1_0 - D1_1) / (r0 + r1), of the differences near and far.
       const r1 = fround(fround(before.lambda - earlier.lambda) / h)
-      const invR1 = fround(1 / r1)
-      const share = fround(r0 / fround(r0 + r1))
-      const inverse = fround(1 / fround(r0 + r1))
-      const d1 = fround(weights.d1Heun)
-      const d2 = fround(weights.d2)
-      for (let j = 0; j < size; j++) {
-        const near = fround(invR0 * fround(m0[j]! - m1[j]!))
-        const bend = fround(near - fround(invR1 * fround(m1[j]! - m2[j]!)))
-        const slope = fround(near + fround(share * bend))
-        out[j] = fround(out[j]! + fround(d1 * slope)) + fround(d2 * fround(inverse * bend))
-      }
+      const far = 1 / r1
+      const share = r0 / (r0 + r1)
+      const onNear = (weights.d1Heun * (1 + share) + weights.d2 / (r0 + r1)) * near
+      const onFar = (-weights.d1Heun * share - weights.d2 / (r0 + r1)) * far
+      factors[0] = weights.d0 + onNear
+      factors[1] = onFar - onNear
+      factors[2] = -onFar
     }
   }
-  if (noise !== undefined) addScaled(weights.noise, noise, out)
+  const vectors = [sample, ...outputs.slice(0, factors.length)]
+  const all = [weights.sample, ...factors]
+  if (noise === undefined) return combine(all, vectors, out)
+  combine([...all, weights.noise], [...vectors, noise], out)
 }
 
 /** What the update from one level to another weighs. @param h difference of their lambdas */

@@ -7,7 +7,7 @@ import type { Plan, Scheduler } from './scheduler.ts'
 import { assertTrained, spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
 import { torchSqrt } from './torch-sqrt.ts'
-import { addScaled } from './vector-steps.ts'
+import { addScaled, combine } from './vector-steps.ts'
 
 export interface PndmConfig extends BetaConfig {
   skip_prk_steps: boolean
@@ -167,31 +167,25 @@ function multistep(
 
 function mean(a: Float32Array, b: Float32Array): Float32Array {
   const out = new Float32Array(a.length)
-  for (let j = 0; j < out.length; j++) out[j] = Math.fround(a[j]! + b[j]!) / 2
+  combine([0.5, 0.5], [a, b], out)
   return out
 }
 
 /** Adams-Bashforth of order 1 to 4 over the outputs at hand. */
 export function combineMultistep(ets: readonly Float32Array[]): Float32Array {
-  const { fround } = Math
-  const [e1, e2, e3, e4] = ets.toReversed() as [Float32Array, Float32Array?, Float32Array?, Float32Array?]
-  if (e2 === undefined) return e1
-  const out = new Float32Array(e1.length)
-  const size = out.length
-  if (e3 === undefined) {
-    for (let j = 0; j < size; j++) out[j] = fround(fround(3 * e1[j]!) - e2[j]!) / 2
-  } else if (e4 === undefined) {
-    for (let j = 0; j < size; j++)
-      out[j] = fround(fround(fround(23 * e1[j]!) - fround(16 * e2[j]!)) + fround(5 * e3[j]!)) / 12
-  } else {
-    const weight = fround(1 / 24)
-    for (let j = 0; j < size; j++) {
-      const newer = fround(fround(55 * e1[j]!) - fround(59 * e2[j]!))
-      out[j] = weight * fround(fround(newer + fround(37 * e3[j]!)) - fround(9 * e4[j]!))
-    }
-  }
+  if (ets.length === 1) return ets[0]!
+  const weights = ADAMS_BASHFORTH[ets.length - 2]!
+  const out = new Float32Array(ets[0]!.length)
+  combine(weights, ets.toReversed(), out)
   return out
 }
+
+/** Of orders 2, 3 and 4, the newest output first. */
+const ADAMS_BASHFORTH = [
+  [3, -1].map((weight) => weight / 2),
+  [23, -16, 5].map((weight) => weight / 12),
+  [55, -59, 37, -9].map((weight) => weight / 24),
+]
 
 /** Eq. 9: from one timestep to an earlier one along a predicted noise. */
 function transfer(
@@ -217,7 +211,5 @@ function transfer(
   const difference = fround(alphaProdPrev - alphaProd)
   const epsilon = config.prediction_type === 'epsilon' ? output : new Float32Array(out.length)
   if (epsilon !== output) predictNoise(config.prediction_type, a, b, output, sample, epsilon)
-  for (let j = 0; j < out.length; j++) {
-    out[j] = fround(sampleCoefficient * sample[j]!) - fround(fround(difference * epsilon[j]!) / denominator)
-  }
+  combine([sampleCoefficient, -fround(difference / denominator)], [sample, epsilon], out)
 }

@@ -1,3 +1,5 @@
+import { weightedSum } from './vector-steps.ts'
+
 const { fround } = Math
 
 /** What a model was trained to predict, in x = alpha x_0 + sigma noise. */
@@ -16,7 +18,7 @@ export interface ClipConfig extends ThresholdConfig {
 }
 
 /**
- * Writes the predicted original sample x_0 to `out`, each operation rounded to float32 as torch does: steps from large
+ * Writes the predicted original sample x_0 to `out`, each operation rounded to float32 by its store, as torch rounds it: steps from large
  * sigmas cancel most of their digits, and then the roundings are what remains. v: Salimans and Ho 2022 (arXiv:2202.00512), appendix D.
  * @param m the model's output, whose first `out.length` values count: learned variances come after them
  */
@@ -31,16 +33,23 @@ export function predictOriginal(
   const size = out.length
   switch (type) {
     case 'epsilon':
-      for (let j = 0; j < size; j++) out[j] = fround(x[j]! - fround(sigma * m[j]!)) / alpha
+      for (let j = 0; j < size; j++) {
+        out[j] = sigma * m[j]!
+        out[j] = x[j]! - out[j]!
+        out[j] = out[j]! / alpha
+      }
       break
     case 'sample':
       for (let j = 0; j < size; j++) out[j] = m[j]!
       break
     case 'v_prediction':
-      for (let j = 0; j < size; j++) out[j] = fround(alpha * x[j]!) - fround(sigma * m[j]!)
+      weightedSum(alpha, x, -sigma, m, out)
       break
     case 'flow_prediction':
-      for (let j = 0; j < size; j++) out[j] = x[j]! - fround(sigma * m[j]!)
+      for (let j = 0; j < size; j++) {
+        out[j] = sigma * m[j]!
+        out[j] = x[j]! - out[j]!
+      }
       break
   }
 }
@@ -60,10 +69,14 @@ export function predictNoise(
       for (let j = 0; j < size; j++) out[j] = m[j]!
       break
     case 'sample':
-      for (let j = 0; j < size; j++) out[j] = fround(x[j]! - fround(alpha * m[j]!)) / sigma
+      for (let j = 0; j < size; j++) {
+        out[j] = alpha * m[j]!
+        out[j] = x[j]! - out[j]!
+        out[j] = out[j]! / sigma
+      }
       break
     case 'v_prediction':
-      for (let j = 0; j < size; j++) out[j] = fround(alpha * m[j]!) + fround(sigma * x[j]!)
+      weightedSum(alpha, m, sigma, x, out)
       break
   }
 }

@@ -1,6 +1,6 @@
 import type { SolverLevel } from './dpm-solver-update.ts'
 import { torchSqrt } from './torch-sqrt.ts'
-import { addScaled } from './vector-steps.ts'
+import { combine } from './vector-steps.ts'
 
 /** What one stochastic Adams step integrates. */
 export interface SaStep {
@@ -46,14 +46,8 @@ export function adamsUpdate(
   const keep = predictsOriginal
     ? fround(fround(exp(-t2 * h)) * fround(to.sigma / from.sigma))
     : fround(to.alpha / from.alpha)
-  const gradient = new Float32Array(out.length)
-  for (const [k, weight] of weights.entries()) addScaled(fround(scale * weight), outputs[k]!, gradient)
-  const size = out.length
-  for (let j = 0; j < size; j++) {
-    out[j] = keep * sample[j]!
-    out[j] = out[j]! + gradient[j]!
-  }
-  addScaled(spread, noise, out)
+  const factors = weights.map((weight) => scale * weight)
+  combine([keep, ...factors, spread], [sample, ...outputs.slice(0, factors.length), noise], out)
 }
 
 /** exp((1 + tau²) lambda_t) · (`half` - …), the part that both second-order corrections share. */

@@ -143,9 +143,10 @@ export function describeScheduler(name: SchedulerName): void {
         expect(together.map(({ sample }) => sample)).toEqual(alone)
       })
 
-      test('adds less noise the lower the timestep is where it starts', ({ skip }) => {
-        const { addNoise } = scheduler
-        if (addNoise === null) return skip('cannot start amid its schedule')
+      const { addNoise } = scheduler
+      if (addNoise === null) return
+
+      test('adds less noise the lower the timestep is where it starts', () => {
         const original = new Float32Array(SIZE)
         const noise = new TorchGenerator(7).randn(SIZE)
         const levels = [0, plan.timesteps.length - 1].map((i) => {

@@ -8,6 +8,7 @@ import type { RespacingConfig } from './sigmas.ts'
 import { spacedTimesteps } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
 import { torchSqrt } from './torch-sqrt.ts'
+import { quotientSum } from './vector-steps.ts'
 
 /** Schedulers after k-diffusion: samples are x = x_0 + sigma noise, not scaled to unit variance. */
 export interface SigmaSpaceConfig extends BetaConfig, Partial<RespacingConfig> {
@@ -140,7 +141,7 @@ export function predictFromSigma(
   } else if (type === 'v_prediction') {
     const divisor = fround(fround(sigma * sigma) + 1)
     const coefficient = fround(-sigma / torchSqrt(divisor))
-    for (let j = 0; j < size; j++) out[j] = fround(m[j]! * coefficient) + fround(x[j]! / divisor)
+    quotientSum(coefficient, m, x, divisor, out)
   } else {
     out.set(m.subarray(0, size))
   }

@@ -1,5 +1,5 @@
 import type { SolverLevel } from './dpm-solver-update.ts'
-import { addScaled, weightedSum } from './vector-steps.ts'
+import { combine } from './vector-steps.ts'
 
 interface UniSolver {
   /** Whether outputs are predictions of x_0, else of the noise. */
@@ -50,12 +50,12 @@ export function uniPredictor(
   out: Float32Array,
 ): void {
   const { weights, positions, right } = termsOf(solver, to, past)
-  weightedSum(weights.sample, sample, weights.output, outputs[0]!, out)
   const order = past.length
-  if (order === 1) return
   const inner = positions.slice(0, -1)
-  const rhos = order === 2 ? [0.5] : solveVandermonde(inner, right.slice(0, -1))
-  addScaled(weights.bend, differences(rhos, inner, outputs), out)
+  const rhos = order === 1 ? [] : order === 2 ? [0.5] : solveVandermonde(inner, right.slice(0, -1))
+  const factors = bendFactors(rhos, inner).map((factor) => weights.bend * factor)
+  factors[0] = weights.output + factors[0]!
+  combine([weights.sample, ...factors], [sample, ...outputs.slice(0, factors.length)], out)
 }
 
 /** Writes the corrected sample at level `to`. Zhao et al. 2023, algorithm 1. @param output at that level */
@@ -69,32 +69,18 @@ export function uniCorrector(
   out: Float32Array,
 ): void {
   const { weights, positions, right } = termsOf(solver, to, past)
-  weightedSum(weights.sample, lastSample, weights.output, outputs[0]!, out)
   const rhos = past.length === 1 ? [0.5] : solveVandermonde(positions, right)
-  const bend = differences(rhos.slice(0, -1), positions.slice(0, -1), outputs)
-  const last = fround(rhos.at(-1)!)
-  const newest = outputs[0]!
-  const size = out.length
-  for (let j = 0; j < size; j++) bend[j] = bend[j]! + fround(last * fround(output[j]! - newest[j]!))
-  addScaled(weights.bend, bend, out)
+  const last = weights.bend * fround(rhos.at(-1)!)
+  const factors = bendFactors(rhos.slice(0, -1), positions.slice(0, -1)).map((factor) => weights.bend * factor)
+  factors[0] = weights.output + factors[0]! - last
+  const vectors = [lastSample, output, ...outputs.slice(0, factors.length)]
+  combine([weights.sample, last, ...factors], vectors, out)
 }
 
-/** Sum of rho_k (m_k - m_0) / r_k. */
-function differences(
-  rhos: readonly number[],
-  positions: readonly number[],
-  outputs: readonly Float32Array[],
-): Float32Array {
-  const newest = outputs[0]!
-  const out = new Float32Array(newest.length)
-  const size = out.length
-  for (const [k, rho] of rhos.entries()) {
-    const other = outputs[k + 1]!
-    const weight = fround(rho)
-    const position = positions[k]!
-    for (let j = 0; j < size; j++) out[j] = out[j]! + fround(weight * fround(fround(other[j]! - newest[j]!) / position))
-  }
-  return out
+/** What each output weighs in the sum of rho_k (m_k - m_0) / r_k, the newest first. */
+function bendFactors(rhos: readonly number[], positions: readonly number[]): number[] {
+  const slopes = rhos.map((rho, k) => fround(rho) / positions[k]!)
+  return [-slopes.reduce((a, b) => a + b, 0), ...slopes]
 }
 
 /** Solves sum_k r_k^i rho_k = b_i for i from 0. */

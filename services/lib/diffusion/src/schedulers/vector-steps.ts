@@ -14,6 +14,40 @@ export function weightedSum(a: number, x: Float32Array, b: number, y: Float32Arr
   }
 }
 
+/**
+ * Writes the sum of weights[k] vectors[k] to `out`, in double and rounded once: at least as exact as torch's float32, and one
+ * pass where that takes several. `out` may not be among the vectors.
+ */
+export function combine(weights: readonly number[], vectors: readonly Float32Array[], out: Float32Array): void {
+  const size = out.length
+  const [a = 0, b = 0, c = 0, d = 0] = weights
+  const [x, y, z, w] = vectors as readonly [Float32Array, Float32Array, Float32Array, Float32Array]
+  if (vectors.length === 2) {
+    for (let j = 0; j < size; j++) out[j] = a * x[j]! + b * y[j]!
+    return
+  }
+  if (vectors.length === 3) {
+    for (let j = 0; j < size; j++) out[j] = a * x[j]! + b * y[j]! + c * z[j]!
+    return
+  }
+  for (let j = 0; j < size; j++) out[j] = a * x[j]! + b * y[j]! + c * z[j]! + d * w[j]!
+  for (let k = 4; k < vectors.length; k += 2) {
+    const [e, f] = [weights[k]!, weights[k + 1] ?? 0]
+    const [u, v] = [vectors[k]!, vectors[k + 1] ?? vectors[k]!]
+    for (let j = 0; j < size; j++) out[j] = out[j]! + (e * u[j]! + f * v[j]!)
+  }
+}
+
+/** Writes a x + y / divisor, each operation rounded to float32. */
+export function quotientSum(a: number, x: Float32Array, y: Float32Array, divisor: number, out: Float32Array): void {
+  const size = out.length
+  for (let j = 0; j < size; j++) {
+    rounded[0] = a * x[j]!
+    rounded[1] = y[j]! / divisor
+    out[j] = rounded[0] + rounded[1]
+  }
+}
+
 /** Adds weight x to `out`. */
 export function addScaled(weight: number, x: Float32Array, out: Float32Array): void {
   const size = out.length
