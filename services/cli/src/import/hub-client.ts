@@ -30,7 +30,7 @@ export class HubClient {
   readonly #token: string | null
   readonly #backoffMs: number
 
-  constructor(repo: string, { endpoint, token }: HubSettings, backoffMs = 500) {
+  constructor(repo: string, { endpoint, token, backoffMs }: HubSettings) {
     this.#repo = repo
     this.#endpoint = endpoint
     this.#token = token

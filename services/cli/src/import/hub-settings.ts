@@ -16,6 +16,8 @@ export interface HubSettings {
   readonly endpoint: string
   readonly token: string | null
   readonly isOffline: boolean
+  /** Wait before a second attempt; it doubles with each further one. */
+  readonly backoffMs: number
 }
 
 /**
@@ -38,6 +40,7 @@ export function hubSettings(
     endpoint: endpointOf(options.endpoint ?? variable('HF_ENDPOINT') ?? 'https://huggingface.co'),
     token: tokenOf(options.token ?? variable('HF_TOKEN')),
     isOffline: options.offline === true || /^(1|on|yes|true)$/i.test(variable('HF_HUB_OFFLINE') ?? ''),
+    backoffMs: 500,
   }
 }
 
