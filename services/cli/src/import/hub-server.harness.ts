@@ -77,7 +77,16 @@ export class HubServer implements AsyncDisposable {
     const commit = repository.branches.get(revision!) ?? revision!
     const files = repository.commits.get(commit)
     if (files === undefined) return refuse(response, 404, 'RevisionNotFound')
-    if (kind === 'revision') return sendJson(response, { _id: 'id', id: name, sha: commit, lastModified: '2026-11-23' })
+    if (kind === 'revision') {
+      const siblings = [...files.keys()].map((rfilename) => ({ rfilename }))
+      return sendJson(response, {
+        _id: 'id',
+        id: name,
+        sha: commit,
+        lastModified: '2026-11-23T00:00:00.000Z',
+        siblings,
+      })
+    }
     if (kind === 'tree') return this.#sendTree(response, url, files)
     const bytes = files.get(resolve![3]!)
     if (bytes === undefined) return refuse(response, 404, 'EntryNotFound')

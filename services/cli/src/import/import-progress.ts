@@ -13,24 +13,24 @@ export class ImportProgress {
     const startedAt = performance.now()
     let saidAt = startedAt
     let received = 0
-    const rate = (): string => `${megabytes((received / Math.max(1, performance.now() - startedAt)) * 1000)}/s`
+    const rate = (): string => `${amount((received / Math.max(1, performance.now() - startedAt)) * 1000)}/s`
     return {
       received: (bytes) => {
         received += bytes
         if (performance.now() - saidAt < INTERVAL_MS) return
         saidAt = performance.now()
-        this.#say(`${path}  ${megabytes(received)} of ${megabytes(size)} came  ${rate()}`)
+        this.#say(`${path}  ${amount(received)} of ${amount(size)} came  ${rate()}`)
       },
-      done: () => this.#say(`${path}  ${megabytes(size)}  ${rate()}`),
+      done: () => this.#say(`${path}  ${amount(size)}  ${rate()}`),
     }
   }
 
   /** A file that need not move. */
   note(path: string, size: number, why: string): void {
-    this.#say(`${path}  ${megabytes(size)}  ${why}`)
+    this.#say(`${path}  ${amount(size)}  ${why}`)
   }
 }
 
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`
+function amount(bytes: number): string {
+  return bytes < 1e5 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
 }
