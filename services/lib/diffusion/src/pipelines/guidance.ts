@@ -1,5 +1,5 @@
 /**
- * Classifier-free guidance u + g (c - u), each operation rounded to float32 as torch does.
+ * Classifier-free guidance u + g (c - u).
  * @param output rows [unconditional, conditional], each of `size` numbers, from `offset`
  */
 export function guide(output: Float32Array, offset: number, size: number, scale: number): Float32Array {
@@ -7,10 +7,7 @@ export function guide(output: Float32Array, offset: number, size: number, scale:
   const weight = Math.fround(scale)
   for (let j = 0; j < size; j++) {
     const u = output[offset + j]!
-    // Rounded by each store.
-    guided[j] = output[offset + size + j]! - u
-    guided[j] = weight * guided[j]!
-    guided[j] = u + guided[j]!
+    guided[j] = u + weight * (output[offset + size + j]! - u)
   }
   return guided
 }
@@ -20,11 +17,10 @@ export function guide(output: Float32Array, offset: number, size: number, scale:
  * Lin et al. 2023 (arXiv:2305.08891), section 3.4; diffusers `rescale_noise_cfg`.
  */
 export function rescaleGuidance(guided: Float32Array, conditional: Float32Array, amount: number): void {
-  const { fround } = Math
-  const factor = fround(deviation(conditional) / deviation(guided))
-  const rest = fround(1 - amount)
+  const factor = deviation(conditional) / deviation(guided)
+  const share = amount * factor + 1 - amount
   for (let j = 0; j < guided.length; j++) {
-    guided[j] = fround(amount * fround(guided[j]! * factor)) + fround(rest * guided[j]!)
+    guided[j] = guided[j]! * share
   }
 }
 

@@ -77,6 +77,11 @@ function render(lane: Lane): Float32Array {
   return lane.latents
 }
 
+/** Classes that make sense of this checkpoint's config: unCLIP has betas of its own, RePaint wants a picture at each step. */
+const SCHEDULER_NAMES = (Object.keys(SCHEDULERS) as SchedulerName[]).filter(
+  (name) => name !== 'UnCLIPScheduler' && name !== 'RePaintScheduler',
+)
+
 const requestWith = (change: Partial<ImageRequest>): ImageRequest => ({ ...REQUEST, ...change })
 
 describe('a lane', () => {
@@ -111,22 +116,19 @@ describe('a lane', () => {
     expect(stepsLeft(lane)).toBe(0)
   })
 
-  test.for(Object.keys(SCHEDULERS) as SchedulerName[])(
-    'with %s, moved elsewhere at any step, makes the same picture',
-    (scheduler) => {
-      const request = requestWith({ scheduler })
-      const straight = render(createLane(SPEC, request))
-      const steps = createLane(SPEC, request).plan.timesteps.length
-      for (let stop = 0; stop < steps; stop++) {
-        const lane = createLane(SPEC, request)
-        while (lane.index < stop) tick([lane])
-        expect(render(restoreLane(structuredClone(snapshotLane(lane))))).toEqual(straight)
-      }
-    },
-  )
+  test.for(SCHEDULER_NAMES)('with %s, moved elsewhere at any step, makes the same picture', (scheduler) => {
+    const request = requestWith({ scheduler })
+    const straight = render(createLane(SPEC, request))
+    const steps = createLane(SPEC, request).plan.timesteps.length
+    for (let stop = 0; stop < steps; stop++) {
+      const lane = createLane(SPEC, request)
+      while (lane.index < stop) tick([lane])
+      expect(render(restoreLane(structuredClone(snapshotLane(lane))))).toEqual(straight)
+    }
+  })
 
   test('makes the same picture in any company', () => {
-    const requests = (Object.keys(SCHEDULERS) as SchedulerName[]).flatMap((scheduler, k) => [
+    const requests = SCHEDULER_NAMES.flatMap((scheduler, k) => [
       requestWith({ scheduler, seed: k, numInferenceSteps: 4 + k }),
       requestWith({ scheduler, seed: 100 + k, guidanceScale: 1 }),
     ])

@@ -9,7 +9,7 @@ import type { Plan, Scheduler } from './scheduler.ts'
 import { assertTrained, spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
 import { torchSqrt } from './torch-sqrt.ts'
-import { addScaled, weightedSum } from './vector-steps.ts'
+import { combine, weightedSum } from './vector-steps.ts'
 
 type VarianceType = 'fixed_small' | 'fixed_small_log' | 'fixed_large' | 'fixed_large_log' | 'learned' | 'learned_range'
 
@@ -84,7 +84,6 @@ export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
   noiseOf: (plan, i) => (plan.timesteps[i]! > 0 ? ONE_DRAW : null),
 
   step(plan, i, modelOutput, sample, _state, [noise], _options, out) {
-    const { fround } = Math
     const { config } = plan
     const t = plan.timesteps[i]!
     const previous = plan.timesteps[i + 1] ?? -1
@@ -102,17 +101,16 @@ export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
 
     const originalCoefficient = fround(fround(torchSqrt(alphaProdPrev) * currentBeta) / betaProd)
     const sampleCoefficient = fround(fround(torchSqrt(currentAlpha) * betaProdPrev) / betaProd)
-    weightedSum(originalCoefficient, out, sampleCoefficient, sample, out)
-
-    if (noise !== undefined)
-      addVariance(
-        config.variance_type,
-        fround(fround(betaProdPrev / betaProd) * currentBeta),
-        currentBeta,
-        modelOutput,
-        noise,
-        out,
-      )
+    const posterior = fround(fround(betaProdPrev / betaProd) * currentBeta)
+    const type = config.variance_type
+    if (noise === undefined) weightedSum(originalCoefficient, out, sampleCoefficient, sample, out)
+    else if (type === 'learned' || type === 'learned_range') {
+      weightedSum(originalCoefficient, out, sampleCoefficient, sample, out)
+      addLearnedVariance(type, posterior, currentBeta, modelOutput, noise, out)
+    } else {
+      const deviation = fixedDeviation(type, posterior, currentBeta)
+      combine([originalCoefficient, sampleCoefficient, deviation], [out, sample, noise], out)
+    }
     return null
   },
 
@@ -121,39 +119,46 @@ export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
   },
 }
 
-/** Adds sigma_t z. Models of the learned types put the variance's channels after the prediction's. */
-function addVariance(
-  type: VarianceType,
+const { exp, fround, log, sqrt } = Math
+
+/** sigma_t of the types that the schedule fixes. */
+function fixedDeviation(
+  type: Exclude<VarianceType, 'learned' | 'learned_range'>,
+  posterior: number,
+  beta: number,
+): number {
+  const small = fround(Math.max(posterior, 1e-20))
+  switch (type) {
+    case 'fixed_small':
+      return torchSqrt(small)
+    case 'fixed_small_log':
+      return fround(exp(0.5 * fround(log(small))))
+    case 'fixed_large':
+      return torchSqrt(beta)
+    case 'fixed_large_log':
+      return fround(sqrt(fround(log(beta))))
+  }
+}
+
+/** Adds sigma_t z of models that put the variance's channels after the prediction's. */
+function addLearnedVariance(
+  type: 'learned' | 'learned_range',
   posterior: number,
   beta: number,
   modelOutput: Float32Array,
   noise: Float32Array,
   out: Float32Array,
 ): void {
-  const { exp, fround, log, sqrt } = Math
-  const small = fround(Math.max(posterior, 1e-20))
   const size = out.length
-  switch (type) {
-    case 'fixed_small':
-      return addScaled(torchSqrt(small), noise, out)
-    case 'fixed_small_log':
-      return addScaled(fround(exp(0.5 * fround(log(small)))), noise, out)
-    case 'fixed_large':
-      return addScaled(torchSqrt(beta), noise, out)
-    case 'fixed_large_log':
-      return addScaled(fround(sqrt(fround(log(beta)))), noise, out)
-    case 'learned':
-      for (let j = 0; j < size; j++) out[j] = out[j]! + fround(fround(sqrt(modelOutput[size + j]!)) * noise[j]!)
-      return
-    case 'learned_range': {
-      const minLog = fround(log(small))
-      const maxLog = fround(log(beta))
-      for (let j = 0; j < size; j++) {
-        const fraction = fround(modelOutput[size + j]! + 1) / 2
-        const logVariance = fround(fround(fraction * maxLog) + fround(fround(1 - fraction) * minLog))
-        out[j] = out[j]! + fround(fround(exp(0.5 * logVariance)) * noise[j]!)
-      }
-    }
+  if (type === 'learned') {
+    for (let j = 0; j < size; j++) out[j] = out[j]! + sqrt(modelOutput[size + j]!) * noise[j]!
+    return
+  }
+  const minLog = fround(log(fround(Math.max(posterior, 1e-20))))
+  const maxLog = fround(log(beta))
+  for (let j = 0; j < size; j++) {
+    const fraction = (modelOutput[size + j]! + 1) / 2
+    out[j] = out[j]! + exp(0.5 * (fraction * maxLog + (1 - fraction) * minLog)) * noise[j]!
   }
 }
 

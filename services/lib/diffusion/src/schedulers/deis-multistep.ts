@@ -11,7 +11,7 @@ import { solverSchedule } from './solver-schedule.ts'
 import type { SolverScheduleConfig } from './solver-schedule.ts'
 import { TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
-import { combine, weightedSum } from './vector-steps.ts'
+import { combine, roundedSum, weightedSum } from './vector-steps.ts'
 
 export interface DeisConfig extends SolverScheduleConfig, ThresholdConfig {
   solver_order: number
@@ -96,7 +96,7 @@ export const deisMultistep: Scheduler<DeisConfig, DeisPlan, DeisState> = {
     if (order === 1) {
       const h = fround(to.lambda - from.lambda)
       const weight = fround(to.sigma * fround(fround(exp(h)) - 1))
-      weightedSum(fround(to.alpha / from.alpha), sample, -weight, outputs[0]!, out)
+      roundedSum(fround(to.alpha / from.alpha), sample, -weight, outputs[0]!, out)
     } else {
       const rho = ({ sigma, alpha }: SolverLevel): number => fround(sigma / alpha)
       const past = Array.from({ length: order }, (_, k) => rho(levels[i - k]!))

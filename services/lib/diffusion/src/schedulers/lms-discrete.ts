@@ -1,11 +1,11 @@
 import { betaKeys, choiceKey, flagKey, integerKey } from './config.ts'
 import type { BetaConfig, ConfigKeys } from './config.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
-import { assertDistinct, derivative, initialSigma, predictFromSigma, scaleToUnit, sigmaLevels } from './sigma-space.ts'
+import { assertDistinct, initialSigma, scaleToUnit, sigmaLevels, slopeAt } from './sigma-space.ts'
 import type { RespacingConfig } from './sigmas.ts'
 import { TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
-import { addScaled, axpy } from './vector-steps.ts'
+import { axpy, combine } from './vector-steps.ts'
 
 export interface LmsConfig extends BetaConfig, RespacingConfig {
   prediction_type: 'epsilon' | 'sample' | 'v_prediction'
@@ -71,14 +71,11 @@ export const lmsDiscrete: Scheduler<LmsConfig, LmsPlan, LmsState> = {
   step({ config, sigmas }, i, modelOutput, sample, state, _noise, { order = DEFAULT_ORDER }, out) {
     if (!Number.isInteger(order) || order < 1) throw new RangeError(`order is ${order}; want a positive integer.`)
     const sigma = sigmas[i]!
-    predictFromSigma(config.prediction_type, sigma, modelOutput, sample, out)
     const slope = new Float32Array(out.length)
-    derivative(sample, out, sigma, slope)
+    slopeAt(config.prediction_type, sigma, modelOutput, sample, slope)
     const derivatives = [slope, ...state.derivatives].slice(0, order)
     const weights = lagrangeWeights(sigmas, i, Math.min(i + 1, order))
-    out.fill(0)
-    for (const [k, one] of derivatives.entries()) addScaled(weights[k] ?? 0, one, out)
-    axpy(1, out, sample, out)
+    combine([1, ...derivatives.map((_, k) => weights[k] ?? 0)], [sample, ...derivatives], out)
     return { derivatives }
   },
 

@@ -116,7 +116,8 @@ function stepDown(
   weightedSum(keep, originalImage, torchSqrt(fround(1 - alphaProdPrev)), noise, known)
   const size = out.length
   for (let j = 0; j < size; j++) {
-    out[j] = fround(maskImage[j]! * known[j]!) + fround(fround(1 - maskImage[j]!) * out[j]!)
+    const share = maskImage[j]!
+    out[j] = share * known[j]! + (1 - share) * out[j]!
   }
 }
 

@@ -147,6 +147,28 @@ export function predictFromSigma(
   }
 }
 
+/** Rounds what is stored in it, see vector-steps.ts. */
+const rounded = new Float32Array(1)
+
+/** Writes (x - x_0) / sigma of what the model's output says of x_0. */
+export function slopeAt(
+  type: SigmaPrediction,
+  sigma: number,
+  m: Float32Array,
+  x: Float32Array,
+  out: Float32Array,
+): void {
+  if (type !== 'epsilon') {
+    predictFromSigma(type, sigma, m, x, out)
+    return derivative(x, out, sigma, out)
+  }
+  const size = out.length
+  for (let j = 0; j < size; j++) {
+    rounded[0] = x[j]! - sigma * m[j]!
+    out[j] = (x[j]! - rounded[0]) / sigma
+  }
+}
+
 /** Writes (x - x_0) / sigma. */
 export function derivative(x: Float32Array, original: Float32Array, sigma: number, out: Float32Array): void {
   const size = out.length

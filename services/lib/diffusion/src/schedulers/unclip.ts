@@ -7,7 +7,7 @@ import { clamp, predictOriginal } from './prediction.ts'
 import { copyInput, stepsOf } from './scheduler.ts'
 import type { Plan, PlanRequest, Scheduler } from './scheduler.ts'
 import { torchSqrt } from './torch-sqrt.ts'
-import { addScaled, weightedSum } from './vector-steps.ts'
+import { combine, weightedSum } from './vector-steps.ts'
 
 export interface UnClipConfig {
   num_train_timesteps: number
@@ -90,12 +90,13 @@ export const unClip: Scheduler<UnClipConfig, UnClipPlan, null> = {
     if (config.clip_sample) clamp(out, config.clip_sample_range)
     const originalWeight = fround(fround(torchSqrt(alphaProdPrev) * beta) / betaProd)
     const sampleWeight = fround(fround(torchSqrt(alpha) * betaProdPrev) / betaProd)
-    weightedSum(originalWeight, out, sampleWeight, sample, out)
-    if (noise === undefined) return null
     const variance = fround(fround(betaProdPrev / betaProd) * beta)
-    if (config.variance_type === 'fixed_small_log') {
-      addScaled(fround(exp(fround(0.5 * fround(log(Math.max(variance, 1e-20)))))), noise, out)
+    if (noise === undefined) weightedSum(originalWeight, out, sampleWeight, sample, out)
+    else if (config.variance_type === 'fixed_small_log') {
+      const deviation = fround(exp(fround(0.5 * fround(log(Math.max(variance, 1e-20))))))
+      combine([originalWeight, sampleWeight, deviation], [out, sample, noise], out)
     } else {
+      weightedSum(originalWeight, out, sampleWeight, sample, out)
       addLearned(fround(log(variance)), fround(log(beta)), modelOutput, noise, out)
     }
     return null
@@ -110,9 +111,8 @@ export const unClip: Scheduler<UnClipConfig, UnClipPlan, null> = {
 function addLearned(min: number, max: number, modelOutput: Float32Array, noise: Float32Array, out: Float32Array): void {
   const size = out.length
   for (let j = 0; j < size; j++) {
-    const fraction = fround(modelOutput[size + j]! + 1) / 2
-    const logVariance = fround(fround(fraction * max) + fround(fround(1 - fraction) * min))
-    out[j] = out[j]! + fround(fround(exp(fround(0.5 * logVariance))) * noise[j]!)
+    const fraction = (modelOutput[size + j]! + 1) / 2
+    out[j] = out[j]! + exp(0.5 * (fraction * max + (1 - fraction) * min)) * noise[j]!
   }
 }
 

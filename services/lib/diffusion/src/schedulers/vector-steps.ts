@@ -4,8 +4,14 @@
  */
 const rounded = new Float32Array(3)
 
-/** Writes a x + b y to `out`, each operation rounded to float32 as torch does; `out` may be x or y. */
+/** Writes a x + b y to `out`, summed in double and rounded once; `out` may be x or y. */
 export function weightedSum(a: number, x: Float32Array, b: number, y: Float32Array, out: Float32Array): void {
+  const size = out.length
+  for (let j = 0; j < size; j++) out[j] = a * x[j]! + b * y[j]!
+}
+
+/** As `weightedSum`, each operation rounded to float32 as torch does: for terms that cancel, where the roundings are what remains. */
+export function roundedSum(a: number, x: Float32Array, b: number, y: Float32Array, out: Float32Array): void {
   const size = out.length
   for (let j = 0; j < size; j++) {
     rounded[0] = a * x[j]!
@@ -16,7 +22,7 @@ export function weightedSum(a: number, x: Float32Array, b: number, y: Float32Arr
 
 /**
  * Writes the sum of weights[k] vectors[k] to `out`, in double and rounded once: at least as exact as torch's float32, and one
- * pass where that takes several. `out` may not be among the vectors.
+ * pass where that takes several. `out` may be among the first four vectors.
  */
 export function combine(weights: readonly number[], vectors: readonly Float32Array[], out: Float32Array): void {
   const size = out.length
@@ -51,30 +57,23 @@ export function quotientSum(a: number, x: Float32Array, y: Float32Array, divisor
 /** Adds weight x to `out`. */
 export function addScaled(weight: number, x: Float32Array, out: Float32Array): void {
   const size = out.length
-  for (let j = 0; j < size; j++) {
-    rounded[0] = weight * x[j]!
-    out[j] = out[j]! + rounded[0]
-  }
+  for (let j = 0; j < size; j++) out[j] = out[j]! + weight * x[j]!
 }
 
 /** Replaces a predicted original sample in `out` by x + dt (x - original) / sigma: an Euler step. */
 export function eulerStep(x: Float32Array, sigma: number, dt: number, out: Float32Array): void {
   const size = out.length
+  const share = dt / sigma
   for (let j = 0; j < size; j++) {
-    rounded[0] = x[j]! - out[j]!
-    rounded[1] = rounded[0] / sigma
-    rounded[2] = rounded[1] * dt
-    out[j] = x[j]! + rounded[2]
+    const value = x[j]!
+    out[j] = value + (value - out[j]!) * share
   }
 }
 
-/** Writes a x + y to `out`, each operation rounded to float32; `out` may be x or y. */
+/** Writes a x + y to `out`; `out` may be x or y. */
 export function axpy(a: number, x: Float32Array, y: Float32Array, out: Float32Array): void {
   const size = out.length
-  for (let j = 0; j < size; j++) {
-    rounded[0] = a * x[j]!
-    out[j] = y[j]! + rounded[0]
-  }
+  for (let j = 0; j < size; j++) out[j] = a * x[j]! + y[j]!
 }
 
 /** Adds weight factor (x / divisor) to `out`, rounded from the inside out. */
@@ -91,10 +90,6 @@ export function addQuotient(x: Float32Array, divisor: number, factor: number, we
 /** Replaces a predicted original sample in `out` by start + dt (x - original) / sigma: a step with the slope of another place. */
 export function midpointStep(start: Float32Array, x: Float32Array, sigma: number, dt: number, out: Float32Array): void {
   const size = out.length
-  for (let j = 0; j < size; j++) {
-    rounded[0] = x[j]! - out[j]!
-    rounded[1] = rounded[0] / sigma
-    rounded[2] = rounded[1] * dt
-    out[j] = start[j]! + rounded[2]
-  }
+  const share = dt / sigma
+  for (let j = 0; j < size; j++) out[j] = start[j]! + (x[j]! - out[j]!) * share
 }
