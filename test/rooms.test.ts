@@ -13,7 +13,7 @@ const ROOMS: Record<string, { folder: string; mayImport: readonly string[] }> = 
   gateway: { folder: 'services/gateway', mayImport: ['proto', 'chassis', 'diffusion'] },
   coordinator: { folder: 'services/coordinator', mayImport: ['proto', 'chassis', 'diffusion'] },
   worker: { folder: 'services/worker', mayImport: ['proto', 'chassis', 'diffusion'] },
-  cli: { folder: 'services/cli', mayImport: ['proto', 'chassis'] },
+  cli: { folder: 'services/cli', mayImport: ['proto', 'chassis', 'diffusion'] },
   local: { folder: 'deploy/local', mayImport: ['proto', 'chassis', 'cli'] },
   test: {
     folder: 'test',

@@ -1,4 +1,5 @@
 import { DarkroomError, parsePythonJson } from '@darkroom/chassis'
+import { describeCheckpoint } from '@darkroom/diffusion'
 import { readFile } from 'node:fs/promises'
 import { isConfig } from './select-files.ts'
 
@@ -24,7 +25,7 @@ export function checkLayout(source: string, files: readonly string[]): void {
 }
 
 /**
- * Reads the configs and refuses a pipeline that lacks one of the parts it names.
+ * Reads the configs and refuses a pipeline that lacks one of the parts it names, or that no worker runs.
  * @param files path in the checkpoint -> file, at least every config
  * @param all every path of the checkpoint
  * @throws DarkroomError CHECKPOINT_INVALID
@@ -50,6 +51,12 @@ export async function checkConfigs(
         'CHECKPOINT_INVALID',
         `${source}: model_index.json names ${part} (${origin.join(' ')}) but it has no folder ${part} in ONNX: get or export the whole pipeline, then import it`,
       )
+  }
+  try {
+    describeCheckpoint(Object.fromEntries(configs))
+  } catch (cause) {
+    if (!(cause instanceof RangeError || cause instanceof TypeError)) throw cause
+    throw new DarkroomError('CHECKPOINT_INVALID', `${source}: ${cause.message}`, { cause })
   }
 }
 

@@ -1,5 +1,5 @@
 import { ONE_DRAW } from '../random/draw-noise.ts'
-import { alphasCumprod } from './alphas.ts'
+import { alphasCumprod, diffuse } from './alphas.ts'
 import { betaKeys, boundKey, choiceKey, flagKey, integerKey, nullableChoiceKey, nullKey, numberKey } from './config.ts'
 import type { ConfigKeys } from './config.ts'
 import { solverLevel } from './dpm-solver-update.ts'
@@ -14,7 +14,6 @@ import { solverSchedule } from './solver-schedule.ts'
 import type { SolverScheduleConfig } from './solver-schedule.ts'
 import { TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
-import { weightedSum } from './vector-steps.ts'
 
 export interface SaSolverConfig extends Omit<SolverScheduleConfig, 'use_dynamic_shifting'>, ThresholdConfig {
   predictor_order: number
@@ -33,6 +32,7 @@ interface SaSolverPlan extends Plan {
   readonly config: SaSolverConfig
   readonly sigmas: Float32Array
   readonly levels: readonly SolverLevel[]
+  readonly alphasCumprod: Float32Array
 }
 
 export interface SaSolverState {
@@ -88,12 +88,13 @@ export const saSolver: Scheduler<SaSolverConfig, SaSolverPlan, SaSolverState> = 
 
   plan(config, request) {
     const schedule = { ...config, use_dynamic_shifting: false }
-    const { sigmas, timesteps } = solverSchedule(schedule, request, alphasCumprod(config), 'SASolverScheduler', {
+    const alphas = alphasCumprod(config)
+    const { sigmas, timesteps } = solverSchedule(schedule, request, alphas, 'SASolverScheduler', {
       finalLevel: (last, trained, isRespaced) => (isRespaced ? last : trained),
       roundsCosine: true,
     })
     const levels = Array.from(sigmas, (sigma) => solverLevel(sigma, config.use_flow_sigmas))
-    return { timesteps, sigmas, initNoiseSigma: 1, order: 1, config, levels }
+    return { timesteps, sigmas, initNoiseSigma: 1, order: 1, config, levels, alphasCumprod: alphas }
   },
 
   initialState: () => ({ outputs: [], last: null }),
@@ -136,9 +137,9 @@ export const saSolver: Scheduler<SaSolverConfig, SaSolverPlan, SaSolverState> = 
     return { outputs: known, last: { sample: start, noise: noise!.slice(), correctorOrder } }
   },
 
+  // As in diffusers by the timestep, also where the levels are not those of the betas.
   addNoise(plan, i, original, noise, out) {
-    const { alpha, sigma } = plan.levels[i]!
-    weightedSum(alpha, original, sigma, noise, out)
+    diffuse(plan.alphasCumprod[plan.timesteps[i]!]!, original, noise, out)
   },
 }
 
