@@ -72,9 +72,10 @@ class Pipeline:
             return StableDiffusionSafetyChecker.from_pretrained(self.folder / name, dtype=dtype, use_safetensors=True)
         if hasattr(diffusers, name_of_class):
             model = getattr(diffusers, name_of_class)
-            return model.from_pretrained(self.folder / name, torch_dtype=dtype, use_safetensors=True)
+            return model.from_pretrained(self.folder / name, torch_dtype=dtype, use_safetensors=True).to(dtype)
         model = getattr(transformers, name_of_class)
-        return model.from_pretrained(self.folder / name, dtype=dtype, use_safetensors=True)
+        # torch's fused attention is exported with float32 constants among float16.
+        return model.from_pretrained(self.folder / name, dtype=dtype, use_safetensors=True, attn_implementation="eager")
 
 
 def text_tokens(vocabulary: int, end: int, length: int, batch: int) -> torch.Tensor:
