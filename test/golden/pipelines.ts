@@ -19,6 +19,8 @@ interface PipelineCase {
   readonly request: Readonly<Record<string, unknown>> & {
     readonly prompt?: string
     readonly negative_prompt?: string | null
+    readonly depth_map?: string
+    readonly refiner?: string
     readonly scheduler: Readonly<Record<string, unknown>>
   }
 }
@@ -118,7 +120,7 @@ async function requestOf({ task, request }: PipelineCase, directory: string, fol
     ...description.defaults[task]!,
     ...camelKeys(Object.fromEntries(PLAIN_FIELDS.flatMap((key) => (key in request ? [[key, request[key]]] : [])))),
     ...pictures,
-    ...(request['refiner'] !== undefined && { refiner: path.resolve(directory, String(request['refiner'])) }),
+    ...(request.refiner !== undefined && { refiner: path.resolve(directory, request.refiner) }),
   }
 }
 
@@ -139,7 +141,7 @@ async function picturesOf(
   return {
     ...(request['image'] !== undefined && { image: await read(request['image']) }),
     ...(request['mask_image'] !== undefined && { maskImage: await read(request['mask_image']) }),
-    ...(request['depth_map'] !== undefined && { depthMap: depthMapOf(directory, String(request['depth_map'])) }),
+    ...(request.depth_map !== undefined && { depthMap: depthMapOf(directory, request.depth_map) }),
   }
 }
 

@@ -26,6 +26,8 @@ export function textEncodersOf(reader: ConfigReader, family: FamilyName): readon
       ]
     case 'flux':
       return [clip(reader, '', () => ['pooler_output']), t5('_2', T5_TOKENS.flux)]
+    default:
+      return family satisfies never
   }
 }
 

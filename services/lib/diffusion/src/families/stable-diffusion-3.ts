@@ -5,7 +5,7 @@ import { dynamicShift, requestedSchedule, skippedByFraction } from './schedule.t
 import { stableDiffusion } from './stable-diffusion.ts'
 import { concatenateTokens, concatenateWidths, hiddenStates, padWidth } from './text-tensors.ts'
 
-export const DEFAULT_SD3_TOKENS = 256
+const DEFAULT_SD3_TOKENS = 256
 
 /**
  * Stable Diffusion 3: a transformer on latents of a flow, with two CLIP encoders and an optional T5.

@@ -49,6 +49,8 @@ export function drawStart(beginning: Beginning, inputs: EncodedInputs): Start {
       return { latents: fromImage(beginning, inputs.image!), extraChannels: inputs.depth!, kept: null }
     case 'inpainting':
       return startInpainting(beginning, inputs)
+    default:
+      return beginning.request.task satisfies never
   }
 }
 

@@ -137,6 +137,8 @@ function fixedDeviation(
       return torchSqrt(beta)
     case 'fixed_large_log':
       return fround(sqrt(fround(log(beta))))
+    default:
+      return type satisfies never
   }
 }
 

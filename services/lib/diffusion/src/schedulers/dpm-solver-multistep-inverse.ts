@@ -1,6 +1,5 @@
 import { alphasCumprod } from './alphas.ts'
 import { linspace, roundHalfEven } from './betas.ts'
-import type { ConfigKeys } from './config.ts'
 import { dpmSolverMultistep, multistepPlan } from './dpm-solver-multistep.ts'
 import type { MultistepConfig, MultistepPlan, MultistepState } from './dpm-solver-multistep.ts'
 import { stepsOf } from './scheduler.ts'
@@ -29,7 +28,8 @@ const {
  * Lu et al. 2022 (arXiv:2211.01095); diffusers `scheduling_dpmsolver_multistep_inverse.py`. Timesteps ascend.
  */
 export const dpmSolverMultistepInverse: Scheduler<InverseConfig, MultistepPlan, MultistepState> = {
-  keys: keys as ConfigKeys<InverseConfig>,
+  ...dpmSolverMultistep,
+  keys,
   about: {
     papers: ['2206.00927', '2211.01095'],
     source: 'scheduling_dpmsolver_multistep_inverse.py',
@@ -48,12 +48,6 @@ export const dpmSolverMultistepInverse: Scheduler<InverseConfig, MultistepPlan, 
     } as const
     return multistepPlan({ ...config, ...rest }, ascendingSchedule(config, request))
   },
-
-  initialState: dpmSolverMultistep.initialState,
-  scaleModelInput: dpmSolverMultistep.scaleModelInput,
-  noiseOf: dpmSolverMultistep.noiseOf,
-  step: dpmSolverMultistep.step,
-  addNoise: dpmSolverMultistep.addNoise,
 }
 
 function ascendingSchedule(config: InverseConfig, request: PlanRequest) {
@@ -98,5 +92,7 @@ function spaced(config: InverseConfig, steps: number, last: number): number[] {
       return arangeDown(last, config.num_train_timesteps / steps)
         .map((t) => roundHalfEven(t) - 1)
         .toReversed()
+    default:
+      return config.timestep_spacing satisfies never
   }
 }

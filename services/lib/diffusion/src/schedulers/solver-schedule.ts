@@ -27,7 +27,7 @@ export interface SolverScheduleConfig extends BetaConfig, RespacingConfig {
  * @param last the level before it
  * @param trained the smallest of the training levels
  */
-export type FinalLevel = (last: number, trained: number, isRespaced: boolean) => number
+type FinalLevel = (last: number, trained: number, isRespaced: boolean) => number
 
 export interface ScheduleRules {
   readonly finalLevel?: FinalLevel
