@@ -69,7 +69,8 @@ export const cmStochasticIterative: Scheduler<ConsistencyModelConfig, Consistenc
 
   scaleModelInput({ config, sigmas }, i, sample, out) {
     const sigma = sigmas[i]!
-    const divisor = torchSqrt(Math.fround(Math.fround(sigma * sigma) + config.sigma_data ** 2))
+    const { fround } = Math
+    const divisor = torchSqrt(fround(fround(sigma * sigma) + fround(config.sigma_data ** 2)))
     const size = out.length
     for (let j = 0; j < size; j++) out[j] = sample[j]! / divisor
   },
@@ -78,16 +79,18 @@ export const cmStochasticIterative: Scheduler<ConsistencyModelConfig, Consistenc
 
   step({ config, sigmas }, i, modelOutput, sample, _state, [noise], _options, out) {
     const { fround } = Math
-    const { sigma_min: min, sigma_max: max, sigma_data: data } = config
+    const [min, max, data] = [fround(config.sigma_min), fround(config.sigma_max), fround(config.sigma_data)]
+    const variance = fround(config.sigma_data ** 2)
     const sigma = sigmas[i]!
     const above = fround(sigma - min)
-    const skip = fround(data ** 2 / fround(fround(above * above) + data ** 2))
-    const scale = fround(fround(above * data) / torchSqrt(fround(fround(sigma * sigma) + data ** 2)))
+    const skip = fround(variance / fround(fround(above * above) + variance))
+    const scale = fround(fround(above * data) / torchSqrt(fround(fround(sigma * sigma) + variance)))
     weightedSum(scale, modelOutput, skip, sample, out)
     if (config.clip_denoised) clamp(out, 1)
     if (noise === undefined) return null
-    const next = fround(Math.min(Math.max(sigmas[i + 1]!, min), max))
-    const added = torchSqrt(fround(Math.max(fround(next * next) - min ** 2, 0)))
+    const next = Math.min(Math.max(sigmas[i + 1]!, min), max)
+    // At the smallest level little more than float32's roundings is left, and torch adds as much.
+    const added = torchSqrt(fround(Math.max(fround(next * next) - fround(config.sigma_min ** 2), 0)))
     addScaled(fround(config.s_noise * added), noise, out)
     return null
   },

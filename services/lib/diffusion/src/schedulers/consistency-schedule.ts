@@ -26,10 +26,13 @@ export function consistencySchedule(
 ): ConsistencySchedule {
   const { strength = 1, originalInferenceSteps: original = config.original_inference_steps } = request
   const train = config.num_train_timesteps
-  if (original > train) {
+  if (!Number.isInteger(original) || original < 1 || original > train) {
     throw new RangeError(
-      `originalInferenceSteps is ${original}; want at most ${train} (num_train_timesteps), which the model was trained on.`,
+      `originalInferenceSteps is ${original}; want an integer from 1 to ${train} (num_train_timesteps), which the model was trained on.`,
     )
+  }
+  if (!(strength > 0 && strength <= 1)) {
+    throw new RangeError(`strength is ${strength}; want a number above 0, up to 1.`)
   }
   if ('timesteps' in request) return custom(request.timesteps, strength, train)
   const steps = stepsOf(request, train, name)
@@ -56,6 +59,11 @@ function custom(timesteps: readonly number[], strength: number, train: number): 
     throw new RangeError(`timesteps is [${timesteps.join(', ')}]; want descending integers from 0 to ${train - 1}.`)
   }
   const count = timesteps.length
-  const kept = Math.min(Math.trunc(count * strength), count)
+  const kept = Math.trunc(count * strength)
+  if (kept === 0) {
+    throw new RangeError(
+      `strength is ${strength}; want at least ${1 / count}, which leaves one of the ${count} timesteps.`,
+    )
+  }
   return { timesteps: timesteps.slice(count - kept), numInferenceSteps: count }
 }

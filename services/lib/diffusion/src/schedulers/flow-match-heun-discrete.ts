@@ -7,7 +7,7 @@ import type { FlowConfig } from './flow-match-sigmas.ts'
 import { copyInput, stepsOf } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
 import { derivative, interleaved } from './sigma-space.ts'
-import { axpy, weightedSum } from './vector-steps.ts'
+import { axpy, roundedSum, weightedSum } from './vector-steps.ts'
 
 export interface FlowMatchHeunConfig {
   num_train_timesteps: number
@@ -72,13 +72,13 @@ export const flowMatchHeunDiscrete: Scheduler<FlowMatchHeunConfig, FlowHeunPlan,
     const noisy = noise === undefined ? sample : churned(sample, noise, sigma, sigmaHat, options.sNoise ?? 1)
     const slope = new Float32Array(out.length)
     if (state === null) {
-      axpy(-sigma, modelOutput, noisy, out)
+      roundedSum(-sigma, modelOutput, 1, noisy, out)
       derivative(noisy, out, sigmaHat, slope)
       const dt = fround(next - sigmaHat)
       axpy(dt, slope, noisy, out)
       return next === 0 ? null : { sample: noisy === sample ? sample.slice() : noisy, derivative: slope, dt }
     }
-    axpy(-next, modelOutput, noisy, out)
+    roundedSum(-next, modelOutput, 1, noisy, out)
     derivative(noisy, out, next, slope)
     const size = out.length
     const { derivative: before } = state

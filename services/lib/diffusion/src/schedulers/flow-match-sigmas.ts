@@ -57,6 +57,11 @@ export function flowSchedule(config: FlowConfig, request: PlanRequest, name: str
   const stretched = config.shift_terminal ? stretchedTo(config.shift_terminal, levels) : levels
   const range = { min: stretched.at(-1)!, max: stretched[0]! }
   const respaced = respacedSigmas(config, range, stretched.length) ?? stretched
+  if (!respaced.every(Number.isFinite)) {
+    throw new RangeError(
+      `${name} finds no noise levels with shift ${config.shift}; want a shift above 0, and no sigma of 0 among those that are given with use_exponential_sigmas.`,
+    )
+  }
   if (config.invert_sigmas) {
     const inverted = Float32Array.from(respaced, (sigma) => 1 - fround(sigma))
     return { sigmas: Float32Array.of(...inverted, 1), timesteps: Array.from(inverted, (s) => fround(s * train)) }
@@ -102,6 +107,11 @@ function shifted(config: FlowConfig, request: PlanRequest, levels: readonly numb
 
 /** Stretches the levels so that the last is `terminal`. */
 function stretchedTo(terminal: number, levels: readonly number[]): readonly number[] {
+  if (!(terminal < 1) || levels.at(-1) === 1) {
+    throw new RangeError(
+      `shift_terminal is ${terminal} at ${levels.length} steps; want less than 1 and at least 2 steps, or null.`,
+    )
+  }
   const scale = (1 - levels.at(-1)!) / (1 - terminal)
   return levels.map((sigma) => 1 - (1 - sigma) / scale)
 }

@@ -7,7 +7,7 @@ import { copyInput, stepsOf } from './scheduler.ts'
 import type { Plan, PlanRequest, Scheduler } from './scheduler.ts'
 import { assertTrained } from './timesteps.ts'
 import { torchSqrt } from './torch-sqrt.ts'
-import { addScaled, weightedSum } from './vector-steps.ts'
+import { addScaled, roundedSum, weightedSum } from './vector-steps.ts'
 
 export interface RePaintConfig extends BetaConfig {
   eta: number
@@ -81,7 +81,8 @@ export const rePaint: Scheduler<RePaintConfig, RePaintPlan, null> = {
     for (const t of plan.undone[i]!) {
       for (let k = 0; k < plan.stride; k++) {
         const beta = plan.betas[t + k]!
-        weightedSum(torchSqrt(Math.fround(1 - beta)), out, torchSqrt(beta), noises[draw++]!, out)
+        // Hundreds in a row: rounded as torch does, they do not drift apart.
+        roundedSum(torchSqrt(Math.fround(1 - beta)), out, torchSqrt(beta), noises[draw++]!, out)
       }
     }
     return null
