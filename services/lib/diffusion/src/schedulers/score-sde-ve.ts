@@ -5,7 +5,7 @@ import type { ConfigKeys } from './config.ts'
 import { copyInput, stepsOf } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
 import { torchSqrt } from './torch-sqrt.ts'
-import { addScaled, axpy } from './vector-steps.ts'
+import { axpy, combine } from './vector-steps.ts'
 
 export interface ScoreSdeVeConfig {
   num_train_timesteps: number
@@ -83,13 +83,11 @@ export const scoreSdeVe: Scheduler<ScoreSdeVeConfig, ScoreSdeVePlan, null> = {
         fround(fround(config.snr * meanNorm(noise!, imagesPerSample)) / meanNorm(modelOutput, imagesPerSample)) ** 2 *
           2,
       )
-      axpy(size, modelOutput, sample, out)
-      addScaled(torchSqrt(fround(size * 2)), noise!, out)
+      combine([1, size, torchSqrt(fround(size * 2))], [sample, modelOutput, noise!], out)
       return null
     }
     const diffusion = diffusions[Math.floor(i / order)]!
-    axpy(fround(diffusion * diffusion), modelOutput, sample, out)
-    addScaled(diffusion, noise!, out)
+    combine([1, fround(diffusion * diffusion), diffusion], [sample, modelOutput, noise!], out)
     return null
   },
 
@@ -100,8 +98,11 @@ export const scoreSdeVe: Scheduler<ScoreSdeVeConfig, ScoreSdeVePlan, null> = {
 
 function meanNorm(values: Float32Array, images: number): number {
   const size = values.length / images
-  const norms = Array.from({ length: images }, (_, k) =>
-    sqrt(values.subarray(k * size, (k + 1) * size).reduce((sum, x) => sum + x * x, 0)),
-  )
-  return fround(norms.reduce((a, b) => a + b, 0) / images)
+  let total = 0
+  for (let first = 0; first < values.length; first += size) {
+    let squares = 0
+    for (let j = first; j < first + size; j++) squares += values[j]! * values[j]!
+    total += sqrt(squares)
+  }
+  return fround(total / images)
 }
