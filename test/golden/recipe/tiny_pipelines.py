@@ -48,7 +48,7 @@ CLIP_TOKENIZER = Path(__file__).parents[3] / "deploy" / "checkpoints" / "emoji-s
 CONTEXT = 77
 SD_BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 # Fresh weights make grey pictures that hardly follow their prompt; louder ones show a mistake.
-CONTRAST = 6.0
+CONTRAST = 1.5
 ATTENTION = 4.0
 
 
@@ -257,8 +257,8 @@ def sd3(t5: bool, shift: float) -> DiffusionPipeline:
     transformer = SD3Transformer2DModel(
         sample_size=32,
         patch_size=2,
-        in_channels=4,
-        out_channels=4,
+        in_channels=16,
+        out_channels=16,
         num_layers=2,
         attention_head_dim=8,
         num_attention_heads=4,
@@ -270,7 +270,7 @@ def sd3(t5: bool, shift: float) -> DiffusionPipeline:
     return StableDiffusion3Pipeline(
         transformer=transformer,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=shift),
-        vae=vae(**FLOW_VAE),
+        vae=vae(16, **FLOW_VAE),
         text_encoder=text_encoder(16, projected=True),
         tokenizer=clip_tokenizer(),
         text_encoder_2=text_encoder(16, projected=True),
