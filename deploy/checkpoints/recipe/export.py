@@ -137,7 +137,10 @@ def export(source: Path, out: Path, dtype: torch.dtype, check: bool) -> bool:
         if name_of_class is None or name in COPIED or name in IGNORED:
             continue
         if name_of_class not in GRAPHS:
-            raise SystemExit(f"model_index.json: {name} is a {name_of_class}, which is not supported; want one of {', '.join(GRAPHS)}.")
+            raise SystemExit(
+                f"model_index.json: {name} is a {name_of_class}, which is not supported; "
+                f"want one of {', '.join(GRAPHS)}."
+            )
         for graph in GRAPHS[name_of_class](pipeline, name):
             path = out / graph.folder / "model.onnx"
             copy_config(source / graph.config / "config.json", path.parent / "config.json")
@@ -148,7 +151,9 @@ def export(source: Path, out: Path, dtype: torch.dtype, check: bool) -> bool:
                 error, relative = largest_error(graph, path)
                 agrees = relative <= TOLERANCES[graph.dtype]
                 all_agree &= agrees
-                line += f"  max abs error {error:.2g}" + ("" if agrees else f", of what torch gives {relative:.2g}: OFF")
+                line += f"  max abs error {error:.2g}" + (
+                    "" if agrees else f", of what torch gives {relative:.2g}: OFF"
+                )
             print(line, flush=True)
     return all_agree
 
@@ -170,7 +175,9 @@ def main() -> None:
     torch.set_num_threads(THREADS)
     quiet()
     if not (args.pipeline / "model_index.json").is_file():
-        raise SystemExit(f"{args.pipeline} has no model_index.json; want a pipeline folder as save_pretrained writes it.")
+        raise SystemExit(
+            f"{args.pipeline} has no model_index.json; want a pipeline folder as save_pretrained writes it."
+        )
     if not export(args.pipeline, args.out, DTYPES[args.dtype], args.check):
         sys.exit(1)
 

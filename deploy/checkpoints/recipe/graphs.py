@@ -1,9 +1,11 @@
-"""The components of a diffusers pipeline as functions of tensors, under the names that Hugging Face Optimum gives them."""
+"""The components of a diffusers pipeline as functions of tensors, under the names that Optimum gives them."""
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import diffusers
 import torch
@@ -65,6 +67,9 @@ class Pipeline:
         entry = self.index.get(name)
         return entry[1] if isinstance(entry, list) else None
 
+    def config_of(self, name: str) -> dict:
+        return json.loads((self.folder / name / "config.json").read_text(encoding="utf-8"))
+
     def load(self, name: str, dtype: torch.dtype) -> torch.nn.Module:
         """@raises OSError where the weights are no safetensors: a pickle could run anything."""
         name_of_class = self.class_of(name)
@@ -100,10 +105,18 @@ def clip_text(pipeline: Pipeline, name: str) -> list[Graph]:
         return (*first, *(output.hidden_states[i] for i in layers))
 
     def example(batch: int, kind: int) -> Tensors:
-        end = min(max(config.eos_token_id, 0), config.vocab_size - 1) if config.eos_token_id != 2 else config.vocab_size - 1
+        end = (
+            min(max(config.eos_token_id, 0), config.vocab_size - 1)
+            if config.eos_token_id != 2
+            else config.vocab_size - 1
+        )
         return {"input_ids": text_tokens(config.vocab_size, end, config.max_position_embeddings - 4 * kind, batch)}
 
-    named = {"text_embeds": BATCH, "last_hidden_state": SEQUENCE} if is_projected else {"last_hidden_state": SEQUENCE, "pooler_output": BATCH}
+    named = (
+        {"text_embeds": BATCH, "last_hidden_state": SEQUENCE}
+        if is_projected
+        else {"last_hidden_state": SEQUENCE, "pooler_output": BATCH}
+    )
     outputs = {**named, **{f"hidden_states.{i}": SEQUENCE for i in layers}}
     return [Graph(name, name, model, run, {"input_ids": SEQUENCE}, outputs, example, pipeline.dtype)]
 
@@ -147,7 +160,7 @@ def conditional_unet(pipeline: Pipeline, name: str) -> list[Graph]:
     if not is_timed and config.addition_embed_type is not None:
         raise SystemExit(f"{name}: addition_embed_type {config.addition_embed_type} is not supported.")
     if is_timed:
-        pooled = pipeline.load("text_encoder_2", torch.float32).config.projection_dim
+        pooled = pipeline.config_of("text_encoder_2")["projection_dim"]
         ids = (config.projection_class_embeddings_input_dim - pooled) // config.addition_time_embed_dim
 
     def run(sample, timestep, encoder_hidden_states, timestep_cond=None, **added) -> tuple[torch.Tensor, ...]:
@@ -166,7 +179,11 @@ def conditional_unet(pipeline: Pipeline, name: str) -> list[Graph]:
             "sample": torch.randn(batch, config.in_channels, height, width),
             "timestep": timesteps(batch),
             "encoder_hidden_states": torch.randn(batch, 77 - kind, config.cross_attention_dim),
-            **({"text_embeds": torch.randn(batch, pooled), "time_ids": torch.randint(0, 1024, (batch, ids)).float()} if is_timed else {}),
+            **(
+                {"text_embeds": torch.randn(batch, pooled), "time_ids": torch.randint(0, 1024, (batch, ids)).float()}
+                if is_timed
+                else {}
+            ),
             **({"timestep_cond": torch.randn(batch, config.time_cond_proj_dim)} if is_guided else {}),
         }
 
@@ -212,7 +229,12 @@ def sd3_transformer(pipeline: Pipeline, name: str) -> list[Graph]:
             "timestep": timesteps(batch),
         }
 
-    inputs = {"hidden_states": PICTURE, "encoder_hidden_states": SEQUENCE, "pooled_projections": BATCH, "timestep": BATCH}
+    inputs = {
+        "hidden_states": PICTURE,
+        "encoder_hidden_states": SEQUENCE,
+        "pooled_projections": BATCH,
+        "timestep": BATCH,
+    }
     run = lambda **tensors: model(**tensors, return_dict=False)
     return [Graph(name, name, model, run, inputs, {"out_hidden_states": PICTURE}, example, pipeline.dtype)]
 
@@ -229,7 +251,6 @@ def rotate_pairs(x: torch.Tensor, cos_sin: tuple[torch.Tensor, torch.Tensor], se
 
 
 def flux_transformer(pipeline: Pipeline, name: str) -> list[Graph]:
-    transformer_flux.apply_rotary_emb = rotate_pairs
     model = pipeline.load(name, pipeline.dtype)
     config = model.config
 
@@ -256,13 +277,17 @@ def flux_transformer(pipeline: Pipeline, name: str) -> list[Graph]:
         "img_ids": {0: "sequence_length"},
         **({"guidance": BATCH} if config.guidance_embeds else {}),
     }
-    run = lambda **tensors: model(**tensors, return_dict=False)
+
+    def run(**tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        is_traced = torch.jit.is_tracing()
+        with patch.object(transformer_flux, "apply_rotary_emb", rotate_pairs) if is_traced else nullcontext():
+            return model(**tensors, return_dict=False)
+
     return [Graph(name, name, model, run, inputs, {"out_hidden_states": SEQUENCE}, example, pipeline.dtype)]
 
 
 def autoencoder(pipeline: Pipeline, name: str) -> list[Graph]:
-    config = json.loads((pipeline.folder / name / "config.json").read_text())
-    dtype = torch.float32 if config.get("force_upcast", True) else pipeline.dtype
+    dtype = torch.float32 if pipeline.config_of(name).get("force_upcast", True) else pipeline.dtype
     vae = pipeline.load(name, dtype)
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
 
@@ -284,9 +309,9 @@ def autoencoder(pipeline: Pipeline, name: str) -> list[Graph]:
 
 def safety_checker(pipeline: Pipeline, name: str) -> list[Graph]:
     """
-    Cosine similarities and their thresholds; the verdict is the host's (diffusers' safety_checker.py, forward: it rounds
-    to three places, and a special concept lowers the thresholds after it by 0.01). In float32: a flag should not hang on
-    the precision.
+    Cosine similarities and their thresholds; the verdict is the host's (diffusers' safety_checker.py, forward: it
+    rounds to three places, and a special concept lowers the thresholds after it by 0.01). In float32: a flag should
+    not hang on the precision.
     """
     checker = pipeline.load(name, torch.float32)
     side = checker.config.vision_config.image_size
@@ -302,7 +327,12 @@ def safety_checker(pipeline: Pipeline, name: str) -> list[Graph]:
             checker.concept_embeds_weights + nothing,
         )
 
-    outputs = {"special_cos_dist": BATCH, "cos_dist": BATCH, "special_care_embeds_weights": {}, "concept_embeds_weights": {}}
+    outputs = {
+        "special_cos_dist": BATCH,
+        "cos_dist": BATCH,
+        "special_care_embeds_weights": {},
+        "concept_embeds_weights": {},
+    }
     example = lambda batch, _: {"clip_input": torch.randn(batch, 3, side, side)}
     return [Graph(name, name, checker, run, {"clip_input": BATCH}, outputs, example, torch.float32)]
 

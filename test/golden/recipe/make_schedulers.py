@@ -41,7 +41,9 @@ def case(
 ) -> None:
     """One more trace of a scheduler, under a name that tells what is new in it."""
     config = config or {}
-    words = [f"{key}={value}" for key, value in config.items() if key not in ("beta_start", "beta_end", "trained_betas")]
+    words = [
+        f"{key}={value}" for key, value in config.items() if key not in ("beta_start", "beta_end", "trained_betas")
+    ]
     words += [f"{key}={value}" for key, value in {**(given or {}), **step_kwargs}.items()]
     words += [f"start_step={start}"] * (start > 0) + [f"steps={steps}"] * (steps != 6)
     one = {
@@ -70,15 +72,31 @@ def each_class() -> None:
             if flag in keys:
                 case(name, {**SD, flag: True, **seed})
         if "use_beta_sigmas" in keys and not inverse:
-            case(name, {**SD, "use_beta_sigmas": True, **({"steps_offset": 1} if "steps_offset" in keys else {}), **seed}, start=2)
+            case(
+                name,
+                {**SD, "use_beta_sigmas": True, **({"steps_offset": 1} if "steps_offset" in keys else {}), **seed},
+                start=2,
+            )
         if "timestep_spacing" in keys and name not in ("LCM", "TCD"):
             case(name, {**SD, "timestep_spacing": "trailing", **seed}, steps=7)
         if name != "PNDM":
-            case(name, {**FEW_BETAS, **seed, **({"original_inference_steps": 10} if name in ("LCM", "TCD") else {})}, steps=5)
+            case(
+                name,
+                {**FEW_BETAS, **seed, **({"original_inference_steps": 10} if name in ("LCM", "TCD") else {})},
+                steps=5,
+            )
         if "thresholding" in keys:
             case(name, {**SD, **THRESHOLD, **seed})
         if "rescale_betas_zero_snr" in keys and name not in ("LCM", "TCD"):
-            case(name, {**SD, "rescale_betas_zero_snr": True, "prediction_type": "v_prediction", "timestep_spacing": "trailing"})
+            case(
+                name,
+                {
+                    **SD,
+                    "rescale_betas_zero_snr": True,
+                    "prediction_type": "v_prediction",
+                    "timestep_spacing": "trailing",
+                },
+            )
 
 
 def ancestors_of_all() -> None:
@@ -98,7 +116,11 @@ def ancestors_of_all() -> None:
     case("PNDM", steps=5)
     for spacing in SPACINGS:
         case("PNDM", {**SD, "skip_prk_steps": True, "timestep_spacing": spacing, "steps_offset": 1}, steps=7)
-        case("DDIMInverse", {**SD, "timestep_spacing": spacing if spacing != "linspace" else "leading", "steps_offset": 1}, steps=5)
+        case(
+            "DDIMInverse",
+            {**SD, "timestep_spacing": spacing if spacing != "linspace" else "leading", "steps_offset": 1},
+            steps=5,
+        )
     case("DDIMInverse", {"clip_sample_range": 2.0, "set_alpha_to_one": False, "prediction_type": "sample"})
 
 
@@ -108,7 +130,10 @@ def karras_family() -> None:
         case("EulerDiscrete", {**base, "interpolation_type": "log_linear"})
         case("EulerDiscrete", {**base, "use_beta_sigmas": True, "prediction_type": "v_prediction"})
         case("DPMSolverSDE", {**base, "noise_sampler_seed": 3})
-    case("EulerDiscrete", {**SD, "timestep_type": "continuous", "prediction_type": "v_prediction", "use_karras_sigmas": True})
+    case(
+        "EulerDiscrete",
+        {**SD, "timestep_type": "continuous", "prediction_type": "v_prediction", "use_karras_sigmas": True},
+    )
     bounds = {"sigma_min": 0.1, "sigma_max": 10.0}
     case("EulerDiscrete", {**SD, **bounds, "use_karras_sigmas": True})
     case("EulerDiscrete", {**SD, **bounds, "use_exponential_sigmas": True})
@@ -136,15 +161,32 @@ def karras_family() -> None:
     case("HeunDiscrete", SD, given={"timesteps": [999, 700, 400, 100]}, start=1)
     for name in ("KDPM2Discrete", "KDPM2AncestralDiscrete"):
         case(name, {**SD, "use_exponential_sigmas": True, "timestep_spacing": "trailing"}, start=2)
-        case(name, {**SD, "use_beta_sigmas": True, "timestep_spacing": "leading", "steps_offset": 1, "prediction_type": "v_prediction"})
+        case(
+            name,
+            {
+                **SD,
+                "use_beta_sigmas": True,
+                "timestep_spacing": "leading",
+                "steps_offset": 1,
+                "prediction_type": "v_prediction",
+            },
+        )
     case("DPMSolverSDE", {**SD, "noise_sampler_seed": 0, "prediction_type": "v_prediction"}, s_noise=0.9)
     case("DPMSolverSDE", {**SD, "noise_sampler_seed": 1234567}, start=2)
     case("DPMSolverSDE", {"noise_sampler_seed": 11}, model="dummy", steps=8)
     case("DPMSolverSDE", {**SD, "noise_sampler_seed": 5, "use_karras_sigmas": True}, start=3, steps=8)
     for sigma_schedule in ("karras", "exponential"):
-        case("EDMEuler", {"sigma_schedule": sigma_schedule, "sigma_min": 0.01, "sigma_max": 20.0, "rho": 5.0, "sigma_data": 0.7})
-        case("EDMEuler", {"sigma_schedule": sigma_schedule, "final_sigmas_type": "sigma_min"}, s_churn=3.0, s_noise=1.02)
-        case("EDMDPMSolverMultistep", {"sigma_schedule": sigma_schedule, "sigma_min": 0.01, "sigma_max": 20.0, "rho": 5.0, "sigma_data": 0.7})
+        case(
+            "EDMEuler",
+            {"sigma_schedule": sigma_schedule, "sigma_min": 0.01, "sigma_max": 20.0, "rho": 5.0, "sigma_data": 0.7},
+        )
+        case(
+            "EDMEuler", {"sigma_schedule": sigma_schedule, "final_sigmas_type": "sigma_min"}, s_churn=3.0, s_noise=1.02
+        )
+        case(
+            "EDMDPMSolverMultistep",
+            {"sigma_schedule": sigma_schedule, "sigma_min": 0.01, "sigma_max": 20.0, "rho": 5.0, "sigma_data": 0.7},
+        )
     case("EDMEuler", {"prediction_type": "v_prediction"}, start=2)
     for algorithm in ("dpmsolver++", "sde-dpmsolver++"):
         for order, solver in ((2, "midpoint"), (2, "heun"), (3, "midpoint")):
@@ -171,18 +213,30 @@ def solvers() -> None:
             if order > 1 and not algorithm.startswith("sde-dpmsolver"):
                 case("DPMSolverMultistepInverse", {k: v for k, v in config.items() if k != "final_sigmas_type"})
     case("DPMSolverMultistep", {**SD, "algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True}, start=2)
-    case("DPMSolverMultistep", {**SD, "algorithm_type": "sde-dpmsolver++", "solver_order": 3, "timestep_spacing": "trailing"}, steps=8)
+    case(
+        "DPMSolverMultistep",
+        {**SD, "algorithm_type": "sde-dpmsolver++", "solver_order": 3, "timestep_spacing": "trailing"},
+        steps=8,
+    )
     case("DPMSolverMultistep", {**SD, "use_lu_lambdas": True, "final_sigmas_type": "sigma_min"})
     case("DPMSolverMultistep", {**SD, "use_lu_lambdas": True, "prediction_type": "v_prediction"}, start=2)
     case("DPMSolverMultistep", {**SD, "euler_at_final": True, "solver_order": 3}, steps=8)
-    case("DPMSolverMultistep", {**SD, "lower_order_final": False, "final_sigmas_type": "sigma_min", "solver_order": 3}, steps=8)
+    case(
+        "DPMSolverMultistep",
+        {**SD, "lower_order_final": False, "final_sigmas_type": "sigma_min", "solver_order": 3},
+        steps=8,
+    )
     case("DPMSolverMultistep", {**COSINE, "lambda_min_clipped": -5.1})
     case("DPMSolverMultistep", SD, given={"timesteps": [999, 850, 600, 350, 100, 10]})
     case("DPMSolverMultistep", SD, given={"timesteps": [999, 850, 736, 645, 545, 455, 343, 233, 124, 24]}, start=3)
     case("DPMSolverSinglestep", SD, given={"timesteps": [999, 850, 600, 350, 100, 10]})
     case("DPMSolverSinglestep", {**SD, "lower_order_final": True, "solver_order": 3}, steps=8)
     case("DPMSolverSinglestep", {**SD, "solver_order": 3, "solver_type": "heun"}, steps=6)
-    case("DPMSolverSinglestep", {**SD, "solver_order": 2, "prediction_type": "v_prediction", "use_karras_sigmas": True}, steps=7)
+    case(
+        "DPMSolverSinglestep",
+        {**SD, "solver_order": 2, "prediction_type": "v_prediction", "use_karras_sigmas": True},
+        steps=7,
+    )
     case("DPMSolverSinglestep", {**COSINE, "lambda_min_clipped": -5.1})
     case("DPMSolverSinglestep", {**SD, "solver_order": 2}, steps=7, start=2)
     for order in (1, 2, 3):
@@ -192,8 +246,16 @@ def solvers() -> None:
     case("DEISMultistep", {**SD, "prediction_type": "sample"}, model="dummy")
     for order in (1, 2, 3):
         case("UniPCMultistep", {**SD, "solver_order": order}, steps=7)
-        case("UniPCMultistep", {**SD, "solver_order": order, "predict_x0": False, "final_sigmas_type": "sigma_min"}, steps=7)
-        case("UniPCMultistep", {**SD, "solver_order": order, "solver_type": "bh1", "final_sigmas_type": "sigma_min"}, steps=7)
+        case(
+            "UniPCMultistep",
+            {**SD, "solver_order": order, "predict_x0": False, "final_sigmas_type": "sigma_min"},
+            steps=7,
+        )
+        case(
+            "UniPCMultistep",
+            {**SD, "solver_order": order, "solver_type": "bh1", "final_sigmas_type": "sigma_min"},
+            steps=7,
+        )
     case("UniPCMultistep", {**SD, "disable_corrector": [0, 1, 2]})
     case("UniPCMultistep", {**SD, "lower_order_final": False, "solver_order": 3, "final_sigmas_type": "sigma_min"})
     case("UniPCMultistep", {**SD, "solver_order": 3}, start=2, steps=8)
@@ -202,7 +264,10 @@ def solvers() -> None:
     case("SASolver", {**SD, "algorithm_type": "noise_prediction", "predictor_order": 3}, steps=7)
     case("SASolver", {**SD, "lower_order_final": False, "prediction_type": "sample"}, steps=7)
     case("SASolver", SD, start=2, steps=7)
-    case("DPMSolverMultistepInverse", {**SD, "prediction_type": "v_prediction", "timestep_spacing": "leading", "steps_offset": 1})
+    case(
+        "DPMSolverMultistepInverse",
+        {**SD, "prediction_type": "v_prediction", "timestep_spacing": "leading", "steps_offset": 1},
+    )
     case("DPMSolverMultistepInverse", {**SD, "lower_order_final": False, "solver_order": 3})
     case("DPMSolverMultistepInverse", {**SD, "prediction_type": "sample", "euler_at_final": True}, model="dummy")
 
@@ -260,7 +325,11 @@ def distilled() -> None:
     case("CMStochasticIterative", steps=1)
     case("CMStochasticIterative", steps=5)
     case("CMStochasticIterative", {"num_train_timesteps": 201, "clip_denoised": False}, steps=4)
-    case("CMStochasticIterative", {"num_train_timesteps": 201, "s_noise": 1.1, "rho": 5.0, "sigma_data": 0.7}, given={"timesteps": [106, 50, 0]})
+    case(
+        "CMStochasticIterative",
+        {"num_train_timesteps": 201, "s_noise": 1.1, "rho": 5.0, "sigma_data": 0.7},
+        given={"timesteps": [106, 50, 0]},
+    )
     case("CMStochasticIterative", {"sigma_min": 0.01, "sigma_max": 20.0}, given={"timesteps": [22, 0]})
     for steps in (5, 8):
         case("UnCLIP", steps=steps)

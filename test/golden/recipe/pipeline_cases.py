@@ -35,11 +35,19 @@ def text(name: str, checkpoint: str, sampler: dict, steps: int = 6, guidance: fl
 
 
 def image(name: str, checkpoint: str, sampler: dict, steps: int = 8, guidance: float = 5.0, **request: object) -> None:
-    request = {"image": "init.png", "strength": 0.6, "num_inference_steps": steps, "guidance_scale": guidance, **request}
+    request = {
+        "image": "init.png",
+        "strength": 0.6,
+        "num_inference_steps": steps,
+        "guidance_scale": guidance,
+        **request,
+    }
     case(name, checkpoint, "image-to-image", sampler, **request)
 
 
-def inpaint(name: str, checkpoint: str, sampler: dict, steps: int = 6, guidance: float = 5.0, **request: object) -> None:
+def inpaint(
+    name: str, checkpoint: str, sampler: dict, steps: int = 6, guidance: float = 5.0, **request: object
+) -> None:
     request = {**SQUARE, "image": "init.png", "mask_image": "mask.png", "strength": 1.0, **request}
     case(name, checkpoint, "inpainting", sampler, num_inference_steps=steps, guidance_scale=guidance, **request)
 
@@ -52,7 +60,11 @@ def stable_diffusion() -> None:
     text("sd/txt2img/timesteps", "tiny-sd", dpm, steps=10, timesteps=ALIGNED_STEPS)
     text("sd/txt2img/timesteps euler", "tiny-sd", euler, steps=4, timesteps=[999, 700, 400, 100])
     text("sd/txt2img/sigmas", "tiny-sd", euler, steps=5, sigmas=[14.6146, 6.3184, 3.7681, 1.3405, 0.4, 0.0])
-    text("sd/txt2img/sde karras", "tiny-sd", scheduler("DPMSolverMultistep", **SD, algorithm_type="sde-dpmsolver++", use_karras_sigmas=True))
+    text(
+        "sd/txt2img/sde karras",
+        "tiny-sd",
+        scheduler("DPMSolverMultistep", **SD, algorithm_type="sde-dpmsolver++", use_karras_sigmas=True),
+    )
     text("sd/txt2img/3m", "tiny-sd", scheduler("DPMSolverMultistep", **SD, solver_order=3), steps=8)
     text("sd/txt2img/singlestep", "tiny-sd", scheduler("DPMSolverSinglestep", **SD_BETAS, use_karras_sigmas=True))
     text("sd/txt2img/k_dpm_2_a", "tiny-sd", scheduler("KDPM2AncestralDiscrete", **SD), width=48)
@@ -71,9 +83,21 @@ def stable_diffusion() -> None:
     inpaint("sd/inpaint/half", "tiny-sd", euler, steps=8, strength=0.5)
     inpaint("sd/inpaint/euler_a", "tiny-sd", scheduler("EulerAncestralDiscrete", **SD), strength=0.8)
     inpaint("sd/inpaint/crop", "tiny-sd", euler, image="wide.png", mask_image="wide-mask.png", padding_mask_crop=6)
-    inpaint("sd/inpaint/crop half", "tiny-sd", dpm, steps=8, strength=0.5, image="tall.png", mask_image="tall-mask.png", padding_mask_crop=0, width=40)
+    inpaint(
+        "sd/inpaint/crop half",
+        "tiny-sd",
+        dpm,
+        steps=8,
+        strength=0.5,
+        image="tall.png",
+        mask_image="tall-mask.png",
+        padding_mask_crop=0,
+        width=40,
+    )
     inpaint("sd/inpaint/resized", "tiny-sd", pndm, image="wide.png", mask_image="wide-mask.png", width=40, height=24)
-    inpaint("sd/inpaint9/crop", "tiny-sd-inpaint", euler, image="wide.png", mask_image="wide-mask.png", padding_mask_crop=4)
+    inpaint(
+        "sd/inpaint9/crop", "tiny-sd-inpaint", euler, image="wide.png", mask_image="wide-mask.png", padding_mask_crop=4
+    )
     inpaint("sd/inpaint9/half", "tiny-sd-inpaint", scheduler("UniPCMultistep", **SD), steps=8, strength=0.5)
     for name, file, steps in (("square", "init.png", 6), ("wide", "wide.png", 8)):
         request = {"image": file, "strength": 0.8, "num_inference_steps": steps, "guidance_scale": 5.0}
@@ -84,15 +108,36 @@ def stable_diffusion() -> None:
 
 def later_stable_diffusion() -> None:
     v = {"prediction_type": "v_prediction"}
-    zero_snr = scheduler("DDIM", **TRAILING, **v, rescale_betas_zero_snr=True, clip_sample=False, set_alpha_to_one=False)
+    zero_snr = scheduler(
+        "DDIM", **TRAILING, **v, rescale_betas_zero_snr=True, clip_sample=False, set_alpha_to_one=False
+    )
     image("sd2/img2img", "tiny-sd2", scheduler("EulerDiscrete", **SD, **v))
-    image("sd2/img2img/karras", "tiny-sd2", scheduler("DPMSolverMultistep", **SD, **v, use_karras_sigmas=True), image="wide.png")
+    image(
+        "sd2/img2img/karras",
+        "tiny-sd2",
+        scheduler("DPMSolverMultistep", **SD, **v, use_karras_sigmas=True),
+        image="wide.png",
+    )
     text("sd2/txt2img/zero snr", "tiny-sd2", zero_snr, guidance=7.5, guidance_rescale=0.7)
-    text("sd2/txt2img/zero snr euler", "tiny-sd2", scheduler("EulerDiscrete", **TRAILING, **v, rescale_betas_zero_snr=True))
+    text(
+        "sd2/txt2img/zero snr euler",
+        "tiny-sd2",
+        scheduler("EulerDiscrete", **TRAILING, **v, rescale_betas_zero_snr=True),
+    )
     inpaint("sd2/inpaint", "tiny-sd2", zero_snr, strength=0.8)
-    text("lcm/txt2img/original steps", "tiny-lcm", scheduler("LCM"), steps=4, guidance=8.5, original_inference_steps=100)
+    text(
+        "lcm/txt2img/original steps", "tiny-lcm", scheduler("LCM"), steps=4, guidance=8.5, original_inference_steps=100
+    )
     image("lcm/img2img", "tiny-lcm", scheduler("LCM"), steps=4, guidance=8.5, strength=0.8)
-    image("lcm/img2img/original steps", "tiny-lcm", scheduler("LCM"), steps=5, guidance=3.0, strength=0.5, original_inference_steps=40)
+    image(
+        "lcm/img2img/original steps",
+        "tiny-lcm",
+        scheduler("LCM"),
+        steps=5,
+        guidance=3.0,
+        strength=0.5,
+        original_inference_steps=40,
+    )
 
 
 def sdxl() -> None:
@@ -101,7 +146,16 @@ def sdxl() -> None:
     turbo = scheduler("EulerAncestralDiscrete", **TRAILING)
     parts = {"refiner": "tiny-sdxl-refiner", "denoising_end": 0.8}
     text("sdxl/refined", "tiny-sdxl", euler, steps=10, **parts)
-    text("sdxl/refined/karras", "tiny-sdxl", dpm, steps=8, width=40, negative_prompt=NEGATIVE, refiner="tiny-sdxl-refiner", denoising_end=0.6)
+    text(
+        "sdxl/refined/karras",
+        "tiny-sdxl",
+        dpm,
+        steps=8,
+        width=40,
+        negative_prompt=NEGATIVE,
+        refiner="tiny-sdxl-refiner",
+        denoising_end=0.6,
+    )
     for steps in (1, 2, 4):
         text(f"sdxl/turbo/{steps}", "tiny-sdxl", turbo, steps=steps, guidance=0.0)
     image("sdxl/turbo/img2img", "tiny-sdxl", turbo, steps=2, guidance=0.0, strength=0.5)
@@ -112,9 +166,24 @@ def sdxl() -> None:
     inpaint("sdxl/inpaint", "tiny-sdxl", euler)
     inpaint("sdxl/inpaint/most", "tiny-sdxl", dpm, strength=0.9999)
     inpaint("sdxl/inpaint/half", "tiny-sdxl", dpm, strength=0.5, negative_prompt=NEGATIVE)
-    inpaint("sdxl/inpaint/crop", "tiny-sdxl", euler, image="wide.png", mask_image="wide-mask.png", padding_mask_crop=6, strength=0.7)
+    inpaint(
+        "sdxl/inpaint/crop",
+        "tiny-sdxl",
+        euler,
+        image="wide.png",
+        mask_image="wide-mask.png",
+        padding_mask_crop=6,
+        strength=0.7,
+    )
     image("sdxl/refiner", "tiny-sdxl-refiner", euler, strength=0.3, steps=10)
-    image("sdxl/refiner/scores", "tiny-sdxl-refiner", dpm, aesthetic_score=7.5, negative_aesthetic_score=2.0, negative_prompt=NEGATIVE)
+    image(
+        "sdxl/refiner/scores",
+        "tiny-sdxl-refiner",
+        dpm,
+        aesthetic_score=7.5,
+        negative_aesthetic_score=2.0,
+        negative_prompt=NEGATIVE,
+    )
 
 
 def flow_matching() -> None:
@@ -129,13 +198,28 @@ def flow_matching() -> None:
     inpaint("sd3/inpaint/whole", "tiny-sd3", sd3, max_sequence_length=40)
 
     dev, length = scheduler("FlowMatchEulerDiscrete", shift=3.0, use_dynamic_shifting=True), {"max_sequence_length": 48}
-    for name, checkpoint, sampler, guidance in (("dev", "tiny-flux", dev, 3.5), ("schnell", "tiny-flux-schnell", even, 0.0)):
+    for name, checkpoint, sampler, guidance in (
+        ("dev", "tiny-flux", dev, 3.5),
+        ("schnell", "tiny-flux-schnell", even, 0.0),
+    ):
         text(f"flux/{name}/txt2img", checkpoint, sampler, steps=4, guidance=guidance, **length)
-        text(f"flux/{name}/txt2img/wide", checkpoint, sampler, steps=4, guidance=guidance, width=48, height=20, **length)
+        text(
+            f"flux/{name}/txt2img/wide", checkpoint, sampler, steps=4, guidance=guidance, width=48, height=20, **length
+        )
         image(f"flux/{name}/img2img", checkpoint, sampler, guidance=guidance, **SQUARE, **length)
         inpaint(f"flux/{name}/inpaint", checkpoint, sampler, guidance=guidance, strength=0.7, **length)
     text("flux/dev/txt2img/sigmas", "tiny-flux", dev, steps=4, guidance=2.0, sigmas=[1.0, 0.8, 0.5, 0.2], **length)
-    image("flux/dev/img2img/wide", "tiny-flux", dev, image="wide.png", width=48, height=32, strength=0.8, guidance=3.5, **length)
+    image(
+        "flux/dev/img2img/wide",
+        "tiny-flux",
+        dev,
+        image="wide.png",
+        width=48,
+        height=32,
+        strength=0.8,
+        guidance=3.5,
+        **length,
+    )
 
 
 def unconditional() -> None:

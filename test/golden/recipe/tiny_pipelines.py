@@ -101,7 +101,13 @@ def text_encoder(width: int, *, projected: bool = False) -> torch.nn.Module:
 
 def t5_encoder(width: int) -> T5EncoderModel:
     config = T5Config(
-        vocab_size=len(t5_tokenizer()), d_model=width, d_kv=8, d_ff=2 * width, num_layers=2, num_heads=4, relative_attention_num_buckets=8
+        vocab_size=len(t5_tokenizer()),
+        d_model=width,
+        d_kv=8,
+        d_ff=2 * width,
+        num_layers=2,
+        num_heads=4,
+        relative_attention_num_buckets=8,
     )
     return T5EncoderModel(config).eval()
 
@@ -161,7 +167,13 @@ def tiny_sd() -> DiffusionPipeline:
 
 def tiny_sd_safe() -> DiffusionPipeline:
     """With a safety checker, whose thresholds are still to be set."""
-    tower = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "projection_dim": 16}
+    tower = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "projection_dim": 16,
+    }
     vision = {**tower, "image_size": 32, "patch_size": 8, "initializer_range": 0.2}
     config = CLIPConfig(text_config={**tower, "vocab_size": 8}, vision_config=vision, projection_dim=16)
     checker = StableDiffusionSafetyChecker(config).eval()
