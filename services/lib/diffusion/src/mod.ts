@@ -34,6 +34,9 @@ export {
   writeModelInput,
 } from './pipelines/lane.ts'
 export type { Lane, LaneSnapshot } from './pipelines/lane.ts'
+export { openRequest } from './pipelines/opening.ts'
+export type { Opening } from './pipelines/opening.ts'
+export { ParameterError } from './pipelines/parameter-error.ts'
 export { denormalizeLatents } from './pipelines/model-spec.ts'
 export type { LatentNormalization, ModelSpec } from './pipelines/model-spec.ts'
 export { drawNoise } from './random/draw-noise.ts'

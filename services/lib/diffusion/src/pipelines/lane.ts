@@ -1,32 +1,18 @@
 import { FAMILIES } from '../families/registry.ts'
-import type { Family } from '../families/family.ts'
 import { drawNoise } from '../random/draw-noise.ts'
 import { TorchGenerator } from '../random/torch-generator.ts'
 import type { GeneratorState } from '../random/torch-generator.ts'
-import { schedulerFromConfig } from '../schedulers/from-config.ts'
-import type { AnyScheduler, Plan, StepOptions } from '../schedulers/scheduler.ts'
 import { guide, rescaleGuidance } from './guidance.ts'
 import type { ImageRequest } from './image-request.ts'
 import type { EncodedInputs } from './inputs.ts'
 import type { ModelSpec } from './model-spec.ts'
+import { openRequest } from './opening.ts'
+import type { Opening } from './opening.ts'
 import { drawStart } from './start.ts'
 import type { KeptPicture } from './start.ts'
-import { constructedSchedulerConfig } from './scheduler-config.ts'
-import { stepRange } from './step-range.ts'
 
 /** One image being denoised. */
-export interface Lane {
-  readonly request: ImageRequest
-  readonly spec: ModelSpec
-  readonly family: Family
-  readonly scheduler: AnyScheduler
-  readonly plan: Plan
-  readonly options: StepOptions
-  /** Dimensions of one row of the denoiser's call. */
-  readonly shape: readonly number[]
-  /** The part of plan.timesteps that the loop runs. */
-  readonly begin: number
-  readonly end: number
+export interface Lane extends Opening {
   /** See `Start`; both as the denoiser packs its samples. */
   readonly extraChannels: Float32Array | null
   readonly kept: KeptPicture | null
@@ -49,27 +35,16 @@ export interface LaneSnapshot extends Pick<Lane, 'request' | 'spec' | 'index' | 
 /**
  * Opens a lane and draws what it starts from with a generator that is seeded for this image alone: noise, and the posteriors
  * of the pictures that the task starts from.
- * @throws RangeError for a size, scheduler, schedule or strength that cannot be
+ * @throws RangeError as `openRequest`
  */
 export function createLane(spec: ModelSpec, request: ImageRequest, inputs: EncodedInputs = {}): Lane {
-  for (const side of ['width', 'height'] as const) {
-    if (request[side] < 1 || request[side] % spec.sizeMultiple !== 0) {
-      throw new RangeError(`${side} is ${request[side]}; want a positive multiple of ${spec.sizeMultiple}.`)
-    }
-    if (spec.maxSide !== null && request[side] > spec.maxSide) {
-      throw new RangeError(`${side} is ${request[side]}; this checkpoint goes up to ${spec.maxSide}.`)
-    }
-  }
+  const opening = openRequest(spec, request)
+  const { family, scheduler, plan, begin } = opening
   const generator = new TorchGenerator(request.seed)
-  const base = openLane(spec, request)
-  const { family, scheduler, plan } = base
-  const { begin, end, strength } = stepRange(family, spec, request, plan)
-  const start = drawStart({ spec, request, scheduler, plan, begin, strength, generator }, inputs)
+  const start = drawStart({ ...opening, generator }, inputs)
   const pack = (latents: Float32Array): Float32Array => family.pack(latents, spec, request.width, request.height)
   return {
-    ...base,
-    begin,
-    end,
+    ...opening,
     index: begin,
     latents: pack(start.latents),
     extraChannels: start.extraChannels,
@@ -77,20 +52,6 @@ export function createLane(spec: ModelSpec, request: ImageRequest, inputs: Encod
     schedulerState: scheduler.initialState(plan),
     generator,
   }
-}
-
-type Base = Pick<Lane, 'request' | 'spec' | 'family' | 'scheduler' | 'plan' | 'options' | 'shape'>
-
-function openLane(spec: ModelSpec, request: ImageRequest): Base {
-  const family = FAMILIES[spec.family]
-  const { scheduler, config } = schedulerFromConfig(
-    request.scheduler,
-    constructedSchedulerConfig(spec, request.task),
-    request.schedulerConfig,
-  )
-  const plan: Plan = scheduler.plan(config, family.planRequest(spec, request, config))
-  const shape = family.shape(spec, request.width, request.height)
-  return { request, spec, family, scheduler, plan, options: { eta: request.eta }, shape }
 }
 
 /** The mask repeated for each channel, so that it is packed as the latents are. */
@@ -108,9 +69,7 @@ export function snapshotLane(lane: Lane): LaneSnapshot {
 
 export function restoreLane(snapshot: LaneSnapshot): Lane {
   const { request, spec, generator, ...rest } = structuredClone(snapshot)
-  const base = openLane(spec, request)
-  const { begin, end } = stepRange(base.family, spec, request, base.plan)
-  return { ...base, ...rest, begin, end, generator: new TorchGenerator(generator) }
+  return { ...openRequest(spec, request), ...rest, generator: new TorchGenerator(generator) }
 }
 
 /** Rows of a denoiser call that a request takes: 2 with classifier-free guidance ([unconditional, conditional]), else 1. */

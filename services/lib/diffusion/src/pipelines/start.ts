@@ -1,11 +1,11 @@
 import { toLatentMask } from '../images/vae-images.ts'
 import type { TorchGenerator } from '../random/torch-generator.ts'
-import type { AnyScheduler, Plan } from '../schedulers/scheduler.ts'
 import { repaintMask } from './inputs.ts'
 import type { EncodedInputs, LatentDistribution } from './inputs.ts'
 import type { ImageRequest } from './image-request.ts'
 import { normalizeLatents } from './model-spec.ts'
 import type { ModelSpec } from './model-spec.ts'
+import type { Opening } from './opening.ts'
 
 /** Where a lane starts: everything that its pictures and its first draws decide. [channels, height, width] each. */
 export interface Start {
@@ -23,14 +23,7 @@ export interface KeptPicture {
   readonly noise: Float32Array
 }
 
-interface Beginning {
-  readonly spec: ModelSpec
-  readonly request: ImageRequest
-  readonly scheduler: AnyScheduler
-  readonly plan: Plan
-  /** Loop index of the first step. */
-  readonly begin: number
-  readonly strength: number
+interface Beginning extends Opening {
   readonly generator: TorchGenerator
 }
 
@@ -70,13 +63,9 @@ function fromImage(beginning: Beginning, image: LatentDistribution): Float32Arra
   return noised(beginning, clean, generator.randn(clean.length))
 }
 
-/** @throws RangeError for a scheduler that cannot start amid its schedule */
-function noised({ scheduler, plan, begin, request }: Beginning, clean: Float32Array, noise: Float32Array) {
-  if (scheduler.addNoise === null) {
-    throw new RangeError(`scheduler ${request.scheduler} cannot start from a picture; want another one.`)
-  }
+function noised({ scheduler, plan, begin }: Beginning, clean: Float32Array, noise: Float32Array): Float32Array {
   const out = new Float32Array(clean.length)
-  scheduler.addNoise(plan, begin, clean, noise, out)
+  scheduler.addNoise!(plan, begin, clean, noise, out)
   return out
 }
 

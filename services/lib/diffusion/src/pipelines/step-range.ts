@@ -3,6 +3,7 @@ import type { Family } from '../families/family.ts'
 import type { Plan } from '../schedulers/scheduler.ts'
 import type { ImageRequest } from './image-request.ts'
 import type { ModelSpec } from './model-spec.ts'
+import { ParameterError } from './parameter-error.ts'
 
 /** The part of a schedule that a request runs, as loop indices. */
 export interface StepRange {
@@ -13,7 +14,7 @@ export interface StepRange {
 
 /**
  * Cuts a schedule to what strength, denoisingStart and denoisingEnd leave of it. diffusers `get_timesteps`.
- * @throws RangeError where nothing is left
+ * @throws ParameterError where nothing is left
  */
 export function stepRange(family: Family, spec: ModelSpec, request: ImageRequest, plan: Plan): StepRange {
   const { denoisingStart, denoisingEnd } = request
@@ -32,18 +33,24 @@ export function stepRange(family: Family, spec: ModelSpec, request: ImageRequest
       ? timesteps.length
       : timesteps.filter((t) => t >= cutoff(spec, denoisingEnd, 'denoisingEnd')).length
   if (begin < 0 || begin >= end) {
-    const [name, value] = denoisingStart === undefined ? ['strength', strength] : ['denoisingStart', denoisingStart]
-    throw new RangeError(
-      `${name} ${value} leaves none of the ${timesteps.length} steps; want another ${name} or more steps.`,
-    )
+    const [name, value] = atFault(request, strength)
+    const message = `${name} ${value} leaves none of the ${timesteps.length} steps; want another ${name} or more steps.`
+    throw new ParameterError(name, message)
   }
   return { begin, end, strength }
 }
 
-/** @throws RangeError */
+function atFault({ denoisingStart, denoisingEnd }: ImageRequest, strength: number): readonly [string, number] {
+  if (denoisingStart !== undefined) return ['denoisingStart', denoisingStart]
+  return denoisingEnd === undefined || strength === 1 ? ['strength', strength] : ['denoisingEnd', denoisingEnd]
+}
+
+/** @throws ParameterError */
 export function strengthOf(family: Family, request: ImageRequest): number {
   const strength = request.strength ?? family.defaults[request.task]?.strength ?? 1
-  if (!(strength > 0 && strength <= 1)) throw new RangeError(`strength is ${strength}; want more than 0, at most 1.`)
+  if (!(strength > 0 && strength <= 1)) {
+    throw new ParameterError('strength', `strength is ${strength}; want more than 0, at most 1.`)
+  }
   return strength
 }
 
@@ -54,7 +61,9 @@ function countedSteps(plan: Plan, { timesteps, sigmas, numInferenceSteps }: Imag
 
 /** The training timestep at a fraction of the schedule. */
 function cutoff(spec: ModelSpec, fraction: number, name: string): number {
-  if (!(fraction > 0 && fraction < 1)) throw new RangeError(`${name} is ${fraction}; want more than 0, less than 1.`)
+  if (!(fraction > 0 && fraction < 1)) {
+    throw new ParameterError(name, `${name} is ${fraction}; want more than 0, less than 1.`)
+  }
   const train = Number(spec.trainedScheduler['num_train_timesteps'] ?? 1000)
   return roundHalfEven(train - fraction * train)
 }
