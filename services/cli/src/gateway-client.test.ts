@@ -24,6 +24,15 @@ describe('following a batch', () => {
     expect(gateway.requests.map(({ headers }) => headers['last-event-id'])).toEqual([undefined, '9'])
   })
 
+  test('passes previews over: they are no news of the batch', async () => {
+    await using gateway = await StandInGateway.start((_, response) => {
+      startEvents(response)
+      response.end(`event: preview\ndata: {"item":0}\n\n${event(3, 'end', 'completed')}`)
+    })
+    const seen = await Array.fromAsync(new GatewayClient(gateway.url).follow('b', new AbortController().signal))
+    expect(seen.map(({ state }) => state)).toEqual(['completed'])
+  })
+
   test('puts an event together that came in pieces, in the middle of a letter too', async () => {
     await using gateway = await StandInGateway.start((_, response) => {
       startEvents(response)

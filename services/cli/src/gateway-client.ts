@@ -78,6 +78,12 @@ export class GatewayClient {
     })
   }
 
+  /** Stores a picture that items start from. */
+  async uploadPicture(bytes: Uint8Array<ArrayBuffer>): Promise<{ readonly key: string }> {
+    const headers = { 'content-type': 'application/octet-stream' }
+    return this.#json('POST', '/api/v1/pictures', { body: bytes, headers })
+  }
+
   batch(id: string): Promise<BatchJson> {
     return this.#json('GET', `/api/v1/batches/${encodeURIComponent(id)}`)
   }
@@ -116,6 +122,7 @@ export class GatewayClient {
         })
         if (response.status === 204) return
         for await (const event of eventsOf(response)) {
+          if (event.name === 'preview') continue
           last = event.id
           yield JSON.parse(event.data) as BatchJson
           if (event.name === 'end') return

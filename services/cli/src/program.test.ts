@@ -80,6 +80,35 @@ describe('submit', () => {
     ])
   })
 
+  test('uploads pictures first, and says what they are for', async () => {
+    const [image, mask] = [path.join(folder, 'cat.png'), path.join(folder, 'mask.png')]
+    await writeFile(image, 'a picture')
+    await writeFile(mask, 'a mask')
+    gateway.answer = ({ url, body }, response) =>
+      sendJson(response, url === '/api/v1/pictures' ? { key: `key of ${body}` } : batchJson())
+    expect(await run('submit', '-p', 'a panda', '--image', image, '--strength', '0.6')).toBe(0)
+    expect(JSON.parse(gateway.requests.at(-1)!.body)).toEqual({
+      items: [{ prompt: 'a panda' }],
+      defaults: { task: 'image-to-image', image: 'key of a picture', strength: 0.6 },
+    })
+    expect(await run('submit', '-p', 'a panda', '--image', image, '--mask', mask)).toBe(0)
+    expect(JSON.parse(gateway.requests.at(-1)!.body)).toMatchObject({
+      defaults: { task: 'inpainting', image: 'key of a picture', maskImage: 'key of a mask' },
+    })
+    const sent = gateway.requests.length
+    expect(await run('submit', '-p', 'a panda', '--image', path.join(folder, 'none.png'))).toBe(2)
+    expect(complained.at(-1)).toContain('none.png')
+    expect(gateway.requests).toHaveLength(sent)
+  })
+
+  test('needs no prompt for unconditional images', async () => {
+    expect(await run('submit', '--task', 'unconditional-image-generation', '--images', '3')).toBe(0)
+    expect(JSON.parse(gateway.requests[0]!.body)).toEqual({
+      items: [{}],
+      defaults: { task: 'unconditional-image-generation', numImages: 3 },
+    })
+  })
+
   test.for([
     ['neither a file nor a prompt', ['submit']],
     ['both a file and a prompt', ['submit', 'items.jsonl', '-p', 'a cat']],

@@ -30,13 +30,19 @@ export const GATEWAY_VARIABLES = {
     min: 1024,
     max: 256 * MIB,
   }),
-  maxLineBytes: integer('DARKROOM_GATEWAY_MAX_LINE_BYTES', 'bytes of one NDJSON line', 256 * 1024, {
+  maxLineBytes: integer('DARKROOM_GATEWAY_MAX_LINE_BYTES', 'bytes of one NDJSON line', 8 * MIB, {
     min: 1024,
-    max: 16 * MIB,
+    max: 32 * MIB,
   }),
   maxSteps: integer('DARKROOM_GATEWAY_MAX_STEPS', 'denoising steps of an image', 1000, { min: 1, max: 1000 }),
   maxSide: integer('DARKROOM_GATEWAY_MAX_SIDE', 'pixels of width and of height', 2048, { min: 8, max: 2048 }),
   maxImages: integer('DARKROOM_GATEWAY_MAX_IMAGES', 'images of one item', 1000, { min: 1, max: 1000 }),
+  safetyCheckerOffTenants: optional(
+    list(
+      'DARKROOM_GATEWAY_SAFETY_CHECKER_OFF_TENANTS',
+      'tenants whose items may turn the safety checker off; until there are others, all are of the tenant default',
+    ),
+  ),
   idleMs: integer('DARKROOM_GATEWAY_IDLE_MS', 'time after which a connection without traffic is closed', 60_000, {
     min: 1000,
   }),

@@ -7,6 +7,7 @@ import type { GatewayConfig } from './config.ts'
 import type { GatewayEvents } from './events.ts'
 import type { OpenWork } from './ingest/accept-batch.ts'
 import type { IntakeRules } from './ingest/intake.ts'
+import type { InputPictures } from './pictures/input-pictures.ts'
 
 /** What routes work with. */
 export interface GatewayContext {
@@ -14,6 +15,7 @@ export interface GatewayContext {
   readonly store: ObjectStore
   readonly coordinator: Client<typeof CoordinatorService>
   readonly catalog: CheckpointCatalog
+  readonly pictures: InputPictures
   readonly documents: BatchDocuments
   readonly intakeRules: IntakeRules
   readonly itemProperties: TProperties

@@ -97,6 +97,8 @@ export interface TestGateway extends AsyncDisposable {
   readonly coordinator: PlayedCoordinator
   /** Pins by name: emoji-sd and emoji-ddpm, their configs without the weights. */
   readonly pins: Readonly<Record<'emoji-sd' | 'emoji-ddpm', string>>
+  /** Pushes a checkpoint's configs without its weights. @returns its pin */
+  push(folder: string): Promise<string>
   post(body: string, options?: { type?: string; query?: string; headers?: Record<string, string> }): Promise<Response>
   /** Submits items that the test expects to be accepted, and returns what was stored. */
   accept(items: readonly object[]): Promise<BatchDocument>
@@ -131,8 +133,8 @@ export async function startTestGateway(variables: Record<string, string> = {}): 
   const store = stack.use(ObjectStore.open(storeConfigFrom(config)))
   await store.ensureBucket()
   const pins = {
-    'emoji-sd': await pushConfigs(store, directory, 'emoji-sd'),
-    'emoji-ddpm': await pushConfigs(store, directory, 'emoji-ddpm'),
+    'emoji-sd': await pushConfigs(store, directory, path.join(CHECKPOINTS, 'emoji-sd')),
+    'emoji-ddpm': await pushConfigs(store, directory, path.join(CHECKPOINTS, 'emoji-ddpm')),
   }
   const gateway = stack.use(onceDisposed(await start(config)))
   const url = `http://127.0.0.1:${gateway.httpPort}`
@@ -147,6 +149,7 @@ export async function startTestGateway(variables: Record<string, string> = {}): 
     s3,
     coordinator,
     pins,
+    push: (folder) => pushConfigs(store, directory, folder),
     post,
     async accept(items) {
       const response = await post(JSON.stringify({ items }))
@@ -169,9 +172,9 @@ function onceDisposed<T extends AsyncDisposable>(part: T): T {
   return { ...part, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
-async function pushConfigs(store: ObjectStore, directory: string, name: string): Promise<string> {
-  const copy = path.join(directory, name)
+async function pushConfigs(store: ObjectStore, directory: string, folder: string): Promise<string> {
+  const copy = path.join(directory, path.basename(folder))
   const isWeight = (file: string): boolean => /\.onnx$|\.onnx_data$/.test(file)
-  cpSync(path.join(CHECKPOINTS, name), copy, { recursive: true, filter: (file) => !isWeight(file) })
+  cpSync(folder, copy, { recursive: true, filter: (file) => !isWeight(file) })
   return pushCheckpoint(store, copy)
 }

@@ -60,6 +60,7 @@ test('the OpenAPI document names every route, its answers and the item that a li
     'get /api/v1/workers',
     'post /api/v1/batches',
     'post /api/v1/batches/{id}/cancel',
+    'post /api/v1/pictures',
   ])
   for (const { operation } of operations)
     expect(operation).toMatchObject({ operationId: expect.any(String), summary: expect.any(String) })

@@ -15,6 +15,7 @@ import type { OpenWork } from './ingest/accept-batch.ts'
 import { ShapeCheck } from './ingest/check-item.ts'
 import { itemProperties, itemSchema } from './ingest/item-schema.ts'
 import { taskParameters } from './ingest/parameters.ts'
+import { InputPictures } from './pictures/input-pictures.ts'
 import { ROUTES } from './routes/mod.ts'
 
 const COORDINATOR_TIMEOUT_MS = 10_000
@@ -82,14 +83,27 @@ function contextOf(
   const parameters = taskParameters(config)
   const properties = itemProperties(parameters)
   const catalog = new CheckpointCatalog(store)
-  const { defaultCheckpoint, maxItems } = config
+  const pictures = new InputPictures(store)
+  const { defaultCheckpoint, maxItems, maxSide } = config
+  const safetyCheckerOffTenants = config.safetyCheckerOffTenants ?? []
   const itemCheck = new ShapeCheck(itemSchema(properties))
   return {
     ...parts,
     catalog,
+    pictures,
     documents: new BatchDocuments(store),
     itemProperties: properties,
-    intakeRules: { store, catalog, itemCheck, parameters, defaultCheckpoint, maxItems },
+    intakeRules: {
+      store,
+      catalog,
+      itemCheck,
+      parameters,
+      pictures,
+      defaultCheckpoint,
+      maxItems,
+      maxSide,
+      safetyCheckerOffTenants,
+    },
   }
 }
 

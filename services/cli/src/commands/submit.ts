@@ -1,9 +1,10 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { Command } from 'commander'
-import { open } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import type { CommandContext } from '../command-context.ts'
 import { EXIT } from '../exit-codes.ts'
+import type { GatewayClient } from '../gateway-client.ts'
 import { watchBatch } from './watch.ts'
 
 interface SubmitOptions {
@@ -17,6 +18,11 @@ interface SubmitOptions {
   readonly width?: string
   readonly height?: string
   readonly images?: string
+  readonly task?: string
+  readonly image?: string
+  readonly mask?: string
+  readonly depthMap?: string
+  readonly strength?: string
   readonly watch?: boolean
 }
 
@@ -28,7 +34,7 @@ export function addSubmit(program: Command, context: () => CommandContext): void
     .description('submit a batch: a file with one JSON item a line, - for standard input, or prompts by --prompt')
     .option('-p, --prompt <text>', 'a prompt; may be given often', collect, [])
     .option('-c, --checkpoint <name>', 'checkpoint of items that name none: a name, name:tag or pin')
-    .option('-s, --scheduler <class>', "diffusers' class name, such as EulerDiscreteScheduler")
+    .option('-s, --scheduler <name>', 'EulerDiscreteScheduler and the like, or a sampler such as "DPM++ 2M Karras"')
     .option('--steps <n>', 'denoising steps')
     .option('--guidance <n>', 'guidance scale')
     .option('--negative <text>', 'negative prompt')
@@ -36,15 +42,22 @@ export function addSubmit(program: Command, context: () => CommandContext): void
     .option('--width <pixels>', 'width')
     .option('--height <pixels>', 'height')
     .option('--images <n>', 'pictures per item')
+    .option('--image <file>', 'a picture to start from: PNG, JPEG or WebP')
+    .option('--mask <file>', 'with --image: white is repainted')
+    .option('--depth-map <file>', 'with --image: its depth, lighter is nearer')
+    .option('--strength <n>', 'how much of the picture is redrawn, up to 1')
+    .option('--task <name>', 'what to do, where checkpoint and pictures leave a choice')
     .option('-w, --watch', 'follow it until it ends')
     .action(async (file: string | undefined, options: SubmitOptions, command: Command) => {
       const { gateway, isJson, print } = context()
-      if ((file === undefined) === (options.prompt.length === 0))
+      const needsPrompt = options.task !== 'unconditional-image-generation'
+      if (file !== undefined ? options.prompt.length > 0 : needsPrompt && options.prompt.length === 0)
         command.error('error: give a file, or prompts by --prompt', { exitCode: EXIT.usage })
-      const defaults = defaultsOf(options)
+      const defaults = { ...defaultsOf(options), ...(await uploadPictures(gateway, options)) }
+      const items = needsPrompt ? options.prompt.map((prompt) => ({ prompt })) : [{}]
       const batch =
         file === undefined
-          ? await gateway.submitJson({ items: options.prompt.map((prompt) => ({ prompt })), defaults: typed(defaults) })
+          ? await gateway.submitJson({ items, defaults: typed(defaults) })
           : await gateway.submitNdjson(await openLines(file), defaults)
       const accepted = `${batch.id}  ${batch.itemCount} items, ${batch.imageCount} images accepted`
       if (options.watch !== true) return print(batch, () => `${accepted}\nfollow it: darkroom watch ${batch.id}`)
@@ -58,8 +71,35 @@ async function openLines(file: string): Promise<Readable> {
   try {
     return (await open(file)).createReadStream()
   } catch (reason) {
-    throw new DarkroomError('INVALID_REQUEST', `cannot read ${file}: ${(reason as Error).message}`, { cause: reason })
+    throw unreadable(file, reason)
   }
+}
+
+async function uploadPictures(gateway: GatewayClient, options: SubmitOptions): Promise<Record<string, string>> {
+  const named = { image: options.image, maskImage: options.mask, depthMap: options.depthMap }
+  const files = Object.entries(named).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  const keys = files.map(async ([field, file]) => [field, (await gateway.uploadPicture(await readPicture(file))).key])
+  return Object.fromEntries(await Promise.all(keys)) as Record<string, string>
+}
+
+async function readPicture(file: string): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return new Uint8Array(await readFile(file))
+  } catch (reason) {
+    throw unreadable(file, reason)
+  }
+}
+
+function unreadable(file: string, reason: unknown): DarkroomError {
+  return new DarkroomError('INVALID_REQUEST', `cannot read ${file}: ${(reason as Error).message}`, { cause: reason })
+}
+
+/** The task that the pictures are for; none for the checkpoint's own. */
+function taskOf({ task, image, mask, depthMap }: SubmitOptions): string | undefined {
+  if (task !== undefined) return task
+  if (mask !== undefined) return 'inpainting'
+  if (depthMap !== undefined) return 'depth-to-image'
+  return image === undefined ? undefined : 'image-to-image'
 }
 
 function defaultsOf(options: SubmitOptions): Record<string, string> {
@@ -73,13 +113,15 @@ function defaultsOf(options: SubmitOptions): Record<string, string> {
     width: options.width,
     height: options.height,
     numImages: options.images,
+    strength: options.strength,
+    task: taskOf(options),
   }
   return Object.fromEntries(Object.entries(named).filter((entry): entry is [string, string] => entry[1] !== undefined))
 }
 
 /** Numbers as numbers: JSON bodies are not coerced. What is no number goes as it is, and the gateway says so. */
 function typed(defaults: Record<string, string>): Record<string, string | number> {
-  const texts = ['checkpoint', 'scheduler', 'negativePrompt']
+  const texts = ['checkpoint', 'scheduler', 'negativePrompt', 'task', 'image', 'maskImage', 'depthMap']
   return Object.fromEntries(
     Object.entries(defaults).map(([key, value]) => [
       key,

@@ -43,14 +43,16 @@ test('each item is in exactly one shard, in order, and ids name segment and numb
   expect(shards.every((shard) => shard.items.length <= OPTIONS.targetSeconds)).toBe(true)
 })
 
-test('items of another checkpoint, task or size are in another shard', () => {
-  const items = itemsOf(8, (index) => [{}, { width: 128 }, { checkpoint: 'emoji-xl' }, { height: 128 }][index % 4]!)
+test('items of another checkpoint, task, size or refiner are in another shard', () => {
+  const kinds = [{}, { width: 128 }, { checkpoint: 'emoji-xl' }, { height: 128 }, { refiner: 'emoji-xl' }]
+  const items = itemsOf(10, (index) => kinds[index % 5]!)
   const shards = cutShards(items, new CostModel(), OPTIONS)
   expect(shards.map((shard) => shard.items)).toEqual([
-    [0, 4],
-    [1, 5],
-    [2, 6],
-    [3, 7],
+    [0, 5],
+    [1, 6],
+    [2, 7],
+    [3, 8],
+    [4, 9],
   ])
   expect(shards[1]).toMatchObject({ width: 128, height: 64, checkpoint: 'emoji-sd', task: 'text-to-image' })
 })
@@ -70,6 +72,14 @@ test('a shard of long prompts is cut by its bytes', () => {
   model.learn('emoji-sd', costOf(items[0]!), 0.001)
   const shards = cutShards(items, model, OPTIONS)
   expect(shards.map((shard) => shard.items.length)).toEqual([6, 6, 6, 6, 6, 6, 4])
+})
+
+test('a shard of long schedules is cut by its bytes', () => {
+  const items = itemsOf(40, () => ({ timesteps: Array.from({ length: 1000 }, (_, i) => 1000 - i) }))
+  const model = new CostModel()
+  model.learn('emoji-sd', costOf(items[0]!), 0.001)
+  const shards = cutShards(items, model, OPTIONS)
+  expect(shards.map((shard) => shard.items.length)).toEqual([7, 7, 7, 7, 7, 5])
 })
 
 test('an item that is more than a shard on its own is a shard on its own', () => {

@@ -12,16 +12,18 @@ export interface CutOptions {
 }
 
 const MAX_SHARD_BYTES = 64 * 1024
+/** Name, pin, sizes and numbers. */
+const REST_BYTES = 256
 const MIN_SHARD_SECONDS = 0.5
 const SHARDS_PER_WORKER = 4
 
 /**
- * Cuts a segment's items into shards: same checkpoint, task and size, about `targetSeconds` of one device, small enough
+ * Cuts a segment's items into shards: same checkpoint, refiner, task and size, about `targetSeconds` of one device, small enough
  * for one message, and at a batch's end small enough that every worker has work until it is over.
  */
 export function cutShards(items: readonly ItemLine[], model: CostModel, options: CutOptions): PlannedShard[] {
-  const groups = Map.groupBy(items, ({ checkpoint, task, width, height }) =>
-    JSON.stringify([checkpoint, task, width, height]),
+  const groups = Map.groupBy(items, ({ checkpoint, task, width, height, refiner }) =>
+    JSON.stringify([checkpoint, task, width, height, refiner]),
   )
   const total = items.reduce((sum, item) => sum + model.seconds(item.checkpoint, costOf(item)), 0)
   const fairShare = total / (Math.max(options.workers, 1) * SHARDS_PER_WORKER)
@@ -50,11 +52,7 @@ function* cutGroup(items: readonly ItemLine[], model: CostModel, limitSeconds: n
   let bytes = 0
   for (const item of items) {
     const itemSeconds = model.seconds(item.checkpoint, costOf(item))
-    const itemBytes =
-      Buffer.byteLength(item.prompt) +
-      Buffer.byteLength(item.negativePrompt) +
-      JSON.stringify(item.schedulerConfig).length +
-      256
+    const itemBytes = bytesOf(item)
     if (shard.length > 0 && (seconds + itemSeconds > limitSeconds || bytes + itemBytes > MAX_SHARD_BYTES)) {
       yield shard
       shard = []
@@ -66,4 +64,11 @@ function* cutGroup(items: readonly ItemLine[], model: CostModel, limitSeconds: n
     bytes += itemBytes
   }
   if (shard.length > 0) yield shard
+}
+
+/** At least what the item takes in a message: texts as they are, and 8 bytes for each number of a schedule. */
+function bytesOf({ schedulerConfig, timesteps = [], sigmas = [], ...item }: ItemLine): number {
+  const texts = [item.prompt, item.negativePrompt, item.image, item.maskImage, item.depthMap, item.refiner]
+  const textBytes = texts.reduce((sum, text = '') => sum + Buffer.byteLength(text), 0)
+  return textBytes + JSON.stringify(schedulerConfig).length + 8 * (timesteps.length + sigmas.length) + REST_BYTES
 }

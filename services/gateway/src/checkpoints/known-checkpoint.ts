@@ -1,22 +1,41 @@
 import { parsePin } from '@darkroom/proto'
-import { isSchedulerName, schedulerFromConfig, SCHEDULERS } from '@darkroom/diffusion'
-import type { CheckpointDescription, SchedulerChoice } from '@darkroom/diffusion'
+import {
+  isSchedulerName,
+  openRequest,
+  ParameterError,
+  resolveSchedulerAlias,
+  SAMPLERS,
+  schedulerFromConfig,
+  SCHEDULERS,
+} from '@darkroom/diffusion'
+import type { CheckpointDescription, ImageRequest, SchedulerName } from '@darkroom/diffusion'
 import { shown, suggestion } from '../field-problems.ts'
 import type { FieldProblem } from '../field-problems.ts'
 
-/** Distinct overrides of one checkpoint whose check is remembered. */
+/** Distinct schedulers of one checkpoint, and schedules of one of them, whose check is remembered. */
 const MAX_REMEMBERED = 256
 const MAX_OVERRIDES_CHARACTERS = 8192
 
-/** A scheduler as one item asks for it, checked. */
-export interface SchedulerSetup {
-  readonly name: string
-  /** The overrides as JSON text; `{}` where there are none. */
-  readonly overridesText: string
-  /** Null, or why so many steps cannot be planned. */
-  refuseSteps(numInferenceSteps: number): string | null
+/** What decides which steps are run. */
+export interface ScheduleRequest extends Pick<ImageRequest, 'task' | 'width' | 'height' | 'numInferenceSteps'> {
+  readonly timesteps: ImageRequest['timesteps'] | undefined
+  readonly sigmas: ImageRequest['sigmas'] | undefined
+  readonly originalInferenceSteps: number | undefined
+  readonly strength: number | undefined
+  readonly denoisingStart?: number
+  readonly denoisingEnd: number | undefined
 }
 
+/** A scheduler as one item asks for it, checked. */
+export interface SchedulerSetup {
+  readonly name: SchedulerName
+  /** The overrides as JSON text; `{}` where there are none. */
+  readonly overridesText: string
+  /** Denoiser calls of the whole schedule; or why it cannot be, with the field at fault where that is none of the schedule. */
+  plan(request: ScheduleRequest): number | { readonly field: string | null; readonly message: string }
+}
+
+type Planned = ReturnType<SchedulerSetup['plan']>
 type Checked = SchedulerSetup | readonly FieldProblem[]
 
 const NO_OVERRIDES = Object.freeze({})
@@ -25,8 +44,7 @@ const NO_OVERRIDES = Object.freeze({})
 export class KnownCheckpoint {
   readonly pin: string
   readonly description: CheckpointDescription
-  readonly #plain = new Map<string, Checked>()
-  readonly #overridden = new Map<string, Checked>()
+  readonly #checked = new Map<string, Checked>()
 
   constructor(pin: string, description: CheckpointDescription) {
     this.pin = pin
@@ -37,43 +55,83 @@ export class KnownCheckpoint {
     return parsePin(this.pin)!.name
   }
 
-  /** The setup, or what is wrong with the name or its overrides (`scheduler_config.json` keys). */
-  scheduler(name: string, overrides: Readonly<Record<string, unknown>> = NO_OVERRIDES): Checked {
-    if (overrides === NO_OVERRIDES) {
-      let checked = this.#plain.get(name)
-      if (checked === undefined) this.#plain.set(name, (checked = this.#check(name, overrides, '{}')))
-      return checked
+  /**
+   * The setup, or what is wrong with it.
+   * @param asked diffusers' class name, or a sampler of A1111 or ComfyUI
+   * @param overrides `scheduler_config.json` keys, above those that the sampler's name stands for
+   */
+  scheduler(asked: string, overrides: Readonly<Record<string, unknown>> = NO_OVERRIDES): Checked {
+    const known = overrides === NO_OVERRIDES ? this.#checked.get(asked) : undefined
+    if (known !== undefined) return known
+    const choice = isSchedulerName(asked) ? { name: asked, config: {} } : resolveSchedulerAlias(asked)
+    if (choice === null) {
+      const names = [...Object.keys(SCHEDULERS), ...SAMPLERS.flatMap(({ a1111 }) => a1111 ?? [])]
+      const hint = suggestion(asked, names) || '; GET /api/v1/schedulers lists them'
+      return [{ field: 'scheduler', value: shown(asked), message: `no such scheduler${hint}` }]
     }
-    const problems = overrideProblems(name, overrides)
+    const problems = overrideProblems(choice.name, overrides)
     if (problems.length > 0) return problems
     // Only now: every value is known to be flat.
-    const text = JSON.stringify(overrides)
+    const all = { ...choice.config, ...overrides }
+    const text = JSON.stringify(all)
     if (text.length > MAX_OVERRIDES_CHARACTERS) {
       const message = `the overrides are longer than ${MAX_OVERRIDES_CHARACTERS} characters: push a checkpoint with this config instead`
       return [{ field: 'schedulerConfig', value: '{…}', message }]
     }
-    const key = `${name} ${text}`
-    let checked = this.#overridden.get(key)
-    if (checked === undefined) {
-      if (this.#overridden.size === MAX_REMEMBERED) this.#overridden.clear()
-      this.#overridden.set(key, (checked = this.#check(name, overrides, text)))
-    }
-    return checked
+    const key = overrides === NO_OVERRIDES ? asked : `${choice.name} ${text}`
+    return remembered(this.#checked, key, () => this.#check(choice.name, all, text))
   }
 
-  #check(name: string, overrides: Readonly<Record<string, unknown>>, overridesText: string): Checked {
+  #check(name: SchedulerName, overrides: Readonly<Record<string, unknown>>, overridesText: string): Checked {
+    const { spec, scheduler } = this.description
     try {
-      const choice = schedulerFromConfig(name, this.description.scheduler.config, overrides)
-      return { name, overridesText, refuseSteps: stepsCheck(choice) }
+      schedulerFromConfig(name, scheduler.config, overrides)
     } catch (reason) {
       const message = `${sentence(reason)} Name another scheduler, or override the key in schedulerConfig`
       return [{ field: 'scheduler', value: shown(name), message }]
     }
+    // Each schedule is planned once: it may be refused for reasons that only the scheduler knows.
+    const planned = new Map<string, Planned>()
+    return {
+      name,
+      overridesText,
+      plan: (request) =>
+        remembered(planned, keyOf(request), () => {
+          try {
+            const unplanned = { scheduler: name, schedulerConfig: overrides, guidanceScale: 1, eta: 0, seed: 0 }
+            return openRequest(spec, { ...whatIsSet(request), ...unplanned }).plan.timesteps.length
+          } catch (reason) {
+            return { field: reason instanceof ParameterError ? reason.parameter : null, message: sentence(reason) }
+          }
+        }),
+    }
   }
 }
 
-function overrideProblems(name: string, overrides: Readonly<Record<string, unknown>>): readonly FieldProblem[] {
-  if (!isSchedulerName(name)) return []
+function keyOf(request: ScheduleRequest): string {
+  const { task, width, height, numInferenceSteps, originalInferenceSteps, strength } = request
+  const { timesteps, sigmas, denoisingStart, denoisingEnd } = request
+  const lists = timesteps === undefined && sigmas === undefined ? '' : `${timesteps?.join()} ${sigmas?.join()}`
+  return `${task} ${width} ${height} ${numInferenceSteps} ${originalInferenceSteps} ${strength} ${denoisingStart} ${denoisingEnd} ${lists}`
+}
+
+type Given<T> = { [K in keyof T]: Exclude<T[K], undefined> }
+
+function whatIsSet<T extends object>(fields: T): Given<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Given<T>
+}
+
+function remembered<T>(map: Map<string, T>, key: string, make: () => T): T {
+  let value = map.get(key)
+  if (value === undefined) {
+    value = make()
+    if (map.size === MAX_REMEMBERED) map.clear()
+    map.set(key, value)
+  }
+  return value
+}
+
+function overrideProblems(name: SchedulerName, overrides: Readonly<Record<string, unknown>>): readonly FieldProblem[] {
   const keys = SCHEDULERS[name].keys as Readonly<Record<string, { want(value: unknown): string | null }>>
   const names = Object.keys(keys)
   return Object.entries(overrides).flatMap(([key, value]) => {
@@ -85,24 +143,6 @@ function overrideProblems(name: string, overrides: Readonly<Record<string, unkno
     const want = keys[key]!.want(value)
     return want === null ? [] : [{ field, value: shown(value), message: `want ${want}` }]
   })
-}
-
-/** Plans each number of steps once: a plan is refused for reasons that only the scheduler knows. */
-function stepsCheck({ scheduler, config }: SchedulerChoice): (numInferenceSteps: number) => string | null {
-  const known = new Map<number, string | null>()
-  return (numInferenceSteps) => {
-    let refusal = known.get(numInferenceSteps)
-    if (refusal === undefined) {
-      try {
-        scheduler.plan(config, { numInferenceSteps })
-        refusal = null
-      } catch (reason) {
-        refusal = sentence(reason)
-      }
-      known.set(numInferenceSteps, refusal)
-    }
-    return refusal
-  }
 }
 
 function sentence(reason: unknown): string {

@@ -1,7 +1,10 @@
 import { DarkroomError } from '@darkroom/chassis'
 import { Type } from 'typebox'
 import type { TProperties } from 'typebox'
+import type { FieldProblem } from '../field-problems.ts'
+import type { InputPictures } from '../pictures/input-pictures.ts'
 import { ShapeCheck } from './check-item.ts'
+import { adoptPictures } from './item-pictures.ts'
 import { defaultsSchema, itemSchema, metadataSchema } from './item-schema.ts'
 import type { ItemInput } from './item-schema.ts'
 
@@ -61,9 +64,24 @@ export function parseBatch(body: unknown, defaultsCheck: ShapeCheck): BatchInput
 /** @throws DarkroomError INVALID_REQUEST */
 export function parseDefaults(defaults: unknown, check: ShapeCheck): ItemInput {
   if (check.passes(defaults)) return defaults
-  const problems = check.problemsOf(defaults).map(({ field, ...problem }) => ({
-    field: field === undefined ? 'defaults' : `defaults.${field}`,
-    ...problem,
-  }))
-  throw new DarkroomError('INVALID_REQUEST', 'the defaults are not usable; nothing was stored', { problems })
+  throw unusable(check.problemsOf(defaults))
+}
+
+/**
+ * The defaults with keys for their pictures, which are then in the bucket: once, not for each item.
+ * @throws DarkroomError INVALID_REQUEST, STORE_UNAVAILABLE
+ */
+export async function withStoredPictures(defaults: ItemInput, pictures: InputPictures): Promise<ItemInput> {
+  const adopted = await adoptPictures(defaults, pictures)
+  if ('problems' in adopted) throw unusable(adopted.problems)
+  return adopted.item
+}
+
+function unusable(problems: readonly FieldProblem[]): DarkroomError {
+  return new DarkroomError('INVALID_REQUEST', 'the defaults are not usable; nothing was stored', {
+    problems: problems.map(({ field, ...problem }) => ({
+      field: field === undefined ? 'defaults' : `defaults.${field}`,
+      ...problem,
+    })),
+  })
 }

@@ -6,8 +6,11 @@ import { createBatchId } from '../batches/batch-id.ts'
 import type { CheckpointCatalog } from '../checkpoints/catalog.ts'
 import { BatchCheckpoints } from './batch-checkpoints.ts'
 import type { ShapeCheck } from './check-item.ts'
+import type { InputPictures } from '../pictures/input-pictures.ts'
 import { CustomIdSet } from './custom-ids.ts'
 import { ItemLines } from './item-lines.ts'
+import type { ItemNeed } from './item-lines.ts'
+import { adoptPictures } from './item-pictures.ts'
 import type { ItemInput } from './item-schema.ts'
 import type { Parameters } from './parameters.ts'
 import { PartWriter } from './part-writer.ts'
@@ -21,9 +24,15 @@ export interface IntakeRules {
   readonly catalog: CheckpointCatalog
   readonly itemCheck: ShapeCheck
   readonly parameters: Parameters
+  readonly pictures: InputPictures
   readonly defaultCheckpoint: string | null
   readonly maxItems: number
+  readonly maxSide: number
+  /** Tenants whose items may say safetyChecker: off. */
+  readonly safetyCheckerOffTenants: readonly string[]
 }
+
+const TENANT = 'default'
 
 /** What came with a batch besides its items. */
 export interface IntakeRequest {
@@ -57,12 +66,12 @@ export class Intake {
     this.#checkpoints = new BatchCheckpoints(rules.catalog)
     this.#parts = new PartWriter(rules.store, this.batchId)
     this.#lines = new ItemLines({
+      ...rules,
       defaults: request.defaults,
-      defaultCheckpoint: rules.defaultCheckpoint,
       checkpoints: this.#checkpoints,
       customIds: new CustomIdSet(),
       seeds: new RandomSeeds(),
-      parameters: rules.parameters,
+      maySkipSafetyChecker: rules.safetyCheckerOffTenants.includes(TENANT),
     })
   }
 
@@ -72,7 +81,7 @@ export class Intake {
 
   /**
    * Takes the next item. Where it returns a promise, the caller waits for it before the next: a checkpoint is being looked
-   * up, or a part is full. Most items need neither, and then there is no promise.
+   * up, a picture stored, or a part is full. Most items need none of it, and then there is no promise.
    * @throws DarkroomError PAYLOAD_TOO_LARGE
    */
   add(value: unknown, position: number): Promise<void> | undefined {
@@ -95,10 +104,21 @@ export class Intake {
       this.#parts.append(line)
       return this.#parts.isFull ? this.#parts.flush() : undefined
     }
-    if ('needs' in line) return this.#checkpoints.resolve(line.needs).then(() => this.#write(item, position))
+    if ('needs' in line) return this.#supply(item, line, position)
     this.#itemCount++
     this.#refuse(line, position)
     return undefined
+  }
+
+  async #supply(item: ItemInput, need: ItemNeed, position: number): Promise<void> {
+    if (need.needs === 'checkpoint') {
+      await this.#checkpoints.resolve(need.reference)
+      return this.#write(item, position)
+    }
+    const adopted = await adoptPictures(need.item, this.#rules.pictures)
+    if ('item' in adopted) return this.#write(adopted.item, position)
+    this.#itemCount++
+    this.#refuse(adopted.problems, position)
   }
 
   #refuse(problems: readonly FieldProblem[], position: number): void {
@@ -119,7 +139,7 @@ export class Intake {
     const { metadata, traceparent, now } = this.#request
     const document: BatchDocument = {
       id: this.batchId,
-      tenant: 'default',
+      tenant: TENANT,
       createdAt: now.toISOString(),
       itemCount: this.#itemCount,
       imageCount: this.#lines.imageCount,

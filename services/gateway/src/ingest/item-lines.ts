@@ -1,122 +1,172 @@
 import { TASKS } from '@darkroom/diffusion'
 import type { TaskName } from '@darkroom/diffusion'
-import type { KnownCheckpoint, SchedulerSetup } from '../checkpoints/known-checkpoint.ts'
-import type { BatchCheckpoints } from './batch-checkpoints.ts'
-import type { CustomIdSet } from './custom-ids.ts'
-import type { ItemInput } from './item-schema.ts'
-import { foreignFields, MAX_PROMPT_BYTES } from './parameters.ts'
-import type { Parameters } from './parameters.ts'
+import type { KnownCheckpoint } from '../checkpoints/known-checkpoint.ts'
 import { shown } from '../field-problems.ts'
 import type { FieldProblem } from '../field-problems.ts'
+import type { InputPictures } from '../pictures/input-pictures.ts'
+import type { BatchCheckpoints } from './batch-checkpoints.ts'
+import type { CustomIdSet } from './custom-ids.ts'
+import { promptProblem, seedProblem, sizeProblem, textProblem } from './item-checks.ts'
+import { ItemDefaults } from './item-defaults.ts'
+import { defaultSize, knownPictures, pictureProblems } from './item-pictures.ts'
+import { plannedSteps, refinerProblem } from './item-schedule.ts'
+import type { ItemInput } from './item-schema.ts'
+import { foreignFields } from './parameters.ts'
+import type { ItemLimits, Parameters } from './parameters.ts'
 import type { RandomSeeds } from './random-seeds.ts'
 
-/** The item names a checkpoint that its batch has not resolved yet: do so, then ask again. */
-export interface NeedsCheckpoint {
-  readonly needs: string
-}
+/** The item names something that must be looked up: do so, then ask again. */
+export type ItemNeed =
+  | { readonly needs: 'checkpoint'; readonly reference: string }
+  /** With what its defaults say. */
+  | { readonly needs: 'pictures'; readonly item: ItemInput }
 
-const MAX_BYTES_PER_UTF16_UNIT = 3
+/** Fields that go into the line as they are, where they are given. */
+const COPIED: ReadonlySet<string> = new Set<keyof ItemInput>([
+  'timesteps',
+  'sigmas',
+  'originalInferenceSteps',
+  'guidanceRescale',
+  'image',
+  'maskImage',
+  'depthMap',
+  'paddingMaskCrop',
+  'maxSequenceLength',
+  'originalSize',
+  'cropsCoordsTopLeft',
+  'targetSize',
+  'aestheticScore',
+  'negativeAestheticScore',
+  'denoisingEnd',
+  'previewEvery',
+  'previewMode',
+])
+
+export interface ItemLinesOptions {
+  readonly defaults: ItemInput
+  readonly defaultCheckpoint: string | null
+  readonly checkpoints: BatchCheckpoints
+  readonly pictures: InputPictures
+  readonly customIds: CustomIdSet
+  readonly seeds: RandomSeeds
+  readonly parameters: Parameters
+  readonly maxSide: ItemLimits['maxSide']
+  readonly maySkipSafetyChecker: boolean
+}
 
 /** Turns checked items into the lines of input parts: every default resolved, every seed explicit, every tag a pin. */
 export class ItemLines {
-  readonly #defaults: ItemInput
-  readonly #defaultCheckpoint: string | null
-  readonly #checkpoints: BatchCheckpoints
-  readonly #customIds: CustomIdSet
-  readonly #seeds: RandomSeeds
+  readonly #options: ItemLinesOptions
+  readonly #defaults: ItemDefaults
   readonly #foreign: Readonly<Record<string, readonly string[]>>
   #problems: FieldProblem[] = []
   /** Sum of `numImages` of the lines made. */
   imageCount = 0
 
-  constructor(options: {
-    defaults: ItemInput
-    defaultCheckpoint: string | null
-    checkpoints: BatchCheckpoints
-    customIds: CustomIdSet
-    seeds: RandomSeeds
-    parameters: Parameters
-  }) {
-    this.#defaults = options.defaults
-    this.#defaultCheckpoint = options.defaultCheckpoint
-    this.#checkpoints = options.checkpoints
-    this.#customIds = options.customIds
-    this.#seeds = options.seeds
+  constructor(options: ItemLinesOptions) {
+    this.#options = options
+    this.#defaults = new ItemDefaults(options.defaults, options.parameters)
     this.#foreign = Object.fromEntries(
       Object.keys(TASKS).map((task) => [task, foreignFields(task as TaskName, options.parameters)]),
     )
   }
 
   /** One line of an input part with its newline (`ItemLine`), or what is wrong with the item. */
-  lineOf(item: ItemInput, index: number): string | NeedsCheckpoint | readonly FieldProblem[] {
-    const defaults = this.#defaults
-    const reference = item.checkpoint ?? defaults.checkpoint ?? this.#defaultCheckpoint
+  lineOf(item: ItemInput, index: number): string | ItemNeed | readonly FieldProblem[] {
+    const { checkpoints, defaultCheckpoint } = this.#options
+    const reference = item.checkpoint ?? this.#defaults.given.checkpoint ?? defaultCheckpoint
     if (reference === null)
       return [{ field: 'checkpoint', message: 'name a checkpoint; GET /api/v1/checkpoints lists them' }]
-    const checkpoint = this.#checkpoints.get(reference)
-    if (checkpoint === undefined) return { needs: reference }
+    const checkpoint = checkpoints.get(reference)
+    if (checkpoint === undefined) return { needs: 'checkpoint', reference }
     if (typeof checkpoint === 'string') return [{ field: 'checkpoint', value: shown(reference), message: checkpoint }]
 
     this.#problems = []
-    const { description } = checkpoint
     const task = this.#taskOf(item, checkpoint)
-    const { usesPrompt } = TASKS[task]
-    const ofTask = description.defaults[task]!
-    for (const field of this.#foreign[task]!) this.#refuseForeign(item, field, task)
+    this.#refuseForeign(item, task, checkpoint)
+    const asked = this.#defaults.complete(item, task)
+    const refiner = asked.refiner === undefined ? null : checkpoints.get(asked.refiner)
+    if (refiner === undefined) return { needs: 'checkpoint', reference: asked.refiner! }
+    if (typeof refiner === 'string') return [{ field: 'refiner', value: shown(asked.refiner), message: refiner }]
+    const pictures = TASKS[task].usesImage ? knownPictures(asked, this.#options.pictures) : {}
+    if (pictures === null) return { needs: 'pictures', item: asked }
+    if (TASKS[task].usesImage) this.#problems.push(...pictureProblems(task, asked, pictures, checkpoint))
+    const size = defaultSize(task, pictures, checkpoint.description)
+    return this.#write(asked, index, { task, checkpoint, refiner, size })
+  }
 
-    const customId = item.customId ?? `item-${index}`
+  #write(
+    item: ItemInput,
+    index: number,
+    { task, checkpoint, refiner, size }: Resolved,
+  ): string | readonly FieldProblem[] {
+    const { description } = checkpoint
+    const { usesPrompt, usesImage } = TASKS[task]
+    const ofTask = description.defaults[task]!
+    const { width = size.width, height = size.height, prompt = '', negativePrompt = '', eta = 0, numImages = 1 } = item
+    const { guidanceScale = ofTask.guidanceScale, seed = this.#options.seeds.next() } = item
+    const { customId = `item-${index}` } = item
     this.#checkCustomId(customId, item)
-    const prompt = usesPrompt ? this.#promptOf(item.prompt ?? defaults.prompt) : ''
-    const negativePrompt = usesPrompt ? (item.negativePrompt ?? defaults.negativePrompt ?? '') : ''
-    if (negativePrompt !== '') this.#checkText('negativePrompt', negativePrompt)
-    const width = item.width ?? defaults.width ?? description.defaultWidth
-    const height = item.height ?? defaults.height ?? description.defaultHeight
-    if (width % description.sizeMultiple !== 0) this.#refuseSize('width', width, checkpoint)
-    if (height % description.sizeMultiple !== 0) this.#refuseSize('height', height, checkpoint)
-    const numInferenceSteps = item.numInferenceSteps ?? defaults.numInferenceSteps ?? ofTask.numInferenceSteps
-    const setup = this.#setupOf(item, checkpoint, numInferenceSteps)
-    const guidanceScale = usesPrompt
-      ? (item.guidanceScale ?? defaults.guidanceScale ?? ofTask.guidanceScale)
-      : ofTask.guidanceScale
-    const eta = item.eta ?? defaults.eta ?? 0
-    const numImages = item.numImages ?? defaults.numImages ?? 1
-    const seed = item.seed ?? defaults.seed ?? this.#seeds.next()
-    if (seed > Number.MAX_SAFE_INTEGER - (numImages - 1)) {
-      const message = `image n uses seed + n: with ${numImages} images want at most ${Number.MAX_SAFE_INTEGER - numImages + 1}`
-      this.#problems.push({ field: 'seed', value: seed, message })
-    }
-    if (this.#problems.length > 0 || setup === null) return this.#problems
+    if (usesPrompt) this.#note(promptProblem(item.prompt))
+    if (negativePrompt !== '') this.#note(textProblem('negativePrompt', negativePrompt))
+    this.#note(sizeProblem('width', width, checkpoint, this.#options.maxSide))
+    this.#note(sizeProblem('height', height, checkpoint, this.#options.maxSide))
+    this.#note(seedProblem(seed, numImages))
+    if (item.safetyChecker === 'off' && !this.#options.maySkipSafetyChecker) this.#note(SAFETY_CHECKER_STAYS)
+    const setup = checkpoint.scheduler(item.scheduler ?? description.scheduler.name, item.schedulerConfig)
+    if (!('plan' in setup)) return [...this.#problems, ...setup]
+    if (this.#problems.length > 0) return this.#problems
+
+    const strength = usesImage ? (item.strength ?? ofTask.strength) : undefined
+    const { timesteps, sigmas, originalInferenceSteps, denoisingEnd } = item
+    const { numInferenceSteps = ofTask.numInferenceSteps } = item
+    const schedule = { numInferenceSteps, timesteps, sigmas, originalInferenceSteps, strength, denoisingEnd }
+    const request = { task, width, height, ...schedule }
+    const steps = plannedSteps(item, setup, request)
+    if (typeof steps !== 'number') return [steps]
+    const misfit = refinerProblem(item, request, checkpoint, refiner)
+    if (misfit !== null) return [misfit]
 
     this.imageCount += numImages
     return (
       `{"index":${index},"customId":${JSON.stringify(customId)},"task":"${task}","checkpoint":"${checkpoint.pin}"` +
       `,"prompt":${JSON.stringify(prompt)},"negativePrompt":${JSON.stringify(negativePrompt)}` +
       `,"width":${width},"height":${height},"scheduler":"${setup.name}","schedulerConfig":${setup.overridesText}` +
-      `,"numInferenceSteps":${numInferenceSteps},"guidanceScale":${guidanceScale},"eta":${eta}` +
-      `,"seed":${seed},"numImages":${numImages}}\n`
+      `,"numInferenceSteps":${steps},"guidanceScale":${guidanceScale},"eta":${eta}` +
+      `,"seed":${seed},"numImages":${numImages}${strength === undefined ? '' : `,"strength":${strength}`}` +
+      `${refiner === null ? '' : `,"refiner":"${refiner.pin}"`}` +
+      `${item.safetyChecker === 'off' ? ',"safetyChecker":"off"' : ''}${copiedFields(item)}}\n`
     )
   }
 
-  #taskOf(item: ItemInput, checkpoint: KnownCheckpoint): TaskName {
-    const { tasks } = checkpoint.description
-    if (item.task !== undefined && !tasks.some((task) => task === item.task)) {
-      const message = `${checkpoint.name} is for ${tasks.join(', ')}: leave task out, or name another checkpoint`
-      this.#problems.push({ field: 'task', value: shown(item.task), message })
-    }
-    return tasks.find((task) => task === (item.task ?? this.#defaults.task)) ?? tasks[0]!
+  #note(problem: FieldProblem | null): void {
+    if (problem !== null) this.#problems.push(problem)
   }
 
-  #refuseForeign(item: ItemInput, field: string, task: TaskName): void {
-    const value: unknown = item[field as keyof ItemInput]
-    if (value === undefined) return
-    this.#problems.push({ field, value: shown(value), message: `${task} takes no ${field}: leave it out` })
+  #taskOf(item: ItemInput, { name, description: { tasks } }: KnownCheckpoint): TaskName {
+    const wanted = item.task ?? this.#defaults.given.task
+    if (item.task !== undefined && !tasks.some((task) => task === item.task)) {
+      const message = `${name} is for ${tasks.join(', ')}: leave task out, or name another checkpoint`
+      this.#problems.push({ field: 'task', value: shown(item.task), message })
+    }
+    return tasks.find((task) => task === wanted) ?? tasks[0]!
+  }
+
+  #refuseForeign(item: ItemInput, task: TaskName, { description: { tasks } }: KnownCheckpoint): void {
+    for (const field of this.#foreign[task]!) {
+      const value: unknown = item[field as keyof ItemInput]
+      if (value === undefined) continue
+      const others = tasks.filter((other) => Object.hasOwn(TASKS[other].parameters, field))
+      const remedy = others.length === 0 ? 'leave it out' : `leave it out, or set task to ${others.join(' or ')}`
+      this.#problems.push({ field, value: shown(value), message: `${task} takes no ${field}: ${remedy}` })
+    }
   }
 
   #checkCustomId(customId: string, item: ItemInput): void {
     if (!customId.isWellFormed()) {
       const message = 'it has half of a surrogate pair, which UTF-8 cannot hold: remove it'
       this.#problems.push({ field: 'customId', value: shown(customId), message })
-    } else if (!this.#customIds.add(customId)) {
+    } else if (!this.#options.customIds.add(customId)) {
       const message =
         item.customId === undefined
           ? 'another item has the name that this one gets by default: give this one a customId'
@@ -124,44 +174,28 @@ export class ItemLines {
       this.#problems.push({ field: 'customId', value: shown(customId), message })
     }
   }
+}
 
-  #promptOf(prompt: string | undefined): string {
-    if (prompt === undefined || prompt.trim() === '') {
-      const message = prompt === undefined ? 'is required: say what to draw' : 'is empty: say what to draw'
-      this.#problems.push({ field: 'prompt', ...(prompt !== undefined && { value: shown(prompt) }), message })
-      return ''
-    }
-    this.#checkText('prompt', prompt)
-    return prompt
-  }
+/** What an item's names stand for. */
+interface Resolved {
+  readonly task: TaskName
+  readonly checkpoint: KnownCheckpoint
+  readonly refiner: KnownCheckpoint | null
+  /** Pixels, where the item says nothing. */
+  readonly size: { readonly width: number; readonly height: number }
+}
 
-  #checkText(field: string, text: string): void {
-    if (text.length > MAX_PROMPT_BYTES / MAX_BYTES_PER_UTF16_UNIT && Buffer.byteLength(text) > MAX_PROMPT_BYTES) {
-      const message = `has ${Buffer.byteLength(text)} bytes of UTF-8, want at most ${MAX_PROMPT_BYTES}: shorten it`
-      this.#problems.push({ field, value: shown(text), message })
-    } else if (!text.isWellFormed()) {
-      const message = 'has half of a surrogate pair, which UTF-8 cannot hold: remove it'
-      this.#problems.push({ field, value: shown(text), message })
-    }
-  }
+const SAFETY_CHECKER_STAYS: FieldProblem = {
+  field: 'safetyChecker',
+  value: 'off',
+  message:
+    'your tenant may not turn it off: leave it out, or have the operator list the tenant in DARKROOM_GATEWAY_SAFETY_CHECKER_OFF_TENANTS',
+}
 
-  #refuseSize(field: 'width' | 'height', pixels: number, { name, description }: KnownCheckpoint): void {
-    const { sizeMultiple } = description
-    const below = Math.max(1, Math.floor(pixels / sizeMultiple)) * sizeMultiple
-    const message = `${name} needs a multiple of ${sizeMultiple}: ${below} or ${below + sizeMultiple}`
-    this.#problems.push({ field, value: pixels, message })
+function copiedFields(item: ItemInput): string {
+  let text = ''
+  for (const field of Object.keys(item)) {
+    if (COPIED.has(field)) text += `,"${field}":${JSON.stringify(item[field as keyof ItemInput])}`
   }
-
-  #setupOf(item: ItemInput, checkpoint: KnownCheckpoint, numInferenceSteps: number): SchedulerSetup | null {
-    const name = item.scheduler ?? this.#defaults.scheduler ?? checkpoint.description.scheduler.name
-    const setup = checkpoint.scheduler(name, item.schedulerConfig ?? this.#defaults.schedulerConfig)
-    if (!('refuseSteps' in setup)) {
-      this.#problems.push(...setup)
-      return null
-    }
-    const refusal = setup.refuseSteps(numInferenceSteps)
-    if (refusal !== null)
-      this.#problems.push({ field: 'numInferenceSteps', value: numInferenceSteps, message: refusal })
-    return setup
-  }
+  return text
 }

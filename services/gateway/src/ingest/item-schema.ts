@@ -1,4 +1,4 @@
-import { SCHEDULERS, TASKS } from '@darkroom/diffusion'
+import { TASKS } from '@darkroom/diffusion'
 import type { ParameterSchema } from '@darkroom/diffusion'
 import { Type } from 'typebox'
 import type { TProperties, TSchema } from 'typebox'
@@ -16,10 +16,30 @@ export interface ItemInput {
   readonly scheduler?: string
   readonly schedulerConfig?: Readonly<Record<string, unknown>>
   readonly numInferenceSteps?: number
+  readonly timesteps?: readonly number[]
+  readonly sigmas?: readonly number[]
+  readonly originalInferenceSteps?: number
   readonly guidanceScale?: number
+  readonly guidanceRescale?: number
   readonly eta?: number
   readonly seed?: number
   readonly numImages?: number
+  readonly image?: string
+  readonly maskImage?: string
+  readonly depthMap?: string
+  readonly strength?: number
+  readonly paddingMaskCrop?: number
+  readonly maxSequenceLength?: number
+  readonly originalSize?: readonly number[]
+  readonly cropsCoordsTopLeft?: readonly number[]
+  readonly targetSize?: readonly number[]
+  readonly aestheticScore?: number
+  readonly negativeAestheticScore?: number
+  readonly denoisingEnd?: number
+  readonly refiner?: string
+  readonly previewEvery?: number
+  readonly previewMode?: string
+  readonly safetyChecker?: string
 }
 
 const MAX_CUSTOM_ID_CHARACTERS = 128
@@ -36,6 +56,9 @@ const EXAMPLES: Readonly<Record<string, unknown>> = {
   guidanceScale: 3.5,
   seed: 7,
   numImages: 4,
+  image: 'inputs/sha256/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+  strength: 0.6,
+  previewEvery: 5,
 }
 
 /** Fields that every item has, whatever its task. */
@@ -53,8 +76,12 @@ const GENERAL_FIELDS = {
     description: 'NAME, NAME:TAG or the pin NAME@sha256:HEX. What is stored is the pin.',
     examples: ['emoji-sd'],
   }),
-  scheduler: Type.Enum(Object.keys(SCHEDULERS), {
-    description: "Diffusion scheduler, by diffusers' class name. Default: the checkpoint's own.",
+  scheduler: Type.String({
+    minLength: 1,
+    maxLength: 100,
+    description:
+      "Diffusion scheduler, by diffusers' class name, or a sampler of A1111 or ComfyUI such as DPM++ 2M Karras. " +
+      "Default: the checkpoint's own.",
     examples: ['EulerDiscreteScheduler'],
   }),
   schedulerConfig: Type.Record(Type.String(), Type.Unknown(), {
@@ -114,10 +141,13 @@ function fieldOf(name: string, schema: ParameterSchema): TSchema {
 /** What a field wants, as the end of a sentence. */
 export function wanted(schema: TSchema): string {
   const keywords: SchemaKeywords = schema
-  const { type, minimum, minLength } = keywords
+  const { type, minimum, minLength, minItems } = keywords
   if (keywords.enum !== undefined) return `one of ${keywords.enum.join(', ')}`
   if (type === 'object') return `an object: ${keywords.description}`
-  if (type === 'array') return 'a list'
+  if (type === 'array') {
+    const { maxItems } = keywords
+    return `a list of ${minItems === maxItems ? minItems : `${minItems} to ${maxItems}`} numbers`
+  }
   const noun = type === 'integer' ? 'an integer' : type === 'number' ? 'a number' : 'a string'
   if (minLength !== undefined) return `${noun} of ${minLength} to ${keywords.maxLength} characters`
   return minimum === undefined ? noun : `${noun} from ${minimum} to ${keywords.maximum}`
@@ -131,4 +161,6 @@ interface SchemaKeywords {
   readonly maximum?: number
   readonly minLength?: number
   readonly maxLength?: number
+  readonly minItems?: number
+  readonly maxItems?: number
 }

@@ -43,7 +43,7 @@ export async function* lineBlocks(body: AsyncIterable<Buffer>, maxLineBytes: num
 }
 
 export function lineTooLong(line: number, maxLineBytes: number): DarkroomError {
-  const message = `the line is longer than ${maxLineBytes} bytes: shorten it, or put a newline after each item`
+  const message = `the line is longer than ${maxLineBytes} bytes: upload large pictures first, and put a newline after each item`
   return new DarkroomError('INVALID_REQUEST', `line ${line} is too long`, { problems: [{ line, message }] })
 }
 

@@ -19,18 +19,19 @@ export const MAX_PROMPT_BYTES = 8192
  * @throws Error where two tasks give one name two meanings: a field means the same wherever it occurs
  */
 export function taskParameters(limits: ItemLimits): Parameters {
-  const caps: Readonly<Record<string, number>> = {
-    numInferenceSteps: limits.maxSteps,
-    width: limits.maxSide,
-    height: limits.maxSide,
-    numImages: limits.maxImages,
+  const { maxSteps, maxSide, maxImages } = limits
+  const caps: Readonly<Record<string, Partial<ParameterSchema>>> = {
+    numInferenceSteps: { maximum: maxSteps },
+    timesteps: { maxItems: maxSteps },
+    sigmas: { maxItems: maxSteps + 1 },
+    width: { maximum: maxSide },
+    height: { maximum: maxSide },
+    numImages: { maximum: maxImages },
   }
   const merged: Record<string, ParameterSchema> = {}
   for (const { parameters } of Object.values(TASKS)) {
     for (const [name, schema] of Object.entries(parameters)) {
-      const cap = caps[name]
-      const capped =
-        cap === undefined ? schema : { ...schema, maximum: Math.min(cap, schema.maximum ?? Number.POSITIVE_INFINITY) }
+      const capped = { ...schema, ...caps[name] }
       const other = merged[name]
       if (other !== undefined && JSON.stringify(other) !== JSON.stringify(capped)) {
         throw new Error(`the tasks disagree on what ${name} means`)

@@ -36,7 +36,10 @@ const entrySchema = Type.Object({
       seed: Type.Integer(),
       numImages: Type.Integer(),
     },
-    { description: 'The item as it was accepted, every default resolved.' },
+    {
+      additionalProperties: true,
+      description: 'The item as it was accepted, every default resolved, with whatever else it was given.',
+    },
   ),
   images: Type.Array(
     Type.Object({
@@ -48,6 +51,9 @@ const entrySchema = Type.Object({
       bytes: Type.Integer(),
       width: Type.Integer(),
       height: Type.Integer(),
+      nsfwContentDetected: Type.Optional(
+        Type.Boolean({ description: 'Whether the safety checker made it black; absent where none judged it.' }),
+      ),
     }),
   ),
   seconds: Type.Union([Type.Number({ description: 'Engine seconds of its images.' }), Type.Null()]),

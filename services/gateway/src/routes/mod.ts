@@ -13,12 +13,14 @@ import { listWorkers } from './list-workers.ts'
 import { openapi } from './openapi.ts'
 import { resultFiles } from './result-files.ts'
 import { submitBatch } from './submit-batch.ts'
+import { uploadPicture } from './upload-picture.ts'
 
 /** Every route; each file adds its own. */
 export const ROUTES: readonly ((app: App, context: GatewayContext) => void)[] = [
   indexPage,
   openapi,
   submitBatch,
+  uploadPicture,
   listBatches,
   getBatch,
   cancelBatch,

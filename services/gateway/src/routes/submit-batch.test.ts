@@ -13,7 +13,11 @@ interface Problem {
 
 let gateway: TestGateway
 beforeAll(async () => {
-  gateway = await startTestGateway({ DARKROOM_GATEWAY_MAX_JSON_BYTES: '200000', DARKROOM_GATEWAY_MAX_STEPS: '200' })
+  gateway = await startTestGateway({
+    DARKROOM_GATEWAY_MAX_JSON_BYTES: '200000',
+    DARKROOM_GATEWAY_MAX_STEPS: '200',
+    DARKROOM_GATEWAY_MAX_LINE_BYTES: '262144',
+  })
 })
 afterAll(() => gateway[Symbol.asyncDispose]())
 
@@ -92,7 +96,7 @@ const apple = { checkpoint: 'emoji-sd', prompt: 'a red apple' }
 const BAD_ITEMS: readonly (readonly [string, unknown, string, RegExp])[] = [
   ['an unknown field', { ...apple, promt: 'x' }, 'promt', /did you mean "prompt"/],
   ['a __proto__', JSON.parse('{"checkpoint":"emoji-sd","prompt":"x","__proto__":{"seed":1}}'), '__proto__', /unknown field/],
-  ['an unknown scheduler', { ...apple, scheduler: 'Euler' }, 'scheduler', /did you mean "EulerDiscreteScheduler"/],
+  ['an unknown scheduler', { ...apple, scheduler: 'EulerDiscret' }, 'scheduler', /did you mean "EulerDiscreteScheduler"/],
   ['an unknown task', { ...apple, task: 'text2image' }, 'task', /did you mean "text-to-image"/],
   ['a task that the checkpoint is not for', { ...apple, task: 'unconditional-image-generation' }, 'task', /text-to-image/],
   ['an unknown checkpoint', { ...apple, checkpoint: 'emoji-ds' }, 'checkpoint', /did you mean "emoji-sd"/],

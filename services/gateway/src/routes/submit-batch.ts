@@ -9,7 +9,7 @@ import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
 import { acceptBatch } from '../ingest/accept-batch.ts'
-import { batchRequestSchema, parseBatch, parseDefaults } from '../ingest/batch-schema.ts'
+import { batchRequestSchema, parseBatch, parseDefaults, withStoredPictures } from '../ingest/batch-schema.ts'
 import { ShapeCheck } from '../ingest/check-item.ts'
 import type { Intake, IntakeRequest } from '../ingest/intake.ts'
 import { defaultsSchema, itemSchema } from '../ingest/item-schema.ts'
@@ -23,11 +23,12 @@ export function submitBatch(app: App, context: GatewayContext): void {
   const defaultsCheck = new ShapeCheck(defaultsSchema(itemProperties))
   const queryDefaults = defaultsSchema(scalarsOf(itemProperties))
 
-  const acceptJson = (request: FastifyRequest): Promise<BatchDocument> => {
+  const acceptJson = async (request: FastifyRequest): Promise<BatchDocument> => {
     if (Object.keys(request.query as object).length > 0) {
       throw new DarkroomError('INVALID_REQUEST', 'query parameters are for NDJSON: put defaults into the body')
     }
-    const { items, defaults, metadata } = parseBatch(request.body, defaultsCheck)
+    const { items, metadata, ...batch } = parseBatch(request.body, defaultsCheck)
+    const defaults = await withStoredPictures(batch.defaults, context.pictures)
     const read = async (intake: Intake): Promise<void> => {
       for (let i = 0; i < items.length && !intake.problems.isFull; i++) await intake.add(items[i], i)
     }
@@ -39,8 +40,8 @@ export function submitBatch(app: App, context: GatewayContext): void {
     return acceptBatch(intakeRules, { defaults, metadata, traceparent, now: new Date(), locate }, read, context)
   }
 
-  const acceptNdjson = (request: FastifyRequest): Promise<BatchDocument> => {
-    const defaults = parseDefaults(request.query, defaultsCheck)
+  const acceptNdjson = async (request: FastifyRequest): Promise<BatchDocument> => {
+    const defaults = await withStoredPictures(parseDefaults(request.query, defaultsCheck), context.pictures)
     const read = (intake: Intake): Promise<void> => {
       const body = requestBody(request.raw, (bytes) => events.bytesRead(bytes))
       return readNdjson(body, intake, config.maxLineBytes)
@@ -96,8 +97,8 @@ async function tellCoordinator(
   }
 }
 
-/** What fits a query: every default but the scheduler's config. */
+/** What fits a query: every default but lists and the scheduler's config. */
 function scalarsOf(properties: TProperties): TProperties {
-  const { schedulerConfig: _, ...scalars } = properties
-  return scalars
+  const isScalar = ({ type }: { type?: string }): boolean => type !== 'array' && type !== 'object'
+  return Object.fromEntries(Object.entries(properties).filter(([, schema]) => isScalar(schema)))
 }

@@ -1,0 +1,81 @@
+import { createHash } from 'node:crypto'
+import { DarkroomError, inspectPicture, PICTURE_LIMITS } from '@darkroom/chassis'
+import type { ObjectStore, PictureFacts } from '@darkroom/chassis'
+import { isInputPictureKey, keys } from '@darkroom/proto'
+import { isDataUrl, parseDataUrl } from './data-url.ts'
+
+export interface StoredPicture extends PictureFacts {
+  /** What items name it by. */
+  readonly key: string
+  readonly bytes: number
+}
+
+const MAX_REMEMBERED = 16_384
+
+/** Pictures that items start from, in the bucket by their content: the same picture is stored once, whoever sends it. */
+export class InputPictures {
+  readonly #store: ObjectStore
+  /** By key, the least recently named first. */
+  readonly #known = new Map<string, StoredPicture>()
+
+  constructor(store: ObjectStore) {
+    this.#store = store
+  }
+
+  /** What is remembered of a stored picture; undefined for one that `adopt` must look up. */
+  get(reference: string): StoredPicture | undefined {
+    if (!isInputPictureKey(reference)) return undefined
+    const known = this.#known.get(reference)
+    if (known !== undefined) this.#remember(known)
+    return known
+  }
+
+  /**
+   * Holds a picture against the limits, by its header, and stores it.
+   * @throws DarkroomError INVALID_REQUEST, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, STORE_UNAVAILABLE
+   */
+  async store(bytes: Uint8Array): Promise<StoredPicture> {
+    const key = keys.inputPicture(createHash('sha256').update(bytes).digest('hex'))
+    const known = this.get(key)
+    if (known !== undefined) return known
+    const facts = await inspectPicture(bytes)
+    await this.#store.put(key, bytes, { contentType: facts.contentType })
+    return this.#remember({ key, bytes: bytes.length, ...facts })
+  }
+
+  /**
+   * The picture that an item's field means: a data URL, which is stored, or the key of one that was. Nothing is ever fetched
+   * from an address that a caller gives.
+   * @throws DarkroomError as `store`, and NOT_FOUND
+   */
+  async adopt(reference: string): Promise<StoredPicture> {
+    if (isDataUrl(reference)) return this.store(parseDataUrl(reference))
+    if (!isInputPictureKey(reference)) {
+      const isAddress = /^[a-z][a-z0-9+.-]*:/i.test(reference)
+      throw new DarkroomError(
+        'INVALID_REQUEST',
+        `${isAddress ? 'pictures are not fetched from addresses' : 'this is no key of an upload'}: send the picture to POST /api/v1/pictures and name its key, or give a data URL`,
+      )
+    }
+    return this.get(reference) ?? this.#lookUp(reference)
+  }
+
+  async #lookUp(key: string): Promise<StoredPicture> {
+    const found = await this.#store.head(key)
+    if (found !== null && found.size > PICTURE_LIMITS.bytes) {
+      throw new DarkroomError('PAYLOAD_TOO_LARGE', `it has ${found.size} bytes; want at most ${PICTURE_LIMITS.bytes}`)
+    }
+    const bytes = found === null ? null : await this.#store.get(key)
+    if (bytes === null) {
+      throw new DarkroomError('NOT_FOUND', 'no such picture was uploaded: send it to POST /api/v1/pictures')
+    }
+    return this.#remember({ key, bytes: bytes.length, ...(await inspectPicture(bytes)) })
+  }
+
+  #remember(picture: StoredPicture): StoredPicture {
+    this.#known.delete(picture.key)
+    if (this.#known.size === MAX_REMEMBERED) this.#known.delete(this.#known.keys().next().value!)
+    this.#known.set(picture.key, picture)
+    return picture
+  }
+}
