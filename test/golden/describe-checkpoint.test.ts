@@ -72,6 +72,13 @@ describe('describing a checkpoint', () => {
     expect(() => describeCheckpoint(configs)).toThrow(message)
   })
 
+  test('a model on pixels may put out a variance beside its prediction', () => {
+    const configs = configsOf('emoji-ddpm')
+    expect(describeCheckpoint(configs).spec.learnsVariance).toBe(false)
+    configs['unet/config.json']!['out_channels'] = 6
+    expect(describeCheckpoint(configs).spec.learnsVariance).toBe(true)
+  })
+
   test('inputs of the UNet say what it is for', () => {
     const tasksWith = (inChannels: number): readonly string[] => {
       const configs = configsOf('emoji-sd')

@@ -67,7 +67,9 @@ def pipeline_for(pipeline: DiffusionPipeline, task: str, request: dict) -> Diffu
         stem = re.sub("(Img2Img|Inpaint|Depth2Img)?Pipeline$", "", type(pipeline).__name__)
         made = getattr(diffusers, f"{stem}{TASKS[task]}Pipeline").from_pipe(pipeline)
     else:
-        made = getattr(diffusers, name.replace("Scheduler", "Pipeline")).from_pipe(pipeline)
+        # The one passes eta, the other suits any scheduler that leaves its first noise as it is.
+        stem = "DDIM" if name == "DDIMScheduler" else "DDPM"
+        made = getattr(diffusers, f"{stem}Pipeline").from_pipe(pipeline)
     made.scheduler = getattr(diffusers, name)(**sampler)
     made.set_progress_bar_config(disable=True)
     return made

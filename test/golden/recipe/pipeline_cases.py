@@ -226,6 +226,9 @@ def unconditional() -> None:
     task = "unconditional-image-generation"
     case("ddpm", "tiny-ddpm", task, scheduler("DDPM"), num_inference_steps=6)
     case("ddpm/ddim", "tiny-ddpm", task, scheduler("DDIM"), num_inference_steps=6, eta=0.4)
+    learned = {"variance_type": "learned_range"}
+    for name in ("DDPM", "DPMSolverMultistep"):
+        case(f"ddpm/learned/{name}", "tiny-ddpm-learned", task, scheduler(name, **learned), num_inference_steps=6)
 
 
 for add in (stable_diffusion, later_stable_diffusion, sdxl, flow_matching, unconditional):

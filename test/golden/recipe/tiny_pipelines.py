@@ -332,7 +332,7 @@ def tiny_flux_schnell() -> DiffusionPipeline:
     return flux(False, FlowMatchEulerDiscreteScheduler(shift=1.0))
 
 
-def tiny_ddpm() -> DiffusionPipeline:
+def pixel_unet(**config: object) -> UNet2DModel:
     model = UNet2DModel(
         sample_size=16,
         block_out_channels=(8, 16),
@@ -340,8 +340,20 @@ def tiny_ddpm() -> DiffusionPipeline:
         norm_num_groups=4,
         down_block_types=("DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+        **config,
     )
-    return DDPMPipeline(unet=model.eval(), scheduler=DDPMScheduler())
+    return model.eval()
+
+
+def tiny_ddpm() -> DiffusionPipeline:
+    return DDPMPipeline(unet=pixel_unet(), scheduler=DDPMScheduler())
+
+
+def tiny_ddpm_learned() -> DiffusionPipeline:
+    """Puts out a variance beside its prediction, as guided-diffusion's models do."""
+    model = pixel_unet(out_channels=6)
+    louder(model.conv_out.weight, CONTRAST)
+    return DDPMPipeline(unet=model, scheduler=DDPMScheduler(variance_type="learned_range"))
 
 
 PIPELINES: dict[str, Callable[[], DiffusionPipeline]] = {
@@ -358,6 +370,7 @@ PIPELINES: dict[str, Callable[[], DiffusionPipeline]] = {
     "tiny-flux": tiny_flux,
     "tiny-flux-schnell": tiny_flux_schnell,
     "tiny-ddpm": tiny_ddpm,
+    "tiny-ddpm-learned": tiny_ddpm_learned,
 }
 
 

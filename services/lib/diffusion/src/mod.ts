@@ -21,10 +21,12 @@ export type { EncodedInputs, EncoderInputs } from './pipelines/inputs.ts'
 export {
   advanceLane,
   createLane,
+  decoderInput,
   finishedSteps,
   inputShape,
   isFinished,
   latentImage,
+  outputSize,
   scaledLatentImage,
   restoreLane,
   rowsOf,

@@ -1,11 +1,11 @@
 import {
   createLane,
+  decoderInput,
   denormalizeLatents,
   FAMILIES,
   fitSketch,
   inpaintingCrop,
   inputShape,
-  latentImage,
   pasteBack,
   rowsOf,
   scaledLatentImage,
@@ -113,7 +113,7 @@ export class Model {
    * One call of the denoiser for all lanes.
    * @param conditionings of each lane, in order
    * @param padTo rows of the call, at least those that the lanes take: closed sets of shapes keep GPUs from recompiling
-   * @returns the output, [padTo, …shape] flattened, the lanes' rows first
+   * @returns the output, [padTo, outputSize] flattened, the lanes' rows first
    */
   async predict(lanes: readonly Lane[], conditionings: readonly Conditioning[], padTo: number): Promise<Float32Array> {
     const first = lanes[0]!
@@ -243,9 +243,8 @@ export class Model {
 
   async #decodeLatents(decoder: Graph, lane: Lane): Promise<Float32Array> {
     const { spec, request } = lane
-    const data = denormalizeLatents(latentImage(lane), spec.latentChannels, spec.latents)
     const dims = [1, spec.latentChannels, request.height / spec.vaeScaleFactor, request.width / spec.vaeScaleFactor]
-    return decoder.runOne({ latent_sample: { data, dims } })
+    return decoder.runOne({ latent_sample: { data: decoderInput(lane), dims } })
   }
 
   /** Frees the graphs; nothing may run on them any more. */

@@ -1,4 +1,13 @@
-import { advanceLane, finishedSteps, isFinished, latentImage, rowsOf, stepsLeft, timestepOf } from '@darkroom/diffusion'
+import {
+  advanceLane,
+  finishedSteps,
+  isFinished,
+  latentImage,
+  outputSize,
+  rowsOf,
+  stepsLeft,
+  timestepOf,
+} from '@darkroom/diffusion'
 import type { Conditioning, Lane } from '@darkroom/diffusion'
 import { DarkroomError } from '@darkroom/chassis'
 import type { ChosenDevice, EngineStage, Preview, RenderedPicture, RenderRequest, Tick } from './messages.ts'
@@ -162,7 +171,7 @@ export class Renderer {
       } catch (reason) {
         this.#fail(job, group, reason)
       }
-      offset += laneRows * lane.latents.length
+      offset += laneRows * outputSize(lane)
     }
     this.#events.ticked({
       pin,

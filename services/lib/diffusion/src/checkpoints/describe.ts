@@ -97,10 +97,11 @@ function specOf(reader: ConfigReader, family: FamilyName): ModelSpec {
   const patchSize = family === 'flux' ? 2 : denoiser === 'transformer' ? reader.integer(file, 'patch_size', 2) : 1
   // Each level of a UNet but the last halves the sides, and an exported graph cannot round.
   const sideMultiple = denoiser === 'unet' ? 2 ** (reader.levels(file) - 1) : patchSize
-  const spec: ModelSpec = {
+  return {
     family,
     inChannels: family === 'flux' ? inChannels / 4 : inChannels,
     latentChannels,
+    learnsVariance: learnsVariance(reader, file, family, latentChannels),
     sampleSize: family === 'flux' ? FLUX_SAMPLE_SIZE : reader.integer(file, 'sample_size'),
     vaeScaleFactor,
     sizeMultiple: sideMultiple * vaeScaleFactor,
@@ -125,8 +126,6 @@ function specOf(reader: ConfigReader, family: FamilyName): ModelSpec {
     ),
     requiresAestheticsScore: reader.flag('model_index.json', 'requires_aesthetics_score', false),
   }
-  assertOutputs(reader, file, spec)
-  return spec
 }
 
 /** What the learned positions of a transformer reach to. */
@@ -134,14 +133,15 @@ function maxSide(reader: ConfigReader, file: string, pixelsPerPatch: number): nu
   return reader.integer(file, 'pos_embed_max_size', 96) * pixelsPerPatch
 }
 
-function assertOutputs(reader: ConfigReader, file: string, { family, latentChannels }: ModelSpec): void {
-  if (reader.object(file)['out_channels'] == null || family === 'flux') return
+/** @throws RangeError for outputs that are neither a prediction alone nor, of models on pixels, a prediction and its variance */
+function learnsVariance(reader: ConfigReader, file: string, family: FamilyName, latentChannels: number): boolean {
+  if (reader.object(file)['out_channels'] == null || family === 'flux') return false
   const outChannels = reader.integer(file, 'out_channels')
-  if (outChannels !== latentChannels) {
-    throw new RangeError(
-      `${file}: out_channels is ${outChannels} but the samples have ${latentChannels} latent channels; models that put out more are not supported.`,
-    )
-  }
+  if (outChannels === latentChannels) return false
+  if (family === 'unconditional' && outChannels === 2 * latentChannels) return true
+  throw new RangeError(
+    `${file}: out_channels is ${outChannels} but the samples have ${latentChannels} latent channels; models that put out more are not supported.`,
+  )
 }
 
 /** What the inputs of a denoiser make it for. @throws RangeError */

@@ -1,5 +1,5 @@
 import type { ImageRequest } from '../pipelines/image-request.ts'
-import type { ModelSpec } from '../pipelines/model-spec.ts'
+import type { LatentNormalization, ModelSpec } from '../pipelines/model-spec.ts'
 import type { PlanRequest } from '../schedulers/scheduler.ts'
 import type { TaskName } from '../tasks/registry.ts'
 
@@ -55,6 +55,8 @@ export interface Family {
   /** Between [channels, height, width] and what the denoiser takes. */
   pack(latents: Float32Array, spec: ModelSpec, width: number, height: number): Float32Array
   unpack(latents: Float32Array, spec: ModelSpec, width: number, height: number): Float32Array
+  /** What the task's pipeline undoes before it decodes. */
+  decodingOf(spec: ModelSpec, task: TaskName): LatentNormalization
   /** The timestep as the model was trained on it. */
   modelTimestep(timestep: number): number
   /**

@@ -31,6 +31,7 @@ export const flux: Family = {
   },
   pack: (latents, spec, width, height) => repack(latents, spec, width, height, 'pack'),
   unpack: (latents, spec, width, height) => repack(latents, spec, width, height, 'unpack'),
+  decodingOf: ({ latents }) => latents,
   modelTimestep: (timestep) => Math.fround(timestep / 1000),
   condition(spec, { width, height, guidanceScale }, prompt) {
     const [clip, t5] = prompt

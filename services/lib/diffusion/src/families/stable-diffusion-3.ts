@@ -27,6 +27,9 @@ export const stableDiffusion3: Family = {
     if (config['use_dynamic_shifting'] !== true) return schedule
     return { ...schedule, mu: dynamicShift(spec, request, config, 1.16) }
   },
+  // pipeline_stable_diffusion_3_inpaint.py leaves the shift out where it decodes, unlike its neighbours: an oversight of
+  // diffusers' that its pictures have, so that ours have it too.
+  decodingOf: ({ latents }, task) => (task === 'inpainting' ? { ...latents, shiftFactor: 0 } : latents),
   skippedSteps: (_spec, _request, steps, strength) => skippedByFraction(steps, strength),
   condition(spec, request, prompt, negative) {
     const texts = negative === null ? [prompt] : [negative, prompt]

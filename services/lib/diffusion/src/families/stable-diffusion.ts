@@ -23,6 +23,7 @@ export const stableDiffusion: Family = {
   shape: (spec, width, height) => [spec.latentChannels, height / spec.vaeScaleFactor, width / spec.vaeScaleFactor],
   pack: (latents) => latents,
   unpack: (latents) => latents,
+  decodingOf: ({ latents }) => latents,
   modelTimestep: (timestep) => timestep,
   condition(spec, { guidanceScale }, prompt, negative) {
     const texts = negative === null ? [prompt] : [negative, prompt]

@@ -12,6 +12,7 @@ export const unconditionalModel: Family = {
   shape: (spec, width, height) => [spec.latentChannels, height, width],
   pack: (latents) => latents,
   unpack: (latents) => latents,
+  decodingOf: ({ latents }) => latents,
   modelTimestep: (timestep) => timestep,
   condition: () => ({ rows: [{}], shared: {} }),
 }

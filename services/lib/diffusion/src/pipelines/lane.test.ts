@@ -5,6 +5,7 @@ import {
   advanceLane,
   createLane,
   isFinished,
+  outputSize,
   restoreLane,
   rowsOf,
   snapshotLane,
@@ -20,6 +21,7 @@ const SPEC: ModelSpec = {
   family: 'stable-diffusion',
   inChannels: 4,
   latentChannels: 4,
+  learnsVariance: false,
   sampleSize: 8,
   vaeScaleFactor: 8,
   sizeMultiple: 8,
@@ -136,6 +138,31 @@ describe('a lane', () => {
     const lanes = requests.map((request) => createLane(SPEC, request))
     while (!lanes.every(isFinished)) tick(lanes.filter((lane) => !isFinished(lane)))
     expect(lanes.map(({ latents }) => latents)).toEqual(alone)
+  })
+
+  test('of a model that learned its variance takes twice the numbers, and its noise by them', () => {
+    const spec: ModelSpec = { ...SPEC, family: 'unconditional', vaeScaleFactor: 1, learnsVariance: true }
+    const request = requestWith({
+      scheduler: 'DDPMScheduler',
+      schedulerConfig: { variance_type: 'learned_range' },
+    })
+    const [narrow, wide] = [createLane(spec, request), createLane(spec, request)]
+    const size = narrow.latents.length
+    expect(outputSize(narrow)).toBe(2 * size)
+    advanceLane(narrow, new Float32Array(2 * size).fill(-1, size), 0)
+    advanceLane(wide, new Float32Array(2 * size).fill(1, size), 0)
+    expect(narrow.latents).not.toEqual(wide.latents)
+    expect(narrow.latents).toHaveLength(size)
+  })
+
+  test('refuses a scheduler whose variance is not where the model has it', () => {
+    const learned = { variance_type: 'learned_range' }
+    expect(() => createLane({ ...SPEC, learnsVariance: true }, REQUEST)).toThrow(
+      'scheduler DDIMScheduler leaves no place for the variance that this checkpoint puts out',
+    )
+    expect(() => createLane(SPEC, requestWith({ scheduler: 'DDPMScheduler', schedulerConfig: learned }))).toThrow(
+      'scheduler DDPMScheduler has variance_type learned_range, but this checkpoint puts out no variance',
+    )
   })
 
   test.for([

@@ -5,6 +5,7 @@ import type { GeneratorState } from '../random/torch-generator.ts'
 import { guide, rescaleGuidance } from './guidance.ts'
 import type { ImageRequest } from './image-request.ts'
 import type { EncodedInputs } from './inputs.ts'
+import { denormalizeLatents } from './model-spec.ts'
 import type { ModelSpec } from './model-spec.ts'
 import { openRequest } from './opening.ts'
 import type { Opening } from './opening.ts'
@@ -112,8 +113,13 @@ export function writeModelInput(lane: Lane, batch: Float32Array, offset: number)
   if (rowsOf(lane.spec, lane.request) === 2) batch.copyWithin(offset + size, offset, offset + size)
 }
 
+/** Numbers that the model puts out for one row: those of `shape`, twice where it learned its variance. */
+export function outputSize({ spec, latents }: Lane): number {
+  return spec.learnsVariance ? 2 * latents.length : latents.length
+}
+
 /**
- * Takes the lane one step further with the model's output for its rows, which is flattened [rows, …shape] from `offset`:
+ * Takes the lane one step further with the model's output for its rows, which is flattened [rows, outputSize] from `offset`:
  * guidance, the step's noise from the lane's own generator, the scheduler's step, and what is kept of a picture.
  */
 export function advanceLane(lane: Lane, output: Float32Array, offset: number): void {
@@ -129,7 +135,7 @@ export function advanceLane(lane: Lane, output: Float32Array, offset: number): v
 
 function predictionOf(lane: Lane, output: Float32Array, offset: number): Float32Array {
   const size = lane.latents.length
-  if (rowsOf(lane.spec, lane.request) === 1) return output.subarray(offset, offset + size)
+  if (rowsOf(lane.spec, lane.request) === 1) return output.subarray(offset, offset + outputSize(lane))
   const { guidanceScale, guidanceRescale = 0 } = lane.request
   const guided = guide(output, offset, size, guidanceScale)
   if (guidanceRescale > 0) {
@@ -148,9 +154,15 @@ function keepPicture({ scheduler, plan, index, end, latents }: Lane, kept: KeptP
   for (let j = 0; j < latents.length; j++) if (kept.mask[j] !== 1) latents[j] = original[j]!
 }
 
-/** The lane's sample as it is decoded or looked at: [channels, height, width]. */
+/** The lane's sample as it is handed over or looked at: [channels, height, width]. */
 export function latentImage({ family, spec, request, latents }: Lane): Float32Array {
   return family.unpack(latents, spec, request.width, request.height)
+}
+
+/** The lane's sample as the VAE decodes it: [channels, height, width]. */
+export function decoderInput(lane: Lane): Float32Array {
+  const { family, spec, request } = lane
+  return denormalizeLatents(latentImage(lane), spec.latentChannels, family.decodingOf(spec, request.task))
 }
 
 /** As `latentImage`, at the scale that the model sees: what a sketch is made of while the loop runs. */

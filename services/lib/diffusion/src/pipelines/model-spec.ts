@@ -7,6 +7,8 @@ export interface ModelSpec {
   readonly inChannels: number
   /** Of the samples that are denoised. */
   readonly latentChannels: number
+  /** Whether the model puts out its variance too, in as many channels after those of its prediction. */
+  readonly learnsVariance: boolean
   /** Side that the model was trained at, in latent pixels. */
   readonly sampleSize: number
   /** Pixels per latent pixel; 1 where the UNet works on pixels. */

@@ -37,6 +37,7 @@ export function openRequest(spec: ModelSpec, request: ImageRequest): Opening {
     constructedSchedulerConfig(spec, request.task),
     request.schedulerConfig,
   )
+  assertVariance(spec, request.scheduler, config)
   const plan: Plan = scheduler.plan(config, family.planRequest(spec, request, config))
   const range = stepRange(family, spec, request, plan)
   if (scheduler.addNoise === null && addsNoise(spec, request, range.strength)) {
@@ -54,6 +55,20 @@ function assertSide({ sizeMultiple, maxSide }: ModelSpec, side: 'width' | 'heigh
   if (maxSide !== null && pixels > maxSide) {
     throw new ParameterError(side, `${side} is ${pixels}; this checkpoint goes up to ${maxSide}.`)
   }
+}
+
+/** diffusers' schedulers divide the model's output only where their config says so, and some want it divided. */
+function assertVariance(
+  { learnsVariance }: ModelSpec,
+  scheduler: string,
+  { variance_type: type }: Readonly<Record<string, unknown>>,
+): void {
+  const isLearned = type === 'learned' || type === 'learned_range'
+  if (learnsVariance === isLearned) return
+  const message = isLearned
+    ? `has variance_type ${type}, but this checkpoint puts out no variance; want another variance_type.`
+    : 'leaves no place for the variance that this checkpoint puts out; want variance_type learned_range, as DDPMScheduler has it.'
+  throw new ParameterError('scheduler', `scheduler ${scheduler} ${message}`)
 }
 
 /** Whether a picture is brought to a noise level: to start from it, or to put back what an inpainting keeps of it. */
