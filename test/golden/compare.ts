@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { decodeFloat32, relativeError } from './float32.ts'
 import { worstLevel } from './pictures.ts'
+import type { RenderedCase } from './pipelines.ts'
 import { readJson } from './read-json.ts'
 
 /**
@@ -89,14 +90,17 @@ const COMPARISONS: Record<string, (golden: string, computed: string) => Finding[
       readonly width: number
       readonly height: number
       readonly rgb_base64: string
+      readonly expect_nsfw?: boolean
     }
     const { cases: wants } = readJson(path.join(golden, 'pipelines.json')) as { cases: Golden[] }
-    const gots = readJson(path.join(computed, 'index.json')) as (Case & { readonly file: string | null })[]
+    const gots = readJson(path.join(computed, 'index.json')) as RenderedCase[]
     return Promise.all(
       wants.map(async (want, i) => {
-        const { file, error: reason } = gots[i]!
-        const error = file === null ? Infinity : await worstLevel(path.join(computed, file), want)
-        return { group: want.checkpoint, name: want.name, error, limit: 1, reason }
+        const { checkpoint: group, name, expect_nsfw: flag = null } = want
+        const { file, nsfw, error: failure } = gots[i]!
+        const reason = failure ?? (nsfw === flag ? null : `nsfw is ${nsfw}, want ${flag}`)
+        const error = file === null || reason !== null ? Infinity : await worstLevel(path.join(computed, file), want)
+        return { group, name, error, limit: 1, reason }
       }),
     )
   },

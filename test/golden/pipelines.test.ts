@@ -4,6 +4,7 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { worstLevel } from './pictures.ts'
 import { runPipelines } from './pipelines.ts'
+import type { RenderedCase } from './pipelines.ts'
 import { readJson } from './read-json.ts'
 
 interface GoldenPicture {
@@ -11,12 +12,7 @@ interface GoldenPicture {
   readonly width: number
   readonly height: number
   readonly rgb_base64: string
-}
-
-interface Rendered {
-  readonly name: string
-  readonly file: string | null
-  readonly error: string | null
+  readonly expect_nsfw?: boolean
 }
 
 /**
@@ -25,16 +21,16 @@ interface Rendered {
  */
 const TWO_LEVELS: readonly string[] = ['sd3/txt2img/4']
 
-describe.for(['pipelines', 'newer-families'])('pictures of %s are those of diffusers', (folder) => {
+describe.for(['pipelines', 'newer-families', 'families'])('pictures of %s are those of diffusers', (folder) => {
   const directory = path.join(import.meta.dirname, folder)
   const { cases } = readJson(path.join(directory, 'pipelines.json')) as { cases: GoldenPicture[] }
   let output: string
-  let index: readonly Rendered[]
+  let index: readonly RenderedCase[]
 
   beforeAll(async () => {
     output = mkdtempSync(path.join(os.tmpdir(), 'darkroom-golden-'))
     await runPipelines(directory, output)
-    index = readJson(path.join(output, 'index.json')) as Rendered[]
+    index = readJson(path.join(output, 'index.json')) as RenderedCase[]
   }, 120_000)
 
   afterAll(() => rmSync(output, { recursive: true, force: true }))
@@ -42,7 +38,7 @@ describe.for(['pipelines', 'newer-families'])('pictures of %s are those of diffu
   test.for(cases.map((golden, i) => [golden.name, i, golden] as const))(
     '%s: to one level',
     async ([name, i, golden]) => {
-      expect(index[i]).toMatchObject({ name, error: null })
+      expect(index[i]).toMatchObject({ name, nsfw: golden.expect_nsfw ?? null, error: null })
       expect(await worstLevel(path.join(output, index[i]!.file!), golden)).toBeLessThanOrEqual(
         TWO_LEVELS.includes(name) ? 2 : 1,
       )

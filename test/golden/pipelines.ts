@@ -25,9 +25,11 @@ interface PipelineCase {
   }
 }
 
-interface Rendered {
+export interface RenderedCase {
   readonly name: string
   readonly file: string | null
+  /** What the safety checker said; null where there is none. */
+  readonly nsfw: boolean | null
   readonly error: string | null
 }
 
@@ -81,17 +83,23 @@ export async function runPipelines(directory: string, output: string): Promise<v
   }
   const { signal } = new AbortController()
   const index = await Promise.all(
-    cases.map(async (one, i): Promise<Rendered> => {
+    cases.map(async (one, i): Promise<RenderedCase> => {
       try {
         const folder = path.resolve(directory, one.checkpoint)
         const request = await requestOf(one, directory, folder)
         await load(folder)
         if (request.refiner !== undefined) await load(request.refiner)
         const file = `${i}.png`
-        writeFileSync(path.join(output, file), await encodePng((await engine.render(folder, request, signal)).picture))
-        return { name: one.name, file, error: null }
+        const { picture, isFlagged } = await engine.render(folder, request, signal)
+        writeFileSync(path.join(output, file), await encodePng(picture))
+        return { name: one.name, file, nsfw: isFlagged, error: null }
       } catch (reason) {
-        return { name: one.name, file: null, error: reason instanceof Error ? reason.message : String(reason) }
+        return {
+          name: one.name,
+          file: null,
+          nsfw: null,
+          error: reason instanceof Error ? reason.message : String(reason),
+        }
       }
     }),
   )
@@ -105,7 +113,8 @@ async function requestOf({ task, request }: PipelineCase, directory: string, fol
   const description = describeFolder(folder)
   const pictures = await picturesOf(request, directory)
   const { _class_name: scheduler, ...schedulerConfig } = request.scheduler
-  const size = task === 'image-to-image' && pictures.image !== undefined ? floored(pictures.image, description) : null
+  const followsPicture = task === 'image-to-image' || task === 'depth-to-image'
+  const size = followsPicture && pictures.image !== undefined ? floored(pictures.image, description) : null
   return {
     task,
     prompt: request.prompt ?? '',
