@@ -23,6 +23,7 @@ export type ItemNeed =
 
 /** Fields that go into the line as they are, where they are given. */
 const COPIED: ReadonlySet<string> = new Set<keyof ItemInput>([
+  'negativePrompt',
   'timesteps',
   'sigmas',
   'originalInferenceSteps',
@@ -103,12 +104,12 @@ export class ItemLines {
     const { description } = checkpoint
     const { usesPrompt, usesImage } = TASKS[task]
     const ofTask = description.defaults[task]!
-    const { width = size.width, height = size.height, prompt = '', negativePrompt = '', eta = 0, numImages = 1 } = item
+    const { width = size.width, height = size.height, prompt = '', negativePrompt, eta = 0, numImages = 1 } = item
     const { guidanceScale = ofTask.guidanceScale, seed = this.#options.seeds.next() } = item
     const { customId = `item-${index}` } = item
     this.#checkCustomId(customId, item)
     if (usesPrompt) this.#note(promptProblem(item.prompt))
-    if (negativePrompt !== '') this.#note(textProblem('negativePrompt', negativePrompt))
+    if (negativePrompt !== undefined) this.#note(textProblem('negativePrompt', negativePrompt))
     this.#note(sizeProblem('width', width, checkpoint, this.#options.maxSide))
     this.#note(sizeProblem('height', height, checkpoint, this.#options.maxSide))
     this.#note(seedProblem(seed, numImages))
@@ -130,7 +131,7 @@ export class ItemLines {
     this.imageCount += numImages
     return (
       `{"index":${index},"customId":${JSON.stringify(customId)},"task":"${task}","checkpoint":"${checkpoint.pin}"` +
-      `,"prompt":${JSON.stringify(prompt)},"negativePrompt":${JSON.stringify(negativePrompt)}` +
+      `,"prompt":${JSON.stringify(prompt)}` +
       `,"width":${width},"height":${height},"scheduler":"${setup.name}","schedulerConfig":${setup.overridesText}` +
       `,"numInferenceSteps":${steps},"guidanceScale":${guidanceScale},"eta":${eta}` +
       `,"seed":${seed},"numImages":${numImages}${strength === undefined ? '' : `,"strength":${strength}`}` +

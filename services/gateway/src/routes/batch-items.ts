@@ -25,7 +25,7 @@ const entrySchema = Type.Object({
       task: Type.String(),
       checkpoint: Type.String({ description: 'The pin.' }),
       prompt: Type.String(),
-      negativePrompt: Type.String(),
+      negativePrompt: Type.Optional(Type.String()),
       width: Type.Integer(),
       height: Type.Integer(),
       scheduler: Type.String(),
@@ -107,7 +107,7 @@ async function standingOf(context: GatewayContext, batchId: string): Promise<Sta
 }
 
 function entryJson(batchId: string, { line, outcome }: ItemEntry): Static<typeof entrySchema> {
-  const { index, customId, ...request } = line
+  const { index, customId, negativePrompt, ...request } = line
   const { state, shardId, result } = outcome
   const rendered = result?.state === 'rendered' ? result : null
   return {
@@ -115,7 +115,7 @@ function entryJson(batchId: string, { line, outcome }: ItemEntry): Static<typeof
     customId,
     state,
     shardId,
-    request,
+    request: { ...request, ...(negativePrompt !== undefined && { negativePrompt }) },
     images: (rendered?.images ?? []).map((image) => ({
       ...image,
       url: `/api/v1/batches/${batchId}/images/${image.name}`,

@@ -321,7 +321,14 @@ test('the safety checker stays on but for tenants that the operator lists', asyn
 })
 
 test('what an item is given goes into its line, and is shown with it', async () => {
-  const given = { guidanceRescale: 0.5, previewEvery: 5, previewMode: 'decode', originalSize: [64, 64], eta: 0.5 }
+  const given = {
+    negativePrompt: '',
+    guidanceRescale: 0.5,
+    previewEvery: 5,
+    previewMode: 'decode',
+    originalSize: [64, 64],
+    eta: 0.5,
+  }
   const document = await gateway.accept([{ checkpoint: 'emoji-sd', prompt: 'a red apple', ...given }])
   const text = Buffer.from((await gateway.store.get(document.parts[0]!.key))!).toString()
   expect(JSON.parse(text)).toMatchObject(given)

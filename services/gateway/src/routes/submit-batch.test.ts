@@ -54,7 +54,7 @@ describe('a JSON batch', () => {
       metadata: { project: 'fruit' },
       traceparent: '00-0123456789abcdef0123456789abcdef-0123456789abcdef-01',
     })
-    const shared = { negativePrompt: '', eta: 0, seed: 11 }
+    const shared = { eta: 0, seed: 11 }
     expect(await linesOf(document)).toEqual([
       { ...shared, index: 0, customId: 'item-0', task: 'text-to-image', checkpoint: gateway.pins['emoji-sd'], prompt: 'a red apple', width: 64, height: 64, scheduler: 'PNDMScheduler', schedulerConfig: {}, numInferenceSteps: 50, guidanceScale: 3.5, numImages: 1 },
       { ...shared, index: 1, customId: 'faces', task: 'unconditional-image-generation', checkpoint: gateway.pins['emoji-ddpm'], prompt: '', width: 32, height: 32, scheduler: 'DDPMScheduler', schedulerConfig: {}, numInferenceSteps: 50, guidanceScale: 0, numImages: 3 },

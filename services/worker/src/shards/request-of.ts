@@ -24,7 +24,7 @@ export function requestOf(item: Item, n: number, pictures: ItemPictures): Render
   return {
     task,
     prompt: item.prompt,
-    negativePrompt: item.negativePrompt === '' ? null : item.negativePrompt,
+    negativePrompt: item.negativePrompt ?? null,
     safetyChecker: item.safetyChecker !== 'off',
     width: item.width,
     height: item.height,

@@ -85,7 +85,10 @@ export const COMMON_PARAMETERS = {
 
 export const PROMPT_PARAMETERS = {
   prompt: { type: 'string', description: 'What to draw.' },
-  negativePrompt: { type: 'string', description: 'What to draw away from; default none.' },
+  negativePrompt: {
+    type: 'string',
+    description: 'What to draw away from. Default: none, which Stable Diffusion XL tells from an empty one.',
+  },
   guidanceScale: {
     type: 'number',
     description: 'Weight of the prompt; 1 or less turns guidance off.',
