@@ -99,6 +99,9 @@ describe('submit', () => {
     expect(await run('submit', '-p', 'a panda', '--image', path.join(folder, 'none.png'))).toBe(2)
     expect(complained.at(-1)).toContain('none.png')
     expect(gateway.requests).toHaveLength(sent)
+    gateway.answer = (_, response) => sendJson(response, { status: 415, detail: 'this is no picture' }, 415)
+    expect(await run('submit', '-p', 'a panda', '--image', image)).toBe(2)
+    expect(complained.at(-1)).toBe(`darkroom: ${image}: this is no picture`)
   })
 
   test('needs no prompt for unconditional images', async () => {

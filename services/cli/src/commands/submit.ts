@@ -78,8 +78,18 @@ async function openLines(file: string): Promise<Readable> {
 async function uploadPictures(gateway: GatewayClient, options: SubmitOptions): Promise<Record<string, string>> {
   const named = { image: options.image, maskImage: options.mask, depthMap: options.depthMap }
   const files = Object.entries(named).filter((entry): entry is [string, string] => entry[1] !== undefined)
-  const keys = files.map(async ([field, file]) => [field, (await gateway.uploadPicture(await readPicture(file))).key])
-  return Object.fromEntries(await Promise.all(keys)) as Record<string, string>
+  const keys = files.map(async ([field, file]) => [field, await uploadPicture(gateway, file)] as const)
+  return Object.fromEntries(await Promise.all(keys))
+}
+
+async function uploadPicture(gateway: GatewayClient, file: string): Promise<string> {
+  const bytes = await readPicture(file)
+  try {
+    return (await gateway.uploadPicture(bytes)).key
+  } catch (reason) {
+    const { code, message, problems } = DarkroomError.from(reason)
+    throw new DarkroomError(code, `${file}: ${message}`, { cause: reason, problems })
+  }
 }
 
 async function readPicture(file: string): Promise<Uint8Array<ArrayBuffer>> {

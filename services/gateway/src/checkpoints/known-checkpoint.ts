@@ -35,6 +35,12 @@ export interface SchedulerSetup {
   plan(request: ScheduleRequest): number | { readonly field: string | null; readonly message: string }
 }
 
+/** What a caller who mistyped a scheduler may have meant. */
+const SCHEDULER_NAMES = [
+  ...Object.keys(SCHEDULERS),
+  ...SAMPLERS.flatMap(({ a1111 }) => (a1111 === undefined ? [] : [a1111, `${a1111} Karras`])),
+]
+
 type Planned = ReturnType<SchedulerSetup['plan']>
 type Checked = SchedulerSetup | readonly FieldProblem[]
 
@@ -65,8 +71,7 @@ export class KnownCheckpoint {
     if (known !== undefined) return known
     const choice = isSchedulerName(asked) ? { name: asked, config: {} } : resolveSchedulerAlias(asked)
     if (choice === null) {
-      const names = [...Object.keys(SCHEDULERS), ...SAMPLERS.flatMap(({ a1111 }) => a1111 ?? [])]
-      const hint = suggestion(asked, names) || '; GET /api/v1/schedulers lists them'
+      const hint = suggestion(asked, SCHEDULER_NAMES) || '; GET /api/v1/schedulers lists them'
       return [{ field: 'scheduler', value: shown(asked), message: `no such scheduler${hint}` }]
     }
     const problems = overrideProblems(choice.name, overrides)

@@ -270,9 +270,9 @@ test('samplers of A1111 and ComfyUI stand for a class and its config, which an i
     scheduler: 'DPMSolverMultistepScheduler',
     schedulerConfig: { solver_order: 3, algorithm_type: 'dpmsolver++' },
   })
-  expect(await problemOf({ ...apple, scheduler: 'DPM++ 2N Karas' })).toMatchObject({
+  expect(await problemOf({ ...apple, scheduler: 'DPM++ 2M Karas' })).toMatchObject({
     field: 'items[0].scheduler',
-    message: expect.stringMatching(/no such scheduler/),
+    message: expect.stringMatching(/did you mean "DPM\+\+ 2M Karras"/),
   })
 })
 
