@@ -172,7 +172,7 @@ export async function filesOf(folder: string): Promise<Map<string, Buffer>> {
 export const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 
 /** What git calls these bytes. */
-export const gitSha1 = (bytes: Buffer): string =>
+const gitSha1 = (bytes: Buffer): string =>
   createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex')
 
 /** The name of a file's bytes in the cache. */

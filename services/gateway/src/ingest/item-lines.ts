@@ -135,7 +135,7 @@ export class ItemLines {
       `,"width":${width},"height":${height},"scheduler":"${setup.name}","schedulerConfig":${setup.overridesText}` +
       `,"numInferenceSteps":${steps},"guidanceScale":${guidanceScale},"eta":${eta}` +
       `,"seed":${seed},"numImages":${numImages}${strength === undefined ? '' : `,"strength":${strength}`}` +
-      `${refiner === null ? '' : `,"refiner":"${refiner.pin}"`}` +
+      (refiner === null ? '' : `,"refiner":"${refiner.pin}"`) +
       `${item.safetyChecker === 'off' ? ',"safetyChecker":"off"' : ''}${copiedFields(item)}}\n`
     )
   }

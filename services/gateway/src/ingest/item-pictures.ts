@@ -7,8 +7,8 @@ import type { FieldProblem } from '../field-problems.ts'
 import type { ItemInput } from './item-schema.ts'
 
 /** Fields of an item that hold a picture. */
-export const PICTURE_FIELDS = ['image', 'maskImage', 'depthMap'] as const
-export type PictureField = (typeof PICTURE_FIELDS)[number]
+const PICTURE_FIELDS = ['image', 'maskImage', 'depthMap'] as const
+type PictureField = (typeof PICTURE_FIELDS)[number]
 export type ItemPictures = Readonly<Partial<Record<PictureField, StoredPicture>>>
 
 /** The item's pictures as far as they are known; null where one must be adopted first. */
