@@ -107,13 +107,16 @@ test('checkpoints are listed with what they can do', async () => {
   ]) // prettier-ignore
 })
 
-test('schedulers are listed with the keys of their configs', async () => {
-  const { schedulers } = await get<{ schedulers: { name: string; config: object }[] }>('/api/v1/schedulers')
+test('schedulers are listed with the keys of their configs and what others call them', async () => {
+  const { schedulers } = await get<{ schedulers: { name: string; samplers: string[]; config: object }[] }>(
+    '/api/v1/schedulers',
+  )
   const pndm = schedulers.find(({ name }) => name === 'PNDMScheduler')
   expect(pndm?.config).toMatchObject({
     skip_prk_steps: { default: false },
     timestep_spacing: { values: expect.any(Array) },
   })
+  expect(pndm?.samplers).toEqual(['PLMS'])
 })
 
 test('without a coordinator, what needs one is 503 and says when to come back', async () => {

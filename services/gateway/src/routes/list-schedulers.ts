@@ -1,10 +1,16 @@
-import { SCHEDULERS } from '@darkroom/diffusion'
+import { SAMPLERS, SCHEDULERS } from '@darkroom/diffusion'
 import { Type } from 'typebox'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 
 const schedulerSchema = Type.Object({
   name: Type.String({ examples: ['EulerDiscreteScheduler'] }),
+  samplers: Type.Array(Type.String(), {
+    description:
+      'What A1111 and ComfyUI call it, with a few keys of its config set or not: names that an item may use too, ' +
+      'with karras, exponential, beta, simple or sgm uniform behind them.',
+    examples: [['DPM++ 2M', 'dpmpp_2m']],
+  }),
   papers: Type.Array(Type.String(), { description: 'arXiv ids.' }),
   evaluations: Type.String({ description: 'Model calls per step.' }),
   stochastic: Type.String({ description: 'When it draws noise after the first: never, always or the condition.' }),
@@ -23,6 +29,9 @@ type ConfigKeys = Readonly<Record<string, { readonly default: unknown; readonly 
 
 const schedulers = Object.entries(SCHEDULERS).map(([name, { about, keys }]) => ({
   name,
+  samplers: SAMPLERS.filter(({ scheduler }) => scheduler === name).flatMap(({ a1111, comfyui }) =>
+    [a1111, comfyui].filter((sampler) => sampler !== undefined),
+  ),
   papers: [...about.papers],
   evaluations: about.evaluations,
   stochastic: about.stochastic,
