@@ -6,6 +6,7 @@ import { addCancel } from './commands/cancel.ts'
 import { addCheckpoints } from './commands/checkpoints.ts'
 import { addDownload } from './commands/download.ts'
 import { addList } from './commands/list.ts'
+import { addReplay } from './commands/replay.ts'
 import { addStatus } from './commands/status.ts'
 import { addSubmit } from './commands/submit.ts'
 import { addVerify } from './commands/verify.ts'
@@ -40,6 +41,7 @@ function createProgram(environment: Environment): Command {
     addCheckpoints,
     addWorkers,
     addVerify,
+    addReplay,
   ])
     add(program, context)
   return program

@@ -1,4 +1,4 @@
-import { DarkroomError } from '@darkroom/chassis'
+import { DarkroomError, withPngText } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import { imageName, keys } from '@darkroom/proto'
 import type { Item, ItemResult, RenderedImage } from '@darkroom/proto'
@@ -12,6 +12,7 @@ import type { HeldShard } from './held-shard.ts'
 import { insist } from './insist.ts'
 import type { Limit } from './limit.ts'
 import type { PictureShelf } from './picture-shelf.ts'
+import { provenanceOf } from './provenance.ts'
 import { itemPicturesOf, pictureKeysOf, requestOf } from './request-of.ts'
 import type { ItemPictures } from './request-of.ts'
 
@@ -71,7 +72,7 @@ async function renderImage(
   const result = await renderWatched(parts, shard, request, { batchId, item: item.index, image: n })
   events.imageRendered(item.scheduler, checkpoint, item.task, result)
   const encodeStart = performance.now()
-  const png = await encodePng(result.picture)
+  const png = withPngText(await encodePng(result.picture), { ...provenanceOf(item, n, parts.engine.device.kind) })
   events.stageTaken('encode', (performance.now() - encodeStart) / 1000)
   const sha256 = createHash('sha256').update(png).digest('hex')
   const name = imageName(item.index, n, sha256, 'png')
