@@ -337,6 +337,30 @@ def distilled() -> None:
     case("UnCLIP", {"clip_sample": False, "num_train_timesteps": 500}, steps=7)
 
 
+def roundings() -> None:
+    """Where terms of the size of the noise cancel, or an integer hangs on a last bit: the order of roundings shows."""
+    cosine = {**SD, **COSINE}
+    flips = {"prediction_type": "v_prediction"}
+    zero_snr = {"rescale_betas_zero_snr": True, "timestep_spacing": "linspace"}
+    case("EulerDiscrete", {**SD, **flips, **zero_snr, "use_exponential_sigmas": True}, steps=2)
+    case("EulerDiscrete", {**COSINE, "timestep_spacing": "trailing", "prediction_type": "sample"}, steps=3)
+    case("EulerAncestralDiscrete", {**cosine, **flips}, model="affine")
+    case("LMSDiscrete", {**cosine, **flips}, model="affine")
+    case("LMSDiscrete", {"num_train_timesteps": 100}, steps=10, start=4)
+    case("HeunDiscrete", {**cosine, "use_karras_sigmas": True, "prediction_type": "sample"}, steps=3)
+    case("HeunDiscrete", {**SD, "use_beta_sigmas": True, "clip_sample": True}, steps=2)
+    case("KDPM2Discrete", {**COSINE, **flips}, steps=25, model="affine")
+    case("KDPM2AncestralDiscrete", {**SD, **flips, "use_beta_sigmas": True}, steps=10)
+    case("PNDM", {**COSINE, **flips, "timestep_spacing": "linspace"}, steps=7, model="affine")
+    case("EDMEuler", steps=1, model="affine")
+    few = {"num_train_timesteps": 50, "beta_schedule": "linear", "beta_start": 0.00085, "beta_end": 0.012}
+    for name in ("DPMSolverSinglestep", "DPMSolverMultistep", "DEISMultistep", "UniPCMultistep"):
+        case(name, {**few, "use_exponential_sigmas": True}, steps=14)
+        case(name, {**few, "use_beta_sigmas": True}, steps=14)
+    case("DPMSolverMultistepInverse", {**few, "use_beta_sigmas": True}, steps=14)
+    case("DPMSolverMultistepInverse", {**cosine, "use_beta_sigmas": True, "solver_order": 1}, steps=10, model="affine")
+
+
 def run_model(name: str, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     if name == "dummy":
         return x * t / (t + 1)
@@ -435,7 +459,7 @@ def main() -> None:
     if args.verify:
         verify(args.path)
         return
-    for add in (each_class, ancestors_of_all, karras_family, solvers, flows, distilled):
+    for add in (each_class, ancestors_of_all, karras_family, solvers, flows, distilled, roundings):
         add()
     unique = {one["name"]: one for one in CASES}
     source = f"huggingface/diffusers {diffusers.__version__}, torch {torch.__version__.split('+')[0]}, float32 on CPU"

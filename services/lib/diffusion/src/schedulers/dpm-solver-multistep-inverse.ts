@@ -2,6 +2,7 @@ import { alphasCumprod } from './alphas.ts'
 import { linspace, roundHalfEven } from './betas.ts'
 import { dpmSolverMultistep, multistepPlan } from './dpm-solver-multistep.ts'
 import type { MultistepConfig, MultistepPlan, MultistepState } from './dpm-solver-multistep.ts'
+import { numpyLog } from './numpy-log.ts'
 import { stepsOf } from './scheduler.ts'
 import type { PlanRequest, Scheduler } from './scheduler.ts'
 import { assertOneRespacing, interpolate, respacedSigmas, sigmaToTimestep, trainingSigmas } from './sigmas.ts'
@@ -56,13 +57,14 @@ function ascendingSchedule(config: InverseConfig, request: PlanRequest) {
   const steps = stepsOf(request, train, 'DPMSolverMultistepInverseScheduler')
   const alphas = alphasCumprod(config)
   const training = trainingSigmas(alphas)
-  const logSigmas = training.map(Math.log)
+  const logSigmas = training.map(numpyLog)
   const respaced = respacedSigmas(config, { min: training.at(-1)!, max: training[0]! }, steps)
   if (respaced !== null || config.use_flow_sigmas) {
     const levels = respaced ?? flowLevels(config, steps)
     const timesteps = levels.map((sigma) => (respaced === null ? sigma * train : sigmaToTimestep(sigma, logSigmas)))
-    const rounded = timesteps.map(config.use_karras_sigmas ? roundHalfEven : Math.trunc)
-    return { sigmas: Float32Array.of(...levels, levels.at(-1)!), timesteps: [...new Set(rounded)] }
+    // Repeated ones are left out before they are cut to integers, but after Karras' are rounded.
+    const distinct = new Set(config.use_karras_sigmas ? timesteps.map(roundHalfEven) : timesteps)
+    return { sigmas: Float32Array.of(...levels, levels.at(-1)!), timesteps: [...distinct].map(Math.trunc) }
   }
   const last = train - clippedTimesteps(config.lambda_min_clipped, alphas)
   const timesteps = spaced(config, steps, last)

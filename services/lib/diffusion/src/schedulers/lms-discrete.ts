@@ -5,7 +5,7 @@ import { assertDistinct, initialSigma, scaleToUnit, sigmaLevels, slopeAt } from 
 import type { RespacingConfig } from './sigmas.ts'
 import { TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
-import { axpy, combine } from './vector-steps.ts'
+import { axpy, stepAlong } from './vector-steps.ts'
 
 export interface LmsConfig extends BetaConfig, RespacingConfig {
   prediction_type: 'epsilon' | 'sample' | 'v_prediction'
@@ -75,7 +75,9 @@ export const lmsDiscrete: Scheduler<LmsConfig, LmsPlan, LmsState> = {
     slopeAt(config.prediction_type, sigma, modelOutput, sample, slope)
     const derivatives = [slope, ...state.derivatives].slice(0, order)
     const weights = lagrangeWeights(sigmas, i, Math.min(i + 1, order))
-    combine([1, ...derivatives.map((_, k) => weights[k] ?? 0)], [sample, ...derivatives], out)
+    // A loop that starts amid its schedule has fewer slopes than weights at first, as diffusers' zip does.
+    const count = Math.min(weights.length, derivatives.length)
+    stepAlong(sample, weights.slice(0, count), derivatives.slice(0, count), out)
     return { derivatives }
   },
 

@@ -7,7 +7,7 @@ import type { Plan, Scheduler } from './scheduler.ts'
 import { assertTrained, spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
 import { torchSqrt } from './torch-sqrt.ts'
-import { addScaled, combine } from './vector-steps.ts'
+import { addScaled, combine, quotientDifference } from './vector-steps.ts'
 
 export interface PndmConfig extends BetaConfig {
   skip_prk_steps: boolean
@@ -211,5 +211,5 @@ function transfer(
   const difference = fround(alphaProdPrev - alphaProd)
   const epsilon = config.prediction_type === 'epsilon' ? output : new Float32Array(out.length)
   if (epsilon !== output) predictNoise(config.prediction_type, a, b, output, sample, epsilon)
-  combine([sampleCoefficient, -fround(difference / denominator)], [sample, epsilon], out)
+  quotientDifference(sampleCoefficient, sample, difference, epsilon, denominator, out)
 }

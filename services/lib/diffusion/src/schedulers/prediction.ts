@@ -1,4 +1,4 @@
-import { weightedSum } from './vector-steps.ts'
+import { roundedSum } from './vector-steps.ts'
 
 const { fround } = Math
 
@@ -43,7 +43,7 @@ export function predictOriginal(
       for (let j = 0; j < size; j++) out[j] = m[j]!
       break
     case 'v_prediction':
-      weightedSum(alpha, x, -sigma, m, out)
+      roundedSum(alpha, x, -sigma, m, out)
       break
     case 'flow_prediction':
       for (let j = 0; j < size; j++) {
@@ -76,7 +76,7 @@ export function predictNoise(
       }
       break
     case 'v_prediction':
-      weightedSum(alpha, m, sigma, x, out)
+      roundedSum(alpha, m, sigma, x, out)
       break
   }
 }

@@ -1,5 +1,6 @@
 import { alphasCumprod } from './alphas.ts'
 import type { BetaConfig } from './config.ts'
+import { numpyLog } from './numpy-log.ts'
 import { linspaceF32, roundHalfEven } from './betas.ts'
 import { stepsOf } from './scheduler.ts'
 import type { PlanRequest } from './scheduler.ts'
@@ -53,7 +54,7 @@ export function sigmaLevels(
   const respacing = { use_karras_sigmas, use_exponential_sigmas, use_beta_sigmas }
   assertOneRespacing(respacing)
   const training = trainingSigmasOf(config)
-  const logSigmas = training.map(Math.log)
+  const logSigmas = training.map(numpyLog)
   const precision = isDouble ? (t: number): number => t : Math.fround
   const own = takesTimesteps && 'timesteps' in request ? given(request.timesteps, respacing, name) : null
   const timesteps = (own ?? spaced(config, request, name)).map(precision)

@@ -1,5 +1,6 @@
 import { linspace, roundHalfEven } from './betas.ts'
 import type { BetaConfig } from './config.ts'
+import { numpyLog } from './numpy-log.ts'
 import { assertOneRespacing, interpolate, respacedSigmas, sigmaToTimestep, trainingSigmas } from './sigmas.ts'
 import type { RespacingConfig } from './sigmas.ts'
 import { stepsOf } from './scheduler.ts'
@@ -87,7 +88,7 @@ function respacedLevels(
   if (!isRespaced) return null
   const train = config.num_train_timesteps
   const count = stepsOf(request, train, 'A schedule that is spaced by noise levels')
-  const logSigmas = training.map(Math.log)
+  const logSigmas = training.map(numpyLog)
   const range = { min: config.sigma_min ?? training[0]!, max: config.sigma_max ?? training.at(-1)! }
   // The order of precedence is diffusers': Karras, Lu, exponential, beta, flow.
   const usesLu = config.use_lu_lambdas === true && !config.use_karras_sigmas

@@ -54,26 +54,45 @@ export function quotientSum(a: number, x: Float32Array, y: Float32Array, divisor
   }
 }
 
-/** Adds weight x to `out`. */
-export function addScaled(weight: number, x: Float32Array, out: Float32Array): void {
+/** Writes a x - b y / divisor, each operation rounded to float32. */
+export function quotientDifference(
+  a: number,
+  x: Float32Array,
+  b: number,
+  y: Float32Array,
+  divisor: number,
+  out: Float32Array,
+): void {
   const size = out.length
-  for (let j = 0; j < size; j++) out[j] = out[j]! + weight * x[j]!
-}
-
-/** Replaces a predicted original sample in `out` by x + dt (x - original) / sigma: an Euler step. */
-export function eulerStep(x: Float32Array, sigma: number, dt: number, out: Float32Array): void {
-  const size = out.length
-  const share = dt / sigma
   for (let j = 0; j < size; j++) {
-    const value = x[j]!
-    out[j] = value + (value - out[j]!) * share
+    rounded[0] = a * x[j]!
+    rounded[1] = b * y[j]!
+    rounded[1] = rounded[1] / divisor
+    out[j] = rounded[0] - rounded[1]
   }
 }
 
-/** Writes a x + y to `out`; `out` may be x or y. */
+/** Adds weight x to `out`, each operation rounded to float32. */
+export function addScaled(weight: number, x: Float32Array, out: Float32Array): void {
+  const size = out.length
+  for (let j = 0; j < size; j++) {
+    rounded[0] = weight * x[j]!
+    out[j] = out[j]! + rounded[0]
+  }
+}
+
+/** Replaces a predicted original sample in `out` by x + dt (x - original) / sigma, as `midpointStep` from x itself. */
+export function eulerStep(x: Float32Array, sigma: number, dt: number, out: Float32Array): void {
+  midpointStep(x, x, sigma, dt, out)
+}
+
+/** Writes a x + y to `out`, each operation rounded to float32; `out` may be x or y. */
 export function axpy(a: number, x: Float32Array, y: Float32Array, out: Float32Array): void {
   const size = out.length
-  for (let j = 0; j < size; j++) out[j] = a * x[j]! + y[j]!
+  for (let j = 0; j < size; j++) {
+    rounded[0] = a * x[j]!
+    out[j] = rounded[0] + y[j]!
+  }
 }
 
 /** Adds weight factor (x / divisor) to `out`, rounded from the inside out. */
@@ -87,9 +106,39 @@ export function addQuotient(x: Float32Array, divisor: number, factor: number, we
   }
 }
 
-/** Replaces a predicted original sample in `out` by start + dt (x - original) / sigma: a step with the slope of another place. */
+/**
+ * Replaces a predicted original sample in `out` by start + dt (x - original) / sigma: a step with the slope of another place.
+ * Each operation is rounded to float32 as torch does: from high noise to low, what the roundings leave is seen.
+ */
 export function midpointStep(start: Float32Array, x: Float32Array, sigma: number, dt: number, out: Float32Array): void {
   const size = out.length
-  const share = dt / sigma
-  for (let j = 0; j < size; j++) out[j] = start[j]! + (x[j]! - out[j]!) * share
+  for (let j = 0; j < size; j++) {
+    rounded[0] = x[j]! - out[j]!
+    rounded[0] = rounded[0] / sigma
+    rounded[0] = rounded[0] * dt
+    out[j] = start[j]! + rounded[0]
+  }
+}
+
+/** Writes start + the sum of weights[k] slopes[k], each operation rounded to float32. */
+export function stepAlong(
+  start: Float32Array,
+  weights: readonly number[],
+  slopes: readonly Float32Array[],
+  out: Float32Array,
+): void {
+  const size = out.length
+  const [a = 0, b = 0, c = 0, d = 0] = weights
+  const [x, y = x, z = x, w = x] = slopes as readonly [Float32Array, Float32Array?, Float32Array?, Float32Array?]
+  for (let j = 0; j < size; j++) {
+    rounded[0] = a * x[j]!
+    rounded[1] = b * y[j]!
+    rounded[0] = rounded[0] + rounded[1]
+    rounded[1] = c * z[j]!
+    rounded[0] = rounded[0] + rounded[1]
+    rounded[1] = d * w[j]!
+    rounded[0] = rounded[0] + rounded[1]
+    out[j] = start[j]! + rounded[0]
+  }
+  for (let k = 4; k < slopes.length; k++) addScaled(weights[k]!, slopes[k]!, out)
 }
