@@ -45,6 +45,7 @@ async function render(answer: (request: RenderRequest) => boolean | null, items:
   const metrics = new Metrics()
   const events = createEvents(metrics, createLogger('test', 'silent'))
   const engine = {
+    device: { kind: 'cpu', name: 'played', reason: 'a test' },
     async render(_pin: string, request: RenderRequest): Promise<RenderedPicture> {
       const picture = { width: 2, height: 2, channels: 3, data: new Uint8Array(12).fill(request.seed) } as const
       return { picture, seconds: 1, steps: 2, warnings: [], isFlagged: answer(request) }
