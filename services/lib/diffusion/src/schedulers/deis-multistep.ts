@@ -3,6 +3,7 @@ import { betaKeys, choiceKey, flagKey, integerKey, numberKey } from './config.ts
 import type { ConfigKeys } from './config.ts'
 import { solverLevel } from './dpm-solver-update.ts'
 import type { SolverLevel } from './dpm-solver-update.ts'
+import { numpyLog } from './numpy-log.ts'
 import { predictNoise, predictOriginal, thresholdOriginal } from './prediction.ts'
 import type { ThresholdConfig } from './prediction.ts'
 import { copyInput } from './scheduler.ts'
@@ -11,7 +12,7 @@ import { solverSchedule } from './solver-schedule.ts'
 import type { SolverScheduleConfig } from './solver-schedule.ts'
 import { TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
-import { combine, roundedSum, weightedSum } from './vector-steps.ts'
+import { roundedSum, weightedSum } from './vector-steps.ts'
 
 export interface DeisConfig extends SolverScheduleConfig, ThresholdConfig {
   solver_order: number
@@ -57,7 +58,7 @@ const keys: ConfigKeys<DeisConfig> = {
   time_shift_type: choiceKey('exponential', ['exponential']),
 }
 
-const { exp, fround, log } = Math
+const { exp, fround } = Math
 
 /**
  * Exponential integrator with polynomials in log rho through past predictions of the noise.
@@ -101,8 +102,8 @@ export const deisMultistep: Scheduler<DeisConfig, DeisPlan, DeisState> = {
       const rho = ({ sigma, alpha }: SolverLevel): number => fround(sigma / alpha)
       const past = Array.from({ length: order }, (_, k) => rho(levels[i - k]!))
       const weights = order === 2 ? linearWeights(rho(to), past) : quadraticWeights(rho(to), past)
-      const vectors = [sample, ...outputs.slice(0, order)]
-      combine([to.alpha / from.alpha, ...weights.map((weight) => to.alpha * weight)], vectors, out)
+      const vectors = outputs.slice(0, order)
+      advance({ from: from.alpha, to: to.alpha }, sample, weights, vectors, out)
     }
     return { outputs: outputs.slice(0, Math.max(config.solver_order - 1, 1)) }
   },
@@ -133,11 +134,35 @@ function noiseOf(plan: DeisPlan, i: number, modelOutput: Float32Array, sample: F
   return out
 }
 
+/** Rounds what is stored in it, see vector-steps.ts. */
+const rounded = new Float32Array(2)
+
+/** Writes to (sample / from + the sum of weights[k] outputs[k]), each operation rounded to float32: the terms nearly cancel. */
+function advance(
+  alpha: { readonly from: number; readonly to: number },
+  sample: Float32Array,
+  [a = 0, b = 0, c = 0]: readonly number[],
+  [x, y, z = x]: readonly Float32Array[],
+  out: Float32Array,
+): void {
+  const size = out.length
+  for (let j = 0; j < size; j++) {
+    rounded[0] = sample[j]! / alpha.from
+    rounded[1] = a * x![j]!
+    rounded[0] = rounded[0] + rounded[1]
+    rounded[1] = b * y![j]!
+    rounded[0] = rounded[0] + rounded[1]
+    rounded[1] = c * z![j]!
+    rounded[0] = rounded[0] + rounded[1]
+    out[j] = alpha.to * rounded[0]
+  }
+}
+
 /** Integrals of the line through two points in log rho. */
 function linearWeights(to: number, [b, c]: readonly number[]): readonly number[] {
   const integral = (t: number, own: number, other: number): number => {
-    const [lt, lo] = [fround(log(t)), fround(log(other))]
-    return fround(fround(t * fround(fround(-lo + lt) - 1)) / fround(fround(log(own)) - lo))
+    const [lt, lo] = [numpyLog(t), numpyLog(other)]
+    return fround(fround(t * fround(fround(-lo + lt) - 1)) / fround(numpyLog(own) - lo))
   }
   const weight = (own: number, other: number): number => fround(integral(to, own, other) - integral(b!, own, other))
   return [weight(b!, c!), weight(c!, b!)]
@@ -146,7 +171,7 @@ function linearWeights(to: number, [b, c]: readonly number[]): readonly number[]
 /** Integrals of the parabola through three points in log rho. */
 function quadraticWeights(to: number, [b, c, d]: readonly number[]): readonly number[] {
   const integral = (t: number, own: number, second: number, third: number): number => {
-    const [lt, lb, lc, ld] = [t, own, second, third].map((x) => fround(log(x))) as [number, number, number, number]
+    const [lt, lb, lc, ld] = [t, own, second, third].map(numpyLog) as [number, number, number, number]
     const first = fround(lc * fround(fround(ld - lt) + 1))
     const rest = fround(fround(fround(first - fround(ld * lt)) + ld) + fround(lt * lt))
     const numerator = fround(t * fround(fround(rest - fround(2 * lt)) + 2))

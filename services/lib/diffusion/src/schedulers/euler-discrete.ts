@@ -2,9 +2,10 @@ import { ONE_DRAW } from '../random/draw-noise.ts'
 import { betaKeys, choiceKey, flagKey, integerKey, nullableNumberKey } from './config.ts'
 import type { BetaConfig, ConfigKeys } from './config.ts'
 import { churnOf, churned } from './churn.ts'
+import { numpyLog } from './numpy-log.ts'
 import type { Plan, PlanRequest, Scheduler } from './scheduler.ts'
 import { initialSigma, predictFromSigma, scaleToUnit, sigmaLevels, trainingSigmasOf } from './sigma-space.ts'
-import { assertOneRespacing, sigmaToTimestep } from './sigmas.ts'
+import { assertOneRespacing, sigmaToTimestepF32 } from './sigmas.ts'
 import type { RespacingConfig } from './sigmas.ts'
 import { TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
@@ -101,9 +102,9 @@ function noiseLevels(
   request: PlanRequest,
 ): { sigmas: Float32Array; timesteps: readonly number[] } {
   if ('sigmas' in request) {
-    const logSigmas = trainingSigmasOf(config).map(Math.log)
+    const logSigmas = trainingSigmasOf(config).map(numpyLog)
     const sigmas = Float32Array.from(request.sigmas)
-    return { sigmas, timesteps: Array.from(sigmas.subarray(0, -1), (sigma) => sigmaToTimestep(sigma, logSigmas)) }
+    return { sigmas, timesteps: Array.from(sigmas.subarray(0, -1), (sigma) => sigmaToTimestepF32(sigma, logSigmas)) }
   }
   if ('timesteps' in request && isContinuous(config)) {
     throw new RangeError('timesteps cannot be given to timestep_type continuous with v_prediction, which has its own.')

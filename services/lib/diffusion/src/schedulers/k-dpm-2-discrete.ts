@@ -2,7 +2,7 @@ import { betaKeys, choiceKey, flagKey, integerKey, numberKey } from './config.ts
 import type { BetaConfig, ConfigKeys } from './config.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
 import { initialSigma, interleaved, predictFromSigma, scaleToUnit, sigmaLevels } from './sigma-space.ts'
-import { sigmaToTimestep } from './sigmas.ts'
+import { sigmaToTimestepF32 } from './sigmas.ts'
 import type { RespacingConfig } from './sigmas.ts'
 import { TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
@@ -51,7 +51,7 @@ export function timestepsWithMidpoints(
   midpoints: ArrayLike<number>,
   logSigmas: Float32Array,
 ): number[] {
-  return timesteps.flatMap((t, k) => (k === 0 ? [t] : [fround(sigmaToTimestep(midpoints[k - 1]!, logSigmas)), t]))
+  return timesteps.flatMap((t, k) => (k === 0 ? [t] : [sigmaToTimestepF32(midpoints[k - 1]!, logSigmas), t]))
 }
 
 /**

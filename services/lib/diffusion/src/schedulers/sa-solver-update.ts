@@ -1,6 +1,6 @@
 import type { SolverLevel } from './dpm-solver-update.ts'
 import { torchSqrt } from './torch-sqrt.ts'
-import { combine } from './vector-steps.ts'
+import { addScaled, axpy } from './vector-steps.ts'
 
 /** What one stochastic Adams step integrates. */
 export interface SaStep {
@@ -46,8 +46,11 @@ export function adamsUpdate(
   const keep = predictsOriginal
     ? fround(fround(exp(-t2 * h)) * fround(to.sigma / from.sigma))
     : fround(to.alpha / from.alpha)
-  const factors = weights.map((weight) => scale * weight)
-  combine([keep, ...factors, spread], [sample, ...outputs.slice(0, factors.length), noise], out)
+  const factors = weights.map((weight) => fround(scale * weight))
+  out.fill(0)
+  for (const [k, factor] of factors.entries()) addScaled(factor, outputs[k]!, out)
+  axpy(keep, sample, out, out)
+  addScaled(spread, noise, out)
 }
 
 /** exp((1 + tau²) lambda_t) · (`half` - …), the part that both second-order corrections share. */
@@ -66,29 +69,31 @@ export function secondOrderCorrection(
   return fround(growth * fround(fround(h / 2) - fround(rest / fround(c ** 2 * h))))
 }
 
-/** For each output, the integral of its Lagrange polynomial against the exponential kernel; float32 as in diffusers. */
+/**
+ * For each output, the integral of its Lagrange polynomial against the exponential kernel. The terms all but cancel, so that
+ * each operation is rounded to float32 in diffusers' order.
+ */
 function integratedWeights({ predictsOriginal, tau, from, to, lambdas }: SaStep): number[] {
-  const order = lambdas.length
-  const moments = Array.from({ length: order }, (_, degree) =>
+  const moments = lambdas.map((_, degree) =>
     predictsOriginal
       ? growingMoment(degree, from.lambda, to.lambda, tau)
       : decayingMoment(degree, from.lambda, to.lambda),
   )
-  return lambdas.map((_, k) =>
-    lagrange(lambdas, k).reduce((sum, coefficient, degree) => fround(sum + fround(coefficient * moments[degree]!)), 0),
+  const falling = moments.toReversed()
+  return lambdas.map((own, k) =>
+    lagrange(own, lambdas.toSpliced(k, 1)).reduce((sum, weight, j) => fround(sum + fround(weight * falling[j]!)), 0),
   )
 }
 
-/** Coefficients, the constant first, of the polynomial that is 1 at one lambda and 0 at the others. */
-function lagrange(lambdas: readonly number[], own: number): number[] {
-  let polynomial = [1]
-  let divisor = 1
-  for (const [k, lambda] of lambdas.entries()) {
-    if (k === own) continue
-    polynomial = [...polynomial, 0].map((_, d) => (polynomial[d - 1] ?? 0) - lambda * (polynomial[d] ?? 0))
-    divisor *= lambdas[own]! - lambda
-  }
-  return polynomial.map((coefficient) => fround(coefficient / divisor))
+/** Coefficients, the highest power first, of the polynomial that is 1 at `own` and 0 at up to three others. */
+function lagrange(own: number, others: readonly number[]): number[] {
+  const [a = 0, b = 0, c = 0] = others
+  const divisor = others.reduce((product, other) => fround(product * fround(own - other)), 1)
+  const sum = others.reduce((rest, other) => fround(rest - other), 0)
+  const product = others.reduce((all, other) => fround(all * other), others.length === 2 ? 1 : -1)
+  const pairs = fround(fround(fround(a * b) + fround(a * c)) + fround(b * c))
+  const numerators = [[1], [1, product], [1, sum, product], [1, sum, pairs, product]][others.length]!
+  return numerators.map((numerator) => fround(numerator / divisor))
 }
 
 /** ∫ x^degree e^-x over the step, times e^…: diffusers `get_coefficients_exponential_negative`. */
@@ -106,13 +111,16 @@ function growingMoment(degree: number, start: number, end: number, tau: number):
   return fround(fround(fround(exp(b)) * inner) / c ** (degree + 1))
 }
 
-/** x^n + s n x^(n-1) + n (n-1) x^(n-2) + … with alternating signs for s = -1. */
+/** x^n + s n x^(n-1) + n (n-1) x^(n-2) + … with alternating signs for s = -1; powers as torch multiplies them. */
 function antiderivative(degree: number, x: number, sign: 1 | -1): number {
-  let term = 1
+  let factor = 1
   let sum = 0
   for (let k = degree; k >= 0; k--) {
-    sum = fround(sum + fround(term * fround(x ** k)))
-    term *= sign * k
+    const power = Array<number>(k)
+      .fill(x)
+      .reduce((product, value) => fround(product * value), 1)
+    sum = fround(sum + fround(factor * power))
+    factor *= sign * k
   }
   return sum
 }

@@ -1,5 +1,6 @@
 import { linspace } from './betas.ts'
 import { betaQuantile } from './beta-distribution.ts'
+import { numpyLog } from './numpy-log.ts'
 import { torchSqrt } from './torch-sqrt.ts'
 
 /** Training noise levels sqrt((1 - a) / a) in float32, ascending with the timestep. */
@@ -23,6 +24,17 @@ export function sigmaToTimestep(sigma: number, logSigmas: ArrayLike<number>): nu
   low = Math.min(low, logSigmas.length - 2)
   const w = Math.min(Math.max((logSigmas[low]! - logSigma) / (logSigmas[low]! - logSigmas[low + 1]!), 0), 1)
   return (1 - w) * low + w * (low + 1)
+}
+
+/** As `sigmaToTimestep`, for levels that diffusers keeps in float32: each operation is rounded. */
+export function sigmaToTimestepF32(sigma: number, logSigmas: Float32Array): number {
+  const { fround } = Math
+  const logSigma = numpyLog(Math.max(sigma, 1e-10))
+  const below = logSigmas.findLastIndex((level) => level <= logSigma)
+  const low = Math.min(Math.max(below, 0), logSigmas.length - 2)
+  const w = fround(fround(logSigmas[low]! - logSigma) / fround(logSigmas[low]! - logSigmas[low + 1]!))
+  const share = Math.min(Math.max(w, 0), 1)
+  return fround(fround(fround(1 - share) * low) + fround(share * (low + 1)))
 }
 
 interface SigmaRange {

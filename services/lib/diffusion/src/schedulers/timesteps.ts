@@ -3,9 +3,10 @@ import { linspace, roundHalfEven } from './betas.ts'
 export type TimestepSpacing = 'linspace' | 'leading' | 'trailing'
 export const TIMESTEP_SPACINGS: readonly TimestepSpacing[] = ['linspace', 'leading', 'trailing']
 
-/** numpy.arange(stop, 0, -step): as long as ceil(stop / step). */
+/** numpy.arange(stop, 0, -step): as long as ceil(stop / step). Its stride is what is left of the step beside `stop`, not the step. */
 export function arangeDown(stop: number, step: number): number[] {
-  return Array.from({ length: Math.ceil(stop / step) }, (_, i) => stop - i * step)
+  const stride = stop - step - stop
+  return Array.from({ length: Math.ceil(stop / step) }, (_, i) => stop + i * stride)
 }
 
 /**
