@@ -1,6 +1,6 @@
 import { decodePicture } from '@darkroom/chassis'
-import { isTaskName } from '@darkroom/diffusion'
-import type { CheckpointDescription, DepthMap, Raster } from '@darkroom/diffusion'
+import { defaultSize, isTaskName } from '@darkroom/diffusion'
+import type { DepthMap, Raster } from '@darkroom/diffusion'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describeFolder } from '../../services/worker/src/engine/describe-folder.ts'
@@ -113,15 +113,12 @@ async function requestOf({ task, request }: PipelineCase, directory: string, fol
   const description = describeFolder(folder)
   const pictures = await picturesOf(request, directory)
   const { _class_name: scheduler, ...schedulerConfig } = request.scheduler
-  const followsPicture = task === 'image-to-image' || task === 'depth-to-image'
-  const size = followsPicture && pictures.image !== undefined ? floored(pictures.image, description) : null
   return {
     task,
     prompt: request.prompt ?? '',
     negativePrompt: request.negative_prompt ?? null,
     safetyChecker: true,
-    width: size?.width ?? description.defaultWidth,
-    height: size?.height ?? description.defaultHeight,
+    ...defaultSize(description, task, pictures.image),
     scheduler: String(scheduler),
     schedulerConfig,
     eta: 0,
@@ -131,15 +128,6 @@ async function requestOf({ task, request }: PipelineCase, directory: string, fol
     ...pictures,
     ...(request.refiner !== undefined && { refiner: path.resolve(directory, request.refiner) }),
   }
-}
-
-/** diffusers' pipelines cut a picture's sides down to what the checkpoint can do. */
-function floored(
-  { width, height }: Raster,
-  { sizeMultiple }: CheckpointDescription,
-): { width: number; height: number } {
-  const floor = (side: number): number => Math.floor(side / sizeMultiple) * sizeMultiple
-  return { width: floor(width), height: floor(height) }
 }
 
 async function picturesOf(

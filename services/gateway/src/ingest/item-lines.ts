@@ -1,4 +1,4 @@
-import { TASKS } from '@darkroom/diffusion'
+import { defaultSize, TASKS } from '@darkroom/diffusion'
 import type { TaskName } from '@darkroom/diffusion'
 import type { KnownCheckpoint } from '../checkpoints/known-checkpoint.ts'
 import { shown } from '../field-problems.ts'
@@ -8,7 +8,7 @@ import type { BatchCheckpoints } from './batch-checkpoints.ts'
 import type { CustomIdSet } from './custom-ids.ts'
 import { promptProblem, seedProblem, sizeProblem, textProblem } from './item-checks.ts'
 import { ItemDefaults } from './item-defaults.ts'
-import { defaultSize, knownPictures, pictureProblems } from './item-pictures.ts'
+import { knownPictures, pictureProblems } from './item-pictures.ts'
 import { plannedSteps, refinerProblem } from './item-schedule.ts'
 import type { ItemInput } from './item-schema.ts'
 import { foreignFields } from './parameters.ts'
@@ -92,7 +92,7 @@ export class ItemLines {
     const pictures = TASKS[task].usesImage ? knownPictures(asked, this.#options.pictures) : {}
     if (pictures === null) return { needs: 'pictures', item: asked }
     if (TASKS[task].usesImage) this.#problems.push(...pictureProblems(task, asked, pictures, checkpoint))
-    const size = defaultSize(task, pictures, checkpoint.description)
+    const size = defaultSize(checkpoint.description, task, pictures.image)
     return this.#write(asked, index, { task, checkpoint, refiner, size })
   }
 

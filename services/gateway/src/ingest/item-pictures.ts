@@ -1,5 +1,5 @@
 import { DarkroomError } from '@darkroom/chassis'
-import type { CheckpointDescription, TaskName } from '@darkroom/diffusion'
+import type { TaskName } from '@darkroom/diffusion'
 import type { KnownCheckpoint } from '../checkpoints/known-checkpoint.ts'
 import type { InputPictures, StoredPicture } from '../pictures/input-pictures.ts'
 import { shown } from '../field-problems.ts'
@@ -76,15 +76,4 @@ export function pictureProblems(
     if (size !== wanted) problems.push({ field: 'maskImage', value: shown(item.maskImage), message })
   }
   return problems
-}
-
-/** Width and height of an item that names none: the picture's own where diffusers takes those, else as it was trained. */
-export function defaultSize(
-  task: TaskName,
-  { image }: ItemPictures,
-  { defaultWidth, defaultHeight, sizeMultiple }: CheckpointDescription,
-): { readonly width: number; readonly height: number } {
-  if (image === undefined || task === 'inpainting') return { width: defaultWidth, height: defaultHeight }
-  const side = (pixels: number): number => Math.max(1, Math.floor(pixels / sizeMultiple)) * sizeMultiple
-  return { width: side(image.width), height: side(image.height) }
 }

@@ -1,3 +1,4 @@
+export { defaultSize } from './checkpoints/default-size.ts'
 export { describeCheckpoint } from './checkpoints/describe.ts'
 export type { CheckpointDescription } from './checkpoints/describe.ts'
 export type { Conditioning, Family, TaskDefaults, Tensor, Tensors, TextEncoder } from './families/family.ts'

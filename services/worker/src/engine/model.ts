@@ -15,7 +15,15 @@ import {
   toRgb8,
   writeModelInput,
 } from '@darkroom/diffusion'
-import type { CheckpointDescription, Conditioning, Lane, LatentSketch, Raster, Tensors } from '@darkroom/diffusion'
+import type {
+  CheckpointDescription,
+  Conditioning,
+  EncodedInputs,
+  Lane,
+  LatentSketch,
+  Raster,
+  Tensors,
+} from '@darkroom/diffusion'
 import path from 'node:path'
 import { describeFolder } from './describe-folder.ts'
 import type { PreviewRequest, RenderRequest } from './messages.ts'
@@ -40,6 +48,9 @@ export interface DecodedPicture {
   /** Whether the safety checker blacked it out; null where there was none. */
   readonly isFlagged: boolean | null
 }
+
+/** Latents of a base, [channels, height, width], and where its draws ended. */
+export type Handover = Pick<EncodedInputs, 'latents' | 'generator'>
 
 /** One checkpoint in memory: its graphs, its tokenizers, and how a lane's step runs through them. */
 export class Model {
@@ -89,11 +100,10 @@ export class Model {
     return this.#denoiser.inputs.get('timestep')!.rank > 0
   }
 
-  /** @param handedOver latents of a base that this refiner goes on from, [channels, height, width] */
-  async open(request: RenderRequest, handedOver?: Float32Array): Promise<Lane> {
-    const { spec } = this.description
+  /** @param handedOver what a base leaves to this refiner */
+  async open(request: RenderRequest, handedOver: Handover = {}): Promise<Lane> {
     const encoded = await this.#pictures.encode(request)
-    return createLane(spec, request, handedOver === undefined ? encoded : { ...encoded, latents: handedOver })
+    return createLane(this.description.spec, request, { ...encoded, ...handedOver })
   }
 
   /** What the lane's rows are conditioned on. */
@@ -189,12 +199,12 @@ export class Model {
    * @throws RangeError where the model put out no number, or black all over
    */
   async finish(lane: Lane, request: RenderRequest): Promise<DecodedPicture> {
-    const picture = await this.decode(lane)
-    if (picture.data.every((level) => level === 0)) {
+    const decoded = await this.decode(lane)
+    if (decoded.data.every((level) => level === 0)) {
       throw new RangeError('the picture came out black all over: the size or precision does not suit this checkpoint.')
     }
-    const isFlagged = await this.#isFlagged(picture, request)
-    if (isFlagged === true) return { picture: blackedOut(picture), isFlagged }
+    const isFlagged = await this.#isFlagged(decoded, request)
+    const picture = isFlagged === true ? blackedOut(decoded) : decoded
     const crop = inpaintingCrop(request)
     if (crop === null) return { picture, isFlagged }
     return { picture: pasteBack(request.image!, request.maskImage!, picture, crop), isFlagged }

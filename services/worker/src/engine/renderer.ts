@@ -11,7 +11,7 @@ import {
 import type { Conditioning, Lane } from '@darkroom/diffusion'
 import { DarkroomError } from '@darkroom/chassis'
 import type { ChosenDevice, EngineStage, Preview, RenderedPicture, RenderRequest, Tick } from './messages.ts'
-import type { Model } from './model.ts'
+import type { Handover, Model } from './model.ts'
 
 interface Job {
   readonly job: number
@@ -22,8 +22,7 @@ interface Job {
 }
 
 interface BaseWork {
-  /** [channels, height, width] */
-  readonly latents: Float32Array
+  readonly handover: Handover
   readonly seconds: number
   readonly steps: number
   readonly warnings: readonly string[]
@@ -134,7 +133,7 @@ export class Renderer {
   async #open(job: Job, model: Model | undefined): Promise<ActiveJob> {
     if (model === undefined) throw new RangeError(`the checkpoint ${job.pin} is not loaded.`)
     const start = performance.now()
-    const lane = await model.open(job.request, job.base?.latents)
+    const lane = await model.open(job.request, job.base?.handover)
     const opened = performance.now()
     if (job.request.image !== undefined) this.#events.stageTaken('vae_encode', (opened - start) / 1000)
     const { conditioning, warnings } = await model.condition(lane, job.request)
@@ -204,7 +203,7 @@ export class Renderer {
     }
     this.#events.stageTaken('denoise', job.seconds)
     if (request.refiner !== undefined)
-      return this.add(refined(job, request.refiner, { ...work, latents: latentImage(lane) }))
+      return this.add(refined(job, request.refiner, { ...work, handover: handoverOf(lane) }))
     const start = performance.now()
     try {
       const finished = await model.finish(lane, request)
@@ -223,9 +222,13 @@ export class Renderer {
   }
 }
 
+function handoverOf(lane: Lane): Handover {
+  return { latents: latentImage(lane), generator: lane.generator.state() }
+}
+
 /** What is left of a job for the refiner: image-to-image from the base's latents, where the base left off. */
 function refined({ job, request }: Job, pin: string, base: BaseWork): Job {
-  const { refiner: _, denoisingEnd, ...rest } = request
+  const { refiner: _, image: _image, denoisingEnd, ...rest } = request
   if (denoisingEnd === undefined)
     throw new RangeError('refiner is given without denoisingEnd; want the part of the base.')
   return { job, pin, base, request: { ...rest, task: 'image-to-image', denoisingStart: denoisingEnd } }

@@ -14,14 +14,44 @@ export interface TokenizerFiles {
  * @throws Error where neither is there
  */
 export function readTokenizerFiles(folder: string): TokenizerFiles {
+  const has = (name: string): boolean => existsSync(path.join(folder, name))
   const json = (name: string): Json => JSON.parse(readFileSync(path.join(folder, name), 'utf8')) as Json
-  const config = json('tokenizer_config.json')
-  if (existsSync(path.join(folder, 'tokenizer.json'))) return { tokenizer: json('tokenizer.json'), config }
-  if (!existsSync(path.join(folder, 'vocab.json'))) {
+  const own = json('tokenizer_config.json')
+  // As transformers reads them: what older folders say beside the config wins over it (Stable Diffusion 2 pads by that).
+  const isOlder = has('special_tokens_map.json') && !('added_tokens_decoder' in own)
+  const config = isOlder ? { ...own, ...json('special_tokens_map.json') } : own
+  if (has('tokenizer.json')) return { tokenizer: withSpecials(json('tokenizer.json'), config), config }
+  if (!has('vocab.json')) {
     throw new RangeError(`${path.basename(folder)} has neither tokenizer.json nor vocab.json with merges.txt.`)
   }
   const merges = readFileSync(path.join(folder, 'merges.txt'), 'utf8').split('\n')
-  return { tokenizer: clipTokenizer(json('vocab.json') as Record<string, number>, merges), config }
+  const tokenizer = clipTokenizer(json('vocab.json') as Record<string, number>, merges)
+  return { tokenizer: withSpecials(tokenizer, config), config }
+}
+
+const SPECIALS = ['bos_token', 'eos_token', 'unk_token', 'pad_token'] as const
+
+/**
+ * Adds the config's special tokens to those that a prompt is cut at: where "!" pads, as in Stable Diffusion XL's second
+ * tokenizer, it is a token of its own in the text too.
+ */
+function withSpecials(tokenizer: Json, config: Json): Json {
+  const added = tokenizer['added_tokens'] as readonly { readonly content: string }[]
+  const { vocab } = tokenizer['model'] as { readonly vocab: Json | readonly unknown[] }
+  const known = new Set(added.map(({ content }) => content))
+  const missing = new Set(SPECIALS.flatMap((key) => tokenText(config[key]) ?? [])).difference(known)
+  // Vocabularies of another kind (T5's lists) name theirs themselves.
+  const inVocab = Array.isArray(vocab) ? [] : [...missing].filter((content) => Object.hasOwn(vocab, content))
+  return { ...tokenizer, added_tokens: [...added, ...inVocab.map((text) => special(text, (vocab as Json)[text]))] }
+}
+
+/** A token of a config, which may be its text or an object around it. */
+export function tokenText(token: unknown): string | undefined {
+  return typeof token === 'string' ? token : (token as { content?: string } | null | undefined)?.content
+}
+
+function special(content: string, id: unknown): { readonly content: string } & Json {
+  return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }
 }
 
 const START = '<|startoftext|>'
@@ -31,20 +61,11 @@ const PIECES = String.raw`<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll
 /** CLIP's byte-pair encoding in the fast form. transformers `CLIPConverter` (convert_slow_tokenizer.py). */
 function clipTokenizer(vocab: Readonly<Record<string, number>>, lines: readonly string[]): Json {
   const merges = lines.filter((line) => line.trim() !== '' && !line.startsWith('#version'))
-  const special = (content: string): Json => ({
-    id: vocab[content],
-    content,
-    single_word: false,
-    lstrip: false,
-    rstrip: false,
-    normalized: false,
-    special: true,
-  })
   return {
     version: '1.0',
     truncation: null,
     padding: null,
-    added_tokens: [special(START), special(END)],
+    added_tokens: [START, END].map((text) => special(text, vocab[text])),
     normalizer: {
       type: 'Sequence',
       normalizers: [

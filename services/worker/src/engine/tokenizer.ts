@@ -1,5 +1,5 @@
 import { Tokenizer } from '@huggingface/tokenizers'
-import { readTokenizerFiles } from './tokenizer-files.ts'
+import { readTokenizerFiles, tokenText } from './tokenizer-files.ts'
 
 export interface TokenizedPrompt {
   /** As many ids as asked for: start, prompt, end, padding. */
@@ -37,7 +37,7 @@ export class PromptTokenizer {
   }
 
   #idOf(token: unknown, fallback: string): number {
-    const text = typeof token === 'string' ? token : ((token as { content?: string } | null)?.content ?? fallback)
+    const text = tokenText(token) ?? fallback
     const id = this.#tokenizer.token_to_id(text)
     if (id === undefined) throw new RangeError(`the tokenizer has no token ${text}`)
     return id

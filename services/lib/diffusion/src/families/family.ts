@@ -45,6 +45,18 @@ export interface Family {
   readonly sampleInput: 'sample' | 'hidden_states'
   /** Tasks that the family has pipelines for, with diffusers' defaults. */
   readonly defaults: Readonly<Partial<Record<TaskName, TaskDefaults>>>
+  /** Whether a picture is redrawn at its own size where the request names none, rather than as the checkpoint was trained. */
+  readonly followsPicture: boolean
+  /**
+   * Whether the task's pipeline takes guidance_rescale. Those of Stable Diffusion that start from a picture swallow it
+   * among their `kwargs`, and so their pictures are without.
+   */
+  rescalesGuidance(task: TaskName): boolean
+  /**
+   * Whether inpainting at full strength starts from the picture at the first noise level, not from noise alone: another
+   * picture where a schedule of the caller's own begins below 1.
+   */
+  readonly noisesWholeInpaintings: boolean
   isGuided(spec: ModelSpec, request: ImageRequest): boolean
   /** What the scheduler is asked for. */
   planRequest(spec: ModelSpec, request: ImageRequest, schedulerConfig: Readonly<Record<string, unknown>>): PlanRequest

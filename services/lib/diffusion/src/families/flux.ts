@@ -16,6 +16,9 @@ export const flux: Family = {
     'image-to-image': { numInferenceSteps: 28, guidanceScale: 7, strength: 0.6 },
     inpainting: { numInferenceSteps: 28, guidanceScale: 7, strength: 0.6 },
   },
+  followsPicture: false,
+  rescalesGuidance: () => false,
+  noisesWholeInpaintings: true,
   isGuided: () => false,
   planRequest(spec, request, config) {
     const asked = requestedSchedule(request)

@@ -9,8 +9,14 @@ export function requestedSchedule(request: ImageRequest): PlanRequest {
     throw new RangeError('timesteps and sigmas are both given; want one schedule.')
   }
   const options = originalInferenceSteps === undefined ? {} : { originalInferenceSteps }
+  if (!hasOwnSchedule(request)) return { numInferenceSteps, ...options }
   if (timesteps !== undefined) return { timesteps, ...options }
-  return sigmas === undefined ? { numInferenceSteps, ...options } : { sigmas, ...options }
+  return { sigmas: sigmas!, ...options }
+}
+
+/** Whether the caller spaces the steps. `StableDiffusionDepth2ImgPipeline` has no such argument and leaves it unheard. */
+export function hasOwnSchedule({ task, timesteps, sigmas }: ImageRequest): boolean {
+  return task !== 'depth-to-image' && (timesteps !== undefined || sigmas !== undefined)
 }
 
 /** diffusers' UNet pipelines count the steps that stay, and cut the fraction off. */

@@ -21,6 +21,8 @@ export const stableDiffusion3: Family = {
     'image-to-image': { numInferenceSteps: 50, guidanceScale: 7, strength: 0.6 },
     inpainting: { numInferenceSteps: 50, guidanceScale: 7, strength: 0.6 },
   },
+  followsPicture: false,
+  rescalesGuidance: () => true,
   isGuided: (_spec, { guidanceScale }) => guidanceScale > 1,
   planRequest(spec, request, config) {
     const schedule = requestedSchedule(request)

@@ -18,6 +18,7 @@ export const stableDiffusionXl: Family = {
     'image-to-image': { numInferenceSteps: 50, guidanceScale: 5, strength: 0.3 },
     inpainting: { numInferenceSteps: 50, guidanceScale: 7.5, strength: 0.9999 },
   },
+  rescalesGuidance: () => true,
   condition(spec, request, prompt, negative) {
     const guidance = guidanceEmbedding(spec, request.guidanceScale)
     const conditional = { ...textInputs(prompt), time_ids: timeIds(spec, request, false), ...guidance }
@@ -45,6 +46,8 @@ function timeIds(spec: ModelSpec, request: ImageRequest, isNegative: boolean): T
   const { originalSize = size, cropsCoordsTopLeft = [0, 0], targetSize = size } = request
   const { aestheticScore = 6, negativeAestheticScore = 2.5 } = request
   const last = spec.requiresAestheticsScore ? [isNegative ? negativeAestheticScore : aestheticScore] : targetSize
-  const data = Float32Array.from([...originalSize, ...cropsCoordsTopLeft, ...last])
+  // What a refiner draws away from is not cropped; upstream says so for refiners alone.
+  const crops = isNegative && spec.requiresAestheticsScore ? [0, 0] : cropsCoordsTopLeft
+  const data = Float32Array.from([...originalSize, ...crops, ...last])
   return { data, dims: [data.length] }
 }

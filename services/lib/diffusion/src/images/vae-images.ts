@@ -25,9 +25,10 @@ export function toEncoderInput(image: Raster, framing: Framing): Float32Array {
   return out
 }
 
-/** The mask as 0 (keep) and 1 (repaint), [height, width]. diffusers `VaeImageProcessor.binarize`. */
+/** The mask as 0 (keep) and 1 (repaint), [height, width]: sized, then grey. diffusers `VaeImageProcessor.preprocess`. */
 export function toBinaryMask(mask: Raster, framing: Framing): Float32Array {
-  return Float32Array.from(framed(toLuminance(mask), framing).data, (level) => (level / 255 >= 0.5 ? 1 : 0))
+  const grey = toLuminance(framed(mask, framing))
+  return Float32Array.from(grey.data, (level) => (level / 255 >= 0.5 ? 1 : 0))
 }
 
 /** A mask at the size of the latents: torch's nearest-neighbour `interpolate`. */

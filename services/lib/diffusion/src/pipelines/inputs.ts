@@ -2,9 +2,10 @@ import { FAMILIES } from '../families/registry.ts'
 import { cropRegion } from '../images/inpainting-crop.ts'
 import type { Box } from '../images/raster.ts'
 import { toBinaryMask, toEncoderInput } from '../images/vae-images.ts'
+import type { GeneratorState } from '../random/torch-generator.ts'
 import type { ImageRequest } from './image-request.ts'
 import type { ModelSpec } from './model-spec.ts'
-import { startsFromImage, strengthOf } from './step-range.ts'
+import { noisesImage, strengthOf, takesImage } from './step-range.ts'
 
 /** A Gaussian that the VAE's encoder puts out for a picture: means, then log-variances, [2 × channels, height, width]. */
 export type LatentDistribution = Float32Array
@@ -18,6 +19,8 @@ export interface EncodedInputs {
   readonly depth?: Float32Array
   /** Of a base that hands over to its refiner, [channels, height, width]. */
   readonly latents?: Float32Array
+  /** Where that base's draws ended: the refiner's go on from there. */
+  readonly generator?: GeneratorState
 }
 
 /** Pictures as the encoder takes them, [3, height, width]; null where the task has none. */
@@ -32,14 +35,15 @@ export interface EncoderInputs {
  */
 export function encoderInputs(spec: ModelSpec, request: ImageRequest): EncoderInputs {
   const { task, image } = request
-  if (!startsFromImage(request)) return { image: null, maskedImage: null }
+  if (!takesImage(request)) return { image: null, maskedImage: null }
   if (image === undefined) throw new RangeError(`image is missing; ${task} wants a picture.`)
   const framing = { width: request.width, height: request.height, crop: inpaintingCrop(request) }
   const whole = toEncoderInput(image, framing)
   if (task !== 'inpainting') return { image: whole, maskedImage: null }
   const mask = repaintMask(request)
   const masked = whole.map((x, j) => (mask[j % mask.length] === 1 ? 0 : x))
-  const needsImage = spec.inChannels === spec.latentChannels || strengthOf(FAMILIES[spec.family], request) < 1
+  const needsImage =
+    spec.inChannels === spec.latentChannels || !noisesImage(request) || strengthOf(FAMILIES[spec.family], request) < 1
   const needsMasked = spec.inChannels > spec.latentChannels
   return { image: needsImage ? whole : null, maskedImage: needsMasked ? masked : null }
 }

@@ -41,7 +41,7 @@ export interface LaneSnapshot extends Pick<Lane, 'request' | 'spec' | 'index' | 
 export function createLane(spec: ModelSpec, request: ImageRequest, inputs: EncodedInputs = {}): Lane {
   const opening = openRequest(spec, request)
   const { family, scheduler, plan, begin } = opening
-  const generator = new TorchGenerator(request.seed)
+  const generator = new TorchGenerator(inputs.generator ?? request.seed)
   const start = drawStart({ ...opening, generator }, inputs)
   const pack = (latents: Float32Array): Float32Array => family.pack(latents, spec, request.width, request.height)
   return {
@@ -138,7 +138,7 @@ function predictionOf(lane: Lane, output: Float32Array, offset: number): Float32
   if (rowsOf(lane.spec, lane.request) === 1) return output.subarray(offset, offset + outputSize(lane))
   const { guidanceScale, guidanceRescale = 0 } = lane.request
   const guided = guide(output, offset, size, guidanceScale)
-  if (guidanceRescale > 0) {
+  if (guidanceRescale > 0 && lane.family.rescalesGuidance(lane.request.task)) {
     rescaleGuidance(guided, output.subarray(offset + size, offset + 2 * size), guidanceRescale)
   }
   return guided

@@ -6,7 +6,7 @@ import type { ImageRequest } from './image-request.ts'
 import type { ModelSpec } from './model-spec.ts'
 import { ParameterError } from './parameter-error.ts'
 import { constructedSchedulerConfig } from './scheduler-config.ts'
-import { startsFromImage, stepRange } from './step-range.ts'
+import { noisesImage, stepRange, takesImage } from './step-range.ts'
 
 /** How a request will run: all of it that is known before its pictures are read and anything is drawn. */
 export interface Opening {
@@ -39,7 +39,7 @@ export function openRequest(spec: ModelSpec, request: ImageRequest): Opening {
   )
   assertVariance(spec, request.scheduler, config)
   const plan: Plan = scheduler.plan(config, family.planRequest(spec, request, config))
-  const range = stepRange(family, spec, request, plan)
+  const range = stepRange(family, spec, request, plan, Number(config['num_train_timesteps'] ?? 1000))
   if (scheduler.addNoise === null && addsNoise(spec, request, range.strength)) {
     const message = `scheduler ${request.scheduler} cannot start from a picture; want another one.`
     throw new ParameterError('scheduler', message)
@@ -73,6 +73,7 @@ function assertVariance(
 
 /** Whether a picture is brought to a noise level: to start from it, or to put back what an inpainting keeps of it. */
 function addsNoise(spec: ModelSpec, request: ImageRequest, strength: number): boolean {
-  if (!startsFromImage(request)) return false
-  return request.task !== 'inpainting' || strength < 1 || spec.inChannels === spec.latentChannels
+  if (request.task !== 'inpainting') return noisesImage(request)
+  const isKept = spec.inChannels === spec.latentChannels
+  return takesImage(request) && (isKept || (strength < 1 && noisesImage(request)))
 }

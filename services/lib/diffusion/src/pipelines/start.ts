@@ -6,6 +6,7 @@ import type { ImageRequest } from './image-request.ts'
 import { normalizeLatents } from './model-spec.ts'
 import type { ModelSpec } from './model-spec.ts'
 import type { Opening } from './opening.ts'
+import { noisesImage } from './step-range.ts'
 
 /** Where a lane starts: everything that its pictures and its first draws decide. [channels, height, width] each. */
 export interface Start {
@@ -60,7 +61,7 @@ function fromNoise({ request, spec, plan, generator }: Beginning): Float32Array 
 function fromImage(beginning: Beginning, image: LatentDistribution): Float32Array {
   const { spec, generator } = beginning
   const clean = normalizeLatents(drawPosterior(image, generator), spec.latentChannels, spec.latents)
-  return noised(beginning, clean, generator.randn(clean.length))
+  return noisesImage(beginning.request) ? noised(beginning, clean, generator.randn(clean.length)) : clean
 }
 
 function noised({ scheduler, plan, begin }: Beginning, clean: Float32Array, noise: Float32Array): Float32Array {
@@ -70,16 +71,13 @@ function noised({ scheduler, plan, begin }: Beginning, clean: Float32Array, nois
 }
 
 function startInpainting(beginning: Beginning, inputs: EncodedInputs): Start {
-  const { spec, request, plan, strength, generator } = beginning
+  const { spec, request, generator } = beginning
   const clean =
     inputs.image === undefined
       ? null
       : normalizeLatents(drawPosterior(inputs.image, generator), spec.latentChannels, spec.latents)
   const noise = generator.randn(sizeOf(request, spec))
-  // Flows are pure noise at their first level; only the older pipelines raise noise by its sigma.
-  const isPureNoise = strength >= 1
-  const latents =
-    inputs.latents ?? (isPureNoise ? noise.map((x) => x * plan.initNoiseSigma) : noised(beginning, clean!, noise))
+  const latents = inputs.latents ?? inpaintingStart(beginning, clean, noise)
   const size = { width: request.width / spec.vaeScaleFactor, height: request.height / spec.vaeScaleFactor }
   const mask = toLatentMask(repaintMask(request), request, size)
   if (inputs.maskedImage === undefined) {
@@ -92,6 +90,14 @@ function startInpainting(beginning: Beginning, inputs: EncodedInputs): Start {
   extraChannels.set(mask)
   extraChannels.set(masked, mask.length)
   return { latents, extraChannels, kept: null }
+}
+
+function inpaintingStart(beginning: Beginning, clean: Float32Array | null, noise: Float32Array): Float32Array {
+  const { family, request, plan, strength } = beginning
+  if (!noisesImage(request)) return clean!
+  if (strength < 1 || family.noisesWholeInpaintings) return noised(beginning, clean!, noise)
+  // Flows are pure noise at their first level; only the older pipelines raise noise by its sigma.
+  return noise.map((x) => x * plan.initNoiseSigma)
 }
 
 /** A sample of the VAE's posterior. diffusers `DiagonalGaussianDistribution.sample`. */

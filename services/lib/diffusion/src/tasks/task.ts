@@ -97,7 +97,8 @@ export const PROMPT_PARAMETERS = {
   },
   guidanceRescale: {
     type: 'number',
-    description: 'Tames overexposure by strong guidance: 0 off, 1 full (arXiv:2305.08891).',
+    description:
+      'Tames overexposure by strong guidance: 0 off, 1 full (arXiv:2305.08891). Stable Diffusion 1 and 2 hear it in text-to-image only, as in diffusers.',
     minimum: 0,
     maximum: 1,
   },
