@@ -4,7 +4,9 @@ export interface ConfigKey<T> {
   /** Returns null, or what was wanted instead. */
   readonly want: (value: unknown) => string | null
   /** For documents and JSON Schema. */
-  readonly values?: readonly T[]
+  readonly values?: readonly (T | string)[]
+  /** What values of other classes become, so that a swap goes on from there as diffusers' does. */
+  readonly taken?: Readonly<Record<string, T>>
 }
 
 export type ConfigKeys<C extends object> = { readonly [K in keyof C]: ConfigKey<C[K]> }
@@ -34,6 +36,17 @@ export function choiceKey<const T extends string>(fallback: NoInfer<T>, values: 
   return { default: fallback, values, want: (value) => (isFine(value) ? null : `one of ${values.join(', ')}`) }
 }
 
+/** A choice that takes the values that other classes have for the key, too, each for one of its own. */
+export function adoptingKey<const T extends string>(
+  fallback: NoInfer<T>,
+  values: readonly T[],
+  taken: Readonly<Record<string, NoInfer<T>>>,
+): ConfigKey<T> {
+  const own = choiceKey<T>(fallback, values)
+  const want = (value: unknown): string | null => (Object.hasOwn(taken, String(value)) ? null : own.want(value))
+  return { default: fallback, values: [...values, ...Object.keys(taken)], taken, want }
+}
+
 export function nullableNumberKey(): ConfigKey<number | null> {
   return { default: null, want: (value) => (value === null || typeof value === 'number' ? null : 'a number or null') }
 }
@@ -47,6 +60,33 @@ export function nullableIntegerKey({ min = -Infinity, max = Infinity }: Range = 
 export function nullableChoiceKey<const T extends string>(values: readonly T[]): ConfigKey<T | null> {
   const isFine = (value: unknown): boolean => value === null || values.some((candidate) => candidate === value)
   return { default: null, values, want: (value) => (isFine(value) ? null : `one of ${values.join(', ')} or null`) }
+}
+
+export type VarianceType =
+  | 'fixed_small'
+  | 'fixed_small_log'
+  | 'fixed_large'
+  | 'fixed_large_log'
+  | 'learned'
+  | 'learned_range'
+
+/** How much noise DDPM adds, which the solvers have for the channels of a learned variance, that they leave out. */
+export function varianceKey(): ConfigKey<VarianceType | null> {
+  return nullableChoiceKey([
+    'fixed_small',
+    'fixed_small_log',
+    'fixed_large',
+    'fixed_large_log',
+    'learned',
+    'learned_range',
+  ])
+}
+
+export type TimeShift = 'exponential' | 'linear'
+
+/** How `mu` shifts the levels of a flow. */
+export function timeShiftKey(): ConfigKey<TimeShift> {
+  return choiceKey<TimeShift>('exponential', ['exponential', 'linear'])
 }
 
 /** A number that may be minus infinity, which JSON cannot say: null and "-inf" stand for it too. */

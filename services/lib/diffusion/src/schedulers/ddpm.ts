@@ -1,7 +1,7 @@
 import { ONE_DRAW } from '../random/draw-noise.ts'
 import { alphasCumprod, diffuse } from './alphas.ts'
-import { betaKeys, choiceKey, flagKey, integerKey, numberKey } from './config.ts'
-import type { BetaConfig, ConfigKeys } from './config.ts'
+import { betaKeys, choiceKey, flagKey, integerKey, numberKey, varianceKey } from './config.ts'
+import type { BetaConfig, ConfigKeys, VarianceType } from './config.ts'
 import { boundOriginal, predictOriginal } from './prediction.ts'
 import type { ClipConfig } from './prediction.ts'
 import { copyInput, stepsOf } from './scheduler.ts'
@@ -11,10 +11,9 @@ import type { TimestepSpacing } from './timesteps.ts'
 import { torchSqrt } from './torch-sqrt.ts'
 import { combine, weightedSum } from './vector-steps.ts'
 
-type VarianceType = 'fixed_small' | 'fixed_small_log' | 'fixed_large' | 'fixed_large_log' | 'learned' | 'learned_range'
-
 export interface DdpmConfig extends BetaConfig, ClipConfig {
-  variance_type: VarianceType
+  /** null, as the solvers have it, is fixed_small here. */
+  variance_type: VarianceType | null
   prediction_type: 'epsilon' | 'sample' | 'v_prediction'
   timestep_spacing: TimestepSpacing
   steps_offset: number
@@ -28,14 +27,7 @@ interface DdpmPlan extends Plan {
 
 const keys: ConfigKeys<DdpmConfig> = {
   ...betaKeys(['linear', 'scaled_linear', 'squaredcos_cap_v2', 'laplace', 'sigmoid']),
-  variance_type: choiceKey<VarianceType>('fixed_small', [
-    'fixed_small',
-    'fixed_small_log',
-    'fixed_large',
-    'fixed_large_log',
-    'learned',
-    'learned_range',
-  ]),
+  variance_type: { ...varianceKey(), default: 'fixed_small' },
   clip_sample: flagKey(true),
   prediction_type: choiceKey('epsilon', ['epsilon', 'sample', 'v_prediction']),
   thresholding: flagKey(false),
@@ -102,7 +94,7 @@ export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
     const originalCoefficient = fround(fround(torchSqrt(alphaProdPrev) * currentBeta) / betaProd)
     const sampleCoefficient = fround(fround(torchSqrt(currentAlpha) * betaProdPrev) / betaProd)
     const posterior = fround(fround(betaProdPrev / betaProd) * currentBeta)
-    const type = config.variance_type
+    const type = config.variance_type ?? 'fixed_small'
     if (noise === undefined) weightedSum(originalCoefficient, out, sampleCoefficient, sample, out)
     else if (type === 'learned' || type === 'learned_range') {
       weightedSum(originalCoefficient, out, sampleCoefficient, sample, out)

@@ -1,6 +1,6 @@
 import { alphasCumprod } from './alphas.ts'
-import { betaKeys, choiceKey, flagKey, integerKey, numberKey } from './config.ts'
-import type { ConfigKeys } from './config.ts'
+import { adoptingKey, betaKeys, choiceKey, flagKey, integerKey, numberKey, timeShiftKey } from './config.ts'
+import type { ConfigKeys, TimeShift } from './config.ts'
 import { solverLevel } from './dpm-solver-update.ts'
 import type { SolverLevel } from './dpm-solver-update.ts'
 import { numpyLog } from './numpy-log.ts'
@@ -17,12 +17,12 @@ import { roundedSum, weightedSum } from './vector-steps.ts'
 export interface DeisConfig extends SolverScheduleConfig, ThresholdConfig {
   solver_order: number
   prediction_type: 'epsilon' | 'sample' | 'v_prediction' | 'flow_prediction'
-  algorithm_type: 'deis' | 'dpmsolver' | 'dpmsolver++'
-  solver_type: 'logrho' | 'midpoint' | 'heun' | 'bh1' | 'bh2'
+  algorithm_type: 'deis'
+  solver_type: 'logrho'
   lower_order_final: boolean
   timestep_spacing: TimestepSpacing
   steps_offset: number
-  time_shift_type: 'exponential'
+  time_shift_type: TimeShift
 }
 
 interface DeisPlan extends Plan {
@@ -44,8 +44,8 @@ const keys: ConfigKeys<DeisConfig> = {
   dynamic_thresholding_ratio: numberKey(0.995, { min: 0, max: 1 }),
   sample_max_value: numberKey(1, { min: 0 }),
   // What other solvers of the family are configured with is taken for the only one of its own, as in diffusers.
-  algorithm_type: choiceKey('deis', ['deis', 'dpmsolver', 'dpmsolver++']),
-  solver_type: choiceKey('logrho', ['logrho', 'midpoint', 'heun', 'bh1', 'bh2']),
+  algorithm_type: adoptingKey('deis', ['deis'], { dpmsolver: 'deis', 'dpmsolver++': 'deis' }),
+  solver_type: adoptingKey('logrho', ['logrho'], { midpoint: 'logrho', heun: 'logrho', bh1: 'logrho', bh2: 'logrho' }),
   lower_order_final: flagKey(true),
   use_karras_sigmas: flagKey(false),
   use_exponential_sigmas: flagKey(false),
@@ -55,7 +55,7 @@ const keys: ConfigKeys<DeisConfig> = {
   timestep_spacing: choiceKey('linspace', TIMESTEP_SPACINGS),
   steps_offset: integerKey(0, { min: 0 }),
   use_dynamic_shifting: flagKey(false),
-  time_shift_type: choiceKey('exponential', ['exponential']),
+  time_shift_type: timeShiftKey(),
 }
 
 const { exp, fround } = Math

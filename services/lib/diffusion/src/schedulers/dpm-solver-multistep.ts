@@ -1,7 +1,17 @@
 import { ONE_DRAW } from '../random/draw-noise.ts'
 import { alphasCumprod } from './alphas.ts'
-import { betaKeys, boundKey, choiceKey, flagKey, integerKey, nullableChoiceKey, numberKey } from './config.ts'
-import type { ConfigKeys } from './config.ts'
+import {
+  adoptingKey,
+  betaKeys,
+  boundKey,
+  choiceKey,
+  flagKey,
+  integerKey,
+  numberKey,
+  timeShiftKey,
+  varianceKey,
+} from './config.ts'
+import type { ConfigKeys, TimeShift, VarianceType } from './config.ts'
 import { dpmUpdate, solverLevel } from './dpm-solver-update.ts'
 import type { DpmAlgorithm, SolverLevel } from './dpm-solver-update.ts'
 import { predictNoise, predictOriginal, thresholdOriginal } from './prediction.ts'
@@ -22,13 +32,13 @@ export interface MultistepConfig extends SolverScheduleConfig, ThresholdConfig {
   steps_offset: number
   solver_order: number
   prediction_type: 'epsilon' | 'sample' | 'v_prediction' | 'flow_prediction'
-  algorithm_type: DpmAlgorithm | 'deis'
-  solver_type: 'midpoint' | 'heun' | 'logrho' | 'bh1' | 'bh2'
+  algorithm_type: DpmAlgorithm
+  solver_type: 'midpoint' | 'heun'
   lower_order_final: boolean
   euler_at_final: boolean
-  variance_type: 'learned' | 'learned_range' | null
+  variance_type: VarianceType | null
   rescale_betas_zero_snr: boolean
-  time_shift_type: 'exponential'
+  time_shift_type: TimeShift
 }
 
 export interface MultistepPlan extends Plan {
@@ -50,9 +60,10 @@ const keys: ConfigKeys<MultistepConfig> = {
   thresholding: flagKey(false),
   dynamic_thresholding_ratio: numberKey(0.995, { min: 0, max: 1 }),
   sample_max_value: numberKey(1, { min: 0 }),
-  // What other solvers of the family are configured with is taken for the nearest of its own, as in diffusers.
-  algorithm_type: choiceKey('dpmsolver++', ['dpmsolver', 'dpmsolver++', 'sde-dpmsolver', 'sde-dpmsolver++', 'deis']),
-  solver_type: choiceKey('midpoint', ['midpoint', 'heun', 'logrho', 'bh1', 'bh2']),
+  algorithm_type: adoptingKey('dpmsolver++', ['dpmsolver', 'dpmsolver++', 'sde-dpmsolver', 'sde-dpmsolver++'], {
+    deis: 'dpmsolver++',
+  }),
+  solver_type: adoptingKey('midpoint', ['midpoint', 'heun'], { logrho: 'midpoint', bh1: 'midpoint', bh2: 'midpoint' }),
   lower_order_final: flagKey(true),
   euler_at_final: flagKey(false),
   use_karras_sigmas: flagKey(false),
@@ -63,12 +74,12 @@ const keys: ConfigKeys<MultistepConfig> = {
   flow_shift: numberKey(1, { min: 0 }),
   final_sigmas_type: choiceKey('zero', ['zero', 'sigma_min']),
   lambda_min_clipped: boundKey(),
-  variance_type: nullableChoiceKey(['learned', 'learned_range']),
+  variance_type: varianceKey(),
   timestep_spacing: choiceKey('linspace', TIMESTEP_SPACINGS),
   steps_offset: integerKey(0, { min: 0 }),
   rescale_betas_zero_snr: flagKey(false),
   use_dynamic_shifting: flagKey(false),
-  time_shift_type: choiceKey('exponential', ['exponential']),
+  time_shift_type: timeShiftKey(),
 }
 
 /**
@@ -103,8 +114,15 @@ export const dpmSolverMultistep: Scheduler<MultistepConfig, MultistepPlan, Multi
     const newest = convertModelOutput(plan, i, modelOutput, sample)
     const outputs = [newest, ...state.outputs].slice(0, orderOf(plan, i, state.outputs.length))
     const past = outputs.map((_, k) => levels[i - k]!)
-    const solverType = config.solver_type === 'heun' ? 'heun' : 'midpoint'
-    dpmUpdate({ algorithm: plan.algorithm, solverType }, levels[i + 1]!, past, outputs, sample, noise, out)
+    dpmUpdate(
+      { algorithm: plan.algorithm, solverType: config.solver_type },
+      levels[i + 1]!,
+      past,
+      outputs,
+      sample,
+      noise,
+      out,
+    )
     return { outputs: [newest, ...state.outputs].slice(0, config.solver_order - 1) }
   },
 
@@ -125,7 +143,7 @@ export function multistepPlan(
     initNoiseSigma: 1,
     order: 1,
     config,
-    algorithm: config.algorithm_type === 'deis' ? 'dpmsolver++' : config.algorithm_type,
+    algorithm: config.algorithm_type,
     levels: Array.from(sigmas, (sigma) => solverLevel(sigma, config.use_flow_sigmas)),
   }
   if (plan.algorithm === 'sde-dpmsolver' && timesteps.some((_, i) => orderOf(plan, i, i) === 3)) {

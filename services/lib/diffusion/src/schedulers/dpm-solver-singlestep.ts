@@ -1,7 +1,17 @@
 import { ONE_DRAW } from '../random/draw-noise.ts'
 import { alphasCumprod } from './alphas.ts'
-import { betaKeys, boundKey, choiceKey, flagKey, integerKey, nullableChoiceKey, numberKey } from './config.ts'
-import type { ConfigKeys } from './config.ts'
+import {
+  adoptingKey,
+  betaKeys,
+  boundKey,
+  choiceKey,
+  flagKey,
+  integerKey,
+  numberKey,
+  timeShiftKey,
+  varianceKey,
+} from './config.ts'
+import type { ConfigKeys, TimeShift, VarianceType } from './config.ts'
 import { dpmWeights, solverLevel } from './dpm-solver-update.ts'
 import type { DpmAlgorithm, SolverLevel, Weights } from './dpm-solver-update.ts'
 import { predictNoise, predictOriginal, thresholdOriginal } from './prediction.ts'
@@ -15,13 +25,13 @@ import { combine, weightedSum } from './vector-steps.ts'
 export interface SinglestepConfig extends SolverScheduleConfig, ThresholdConfig {
   solver_order: number
   prediction_type: 'epsilon' | 'sample' | 'v_prediction' | 'flow_prediction'
-  algorithm_type: 'dpmsolver' | 'dpmsolver++' | 'sde-dpmsolver++' | 'deis'
-  solver_type: 'midpoint' | 'heun' | 'logrho' | 'bh1' | 'bh2'
+  algorithm_type: 'dpmsolver' | 'dpmsolver++' | 'sde-dpmsolver++'
+  solver_type: 'midpoint' | 'heun'
   lower_order_final: boolean
   final_sigmas_type: 'zero' | 'sigma_min'
   lambda_min_clipped: number | '-inf' | null
-  variance_type: 'learned' | 'learned_range' | null
-  time_shift_type: 'exponential'
+  variance_type: VarianceType | null
+  time_shift_type: TimeShift
 }
 
 interface SinglestepPlan extends Plan {
@@ -48,8 +58,8 @@ const keys: ConfigKeys<SinglestepConfig> = {
   dynamic_thresholding_ratio: numberKey(0.995, { min: 0, max: 1 }),
   sample_max_value: numberKey(1, { min: 0 }),
   // What other solvers of the family are configured with is taken for the nearest of its own, as in diffusers.
-  algorithm_type: choiceKey('dpmsolver++', ['dpmsolver', 'dpmsolver++', 'sde-dpmsolver++', 'deis']),
-  solver_type: choiceKey('midpoint', ['midpoint', 'heun', 'logrho', 'bh1', 'bh2']),
+  algorithm_type: adoptingKey('dpmsolver++', ['dpmsolver', 'dpmsolver++', 'sde-dpmsolver++'], { deis: 'dpmsolver++' }),
+  solver_type: adoptingKey('midpoint', ['midpoint', 'heun'], { logrho: 'midpoint', bh1: 'midpoint', bh2: 'midpoint' }),
   lower_order_final: flagKey(false),
   use_karras_sigmas: flagKey(false),
   use_exponential_sigmas: flagKey(false),
@@ -58,9 +68,9 @@ const keys: ConfigKeys<SinglestepConfig> = {
   flow_shift: numberKey(1, { min: 0 }),
   final_sigmas_type: choiceKey('zero', ['zero', 'sigma_min']),
   lambda_min_clipped: boundKey(),
-  variance_type: nullableChoiceKey(['learned', 'learned_range']),
+  variance_type: varianceKey(),
   use_dynamic_shifting: flagKey(false),
-  time_shift_type: choiceKey('exponential', ['exponential']),
+  time_shift_type: timeShiftKey(),
 }
 
 const { fround } = Math
@@ -94,7 +104,7 @@ export const dpmSolverSinglestep: Scheduler<SinglestepConfig, SinglestepPlan, Si
       initNoiseSigma: 1,
       order: 1,
       config,
-      algorithm: config.algorithm_type === 'deis' ? 'dpmsolver++' : config.algorithm_type,
+      algorithm: config.algorithm_type,
       levels: Array.from(sigmas, (sigma) => solverLevel(sigma, config.use_flow_sigmas)),
       orders: ordersOf(config, timesteps.length),
     }

@@ -1,6 +1,6 @@
 import { ONE_DRAW } from '../random/draw-noise.ts'
 import { linspaceF32 } from './betas.ts'
-import { choiceKey, flagKey, integerKey, numberKey } from './config.ts'
+import { adoptingKey, flagKey, integerKey, numberKey } from './config.ts'
 import type { ConfigKeys } from './config.ts'
 import { dpmUpdate } from './dpm-solver-update.ts'
 import type { SolverLevel } from './dpm-solver-update.ts'
@@ -14,8 +14,8 @@ import { axpy } from './vector-steps.ts'
 
 export interface EdmMultistepConfig extends EdmConfig, ThresholdConfig {
   solver_order: number
-  algorithm_type: 'dpmsolver++' | 'sde-dpmsolver++' | 'deis'
-  solver_type: 'midpoint' | 'heun' | 'logrho' | 'bh1' | 'bh2'
+  algorithm_type: 'dpmsolver++' | 'sde-dpmsolver++'
+  solver_type: 'midpoint' | 'heun'
   lower_order_final: boolean
   euler_at_final: boolean
 }
@@ -38,8 +38,8 @@ const keys: ConfigKeys<EdmMultistepConfig> = {
   dynamic_thresholding_ratio: numberKey(0.995, { min: 0, max: 1 }),
   sample_max_value: numberKey(1, { min: 0 }),
   // What other solvers of the family are configured with is taken for the nearest of its own, as in diffusers.
-  algorithm_type: choiceKey('dpmsolver++', ['dpmsolver++', 'sde-dpmsolver++', 'deis']),
-  solver_type: choiceKey('midpoint', ['midpoint', 'heun', 'logrho', 'bh1', 'bh2']),
+  algorithm_type: adoptingKey('dpmsolver++', ['dpmsolver++', 'sde-dpmsolver++'], { deis: 'dpmsolver++' }),
+  solver_type: adoptingKey('midpoint', ['midpoint', 'heun'], { logrho: 'midpoint', bh1: 'midpoint', bh2: 'midpoint' }),
   lower_order_final: flagKey(true),
   euler_at_final: flagKey(false),
 }
@@ -91,9 +91,8 @@ export const edmDpmSolverMultistep: Scheduler<EdmMultistepConfig, EdmMultistepPl
     if (config.thresholding) thresholdOriginal(newest, config)
     const outputs = [newest, ...state.outputs].slice(0, orderOf(plan, i, state.outputs.length))
     const past = outputs.map((_, k) => levels[i - k]!)
-    const algorithm = config.algorithm_type === 'deis' ? 'dpmsolver++' : config.algorithm_type
-    const solverType = config.solver_type === 'heun' ? 'heun' : 'midpoint'
-    dpmUpdate({ algorithm, solverType }, levels[i + 1]!, past, outputs, sample, noise, out)
+    const solver = { algorithm: config.algorithm_type, solverType: config.solver_type }
+    dpmUpdate(solver, levels[i + 1]!, past, outputs, sample, noise, out)
     return { outputs: [newest, ...state.outputs].slice(0, config.solver_order - 1) }
   },
 

@@ -1,6 +1,6 @@
 import { linspace } from './betas.ts'
-import { choiceKey, flagKey, integerKey, nullableNumberKey, numberKey } from './config.ts'
-import type { ConfigKeys } from './config.ts'
+import { flagKey, integerKey, nullableNumberKey, numberKey, timeShiftKey } from './config.ts'
+import type { ConfigKeys, TimeShift } from './config.ts'
 import { stepsOf } from './scheduler.ts'
 import type { PlanRequest } from './scheduler.ts'
 import { assertOneRespacing, respacedSigmas } from './sigmas.ts'
@@ -17,7 +17,7 @@ export interface FlowConfig extends RespacingConfig {
   max_image_seq_len: number
   invert_sigmas: boolean
   shift_terminal: number | null
-  time_shift_type: 'exponential' | 'linear'
+  time_shift_type: TimeShift
 }
 
 export const flowKeys: ConfigKeys<FlowConfig> = {
@@ -33,7 +33,7 @@ export const flowKeys: ConfigKeys<FlowConfig> = {
   use_karras_sigmas: flagKey(false),
   use_exponential_sigmas: flagKey(false),
   use_beta_sigmas: flagKey(false),
-  time_shift_type: choiceKey<'exponential' | 'linear'>('exponential', ['exponential', 'linear']),
+  time_shift_type: timeShiftKey(),
 }
 
 export interface FlowSchedule {

@@ -55,6 +55,35 @@ describe('schedulerFromConfig', () => {
     expect(timesteps[1]).toBe(899)
   })
 
+  test('a class registers its own value for one of another solver, and the next class goes on from that', () => {
+    const uniPc = schedulerFromConfig('UniPCMultistepScheduler', { solver_type: 'bh1' })
+    const dpm = schedulerFromConfig('DPMSolverMultistepScheduler', uniPc.json)
+    expect(dpm.config['solver_type']).toBe('midpoint')
+    expect(schedulerFromConfig('UniPCMultistepScheduler', dpm.json).config['solver_type']).toBe('bh2')
+    const deis = schedulerFromConfig('DEISMultistepScheduler', { algorithm_type: 'dpmsolver', solver_type: 'heun' })
+    expect(schedulerFromConfig('DPMSolverSinglestepScheduler', deis.json).config).toMatchObject({
+      algorithm_type: 'dpmsolver++',
+      solver_type: 'midpoint',
+    })
+  })
+
+  test('variances pass between DDPM and the solvers, which have null for none', () => {
+    const solver = schedulerFromConfig('DPMSolverMultistepScheduler', { variance_type: 'fixed_small' })
+    expect(solver.config['variance_type']).toBe('fixed_small')
+    expect(planOf('DDPMScheduler', { variance_type: null }).timesteps).toHaveLength(10)
+  })
+
+  test('an override that the class does not know goes no further', () => {
+    const { json, unknownKeys } = schedulerFromConfig(
+      'EDMEulerScheduler',
+      { timestep_spacing: 'leading' },
+      { timestep_spacing: 'trailing', sharpness: 2 },
+    )
+    expect(json).toMatchObject({ timestep_spacing: 'leading' })
+    expect(json).not.toHaveProperty('sharpness')
+    expect(unknownKeys).toContain('sharpness')
+  })
+
   test('an unknown class is refused with the names there are', () => {
     expect(() => schedulerFromConfig('EulerScheduler', {})).toThrow(/"EulerScheduler".*EulerDiscreteScheduler/)
   })

@@ -50,16 +50,18 @@ export function schedulerFromConfig(name: string, source: Json, overrides: Json 
   }
   const scheduler: AnyScheduler = SCHEDULERS[name]
   const keys = scheduler.keys as Readonly<Record<string, ConfigKey<unknown>>>
-  const given: Json = { ...withoutDefaults(source), ...overrides }
+  const own = withoutDefaults(source)
+  const given: Json = { ...own, ...overrides }
   const config: Record<string, unknown> = {}
-  for (const [key, { default: fallback, want }] of Object.entries(keys)) {
+  for (const [key, { default: fallback, want, taken = {} }] of Object.entries(keys)) {
     const value = Object.hasOwn(given, key) ? given[key] : fallback
     const wanted = want(value)
     if (wanted !== null) throw new RangeError(`${key} of ${name} is ${JSON.stringify(value)}; want ${wanted}.`)
-    config[key] = value
+    config[key] = Object.hasOwn(taken, String(value)) ? taken[String(value)] : value
   }
   const others = Object.keys(given).filter((key) => !Object.hasOwn(keys, key) && !key.startsWith('_'))
-  const carried = Object.fromEntries(others.map((key) => [key, given[key]]))
+  // An override is for this class alone: what it does not know goes no further.
+  const carried = Object.fromEntries(others.filter((key) => Object.hasOwn(own, key)).map((key) => [key, own[key]]))
   const defaults = Object.keys(keys).filter((key) => !Object.hasOwn(given, key))
   return {
     name,

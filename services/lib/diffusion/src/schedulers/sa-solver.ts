@@ -1,7 +1,7 @@
 import { ONE_DRAW } from '../random/draw-noise.ts'
 import { alphasCumprod, diffuse } from './alphas.ts'
-import { betaKeys, boundKey, choiceKey, flagKey, integerKey, nullableChoiceKey, nullKey, numberKey } from './config.ts'
-import type { ConfigKeys } from './config.ts'
+import { betaKeys, boundKey, choiceKey, flagKey, integerKey, nullKey, numberKey, varianceKey } from './config.ts'
+import type { ConfigKeys, VarianceType } from './config.ts'
 import { solverLevel } from './dpm-solver-update.ts'
 import type { SolverLevel } from './dpm-solver-update.ts'
 import { predictNoise, predictOriginal, thresholdOriginal } from './prediction.ts'
@@ -23,7 +23,7 @@ export interface SaSolverConfig extends Omit<SolverScheduleConfig, 'use_dynamic_
   algorithm_type: 'data_prediction' | 'noise_prediction'
   lower_order_final: boolean
   lambda_min_clipped: number | '-inf' | null
-  variance_type: 'learned' | 'learned_range' | null
+  variance_type: VarianceType | null
   timestep_spacing: TimestepSpacing
   steps_offset: number
 }
@@ -62,7 +62,7 @@ const keys: ConfigKeys<SaSolverConfig> = {
   use_flow_sigmas: flagKey(false),
   flow_shift: numberKey(1, { min: 0 }),
   lambda_min_clipped: boundKey(),
-  variance_type: nullableChoiceKey(['learned', 'learned_range']),
+  variance_type: varianceKey(),
   timestep_spacing: choiceKey('linspace', TIMESTEP_SPACINGS),
   steps_offset: integerKey(0, { min: 0 }),
 }

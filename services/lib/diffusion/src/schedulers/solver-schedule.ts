@@ -1,5 +1,5 @@
 import { linspace, roundHalfEven } from './betas.ts'
-import type { BetaConfig } from './config.ts'
+import type { BetaConfig, TimeShift } from './config.ts'
 import { numpyLog } from './numpy-log.ts'
 import { assertOneRespacing, interpolate, respacedSigmas, sigmaToTimestep, trainingSigmas } from './sigmas.ts'
 import type { RespacingConfig } from './sigmas.ts'
@@ -14,6 +14,7 @@ export interface SolverScheduleConfig extends BetaConfig, RespacingConfig {
   use_flow_sigmas: boolean
   flow_shift: number
   use_dynamic_shifting: boolean
+  time_shift_type?: TimeShift
   final_sigmas_type?: 'zero' | 'sigma_min'
   /** Timesteps whose log(alpha / sigma) is below it are left out. */
   lambda_min_clipped?: number | '-inf' | null
@@ -108,6 +109,9 @@ function respacedLevels(
 /** Esser et al. 2024 (arXiv:2403.03206), eq. 23, over evenly spaced levels. */
 function flowSigmas(config: SolverScheduleConfig, request: PlanRequest, count: number): number[] {
   const shift = flowShift(config, request)
+  if (config.use_dynamic_shifting && config.time_shift_type === 'linear' && request.mu !== undefined) {
+    throw new RangeError('time_shift_type linear shifts no levels of this class; set it to exponential.')
+  }
   return linspace(1, 1 / config.num_train_timesteps, count + 1)
     .map((alpha) => (shift * (1 - alpha)) / (1 + (shift - 1) * (1 - alpha)))
     .slice(1)
@@ -115,8 +119,9 @@ function flowSigmas(config: SolverScheduleConfig, request: PlanRequest, count: n
 }
 
 /** The config's shift, or with dynamic shifting what the image's size asks for. */
-export function flowShift({ use_dynamic_shifting, flow_shift }: SolverScheduleConfig, { mu }: PlanRequest): number {
-  return use_dynamic_shifting && mu !== undefined ? Math.exp(mu) : flow_shift
+export function flowShift(config: SolverScheduleConfig, { mu }: PlanRequest): number {
+  if (!config.use_dynamic_shifting || mu === undefined) return config.flow_shift
+  return config.time_shift_type === 'linear' ? mu : Math.exp(mu)
 }
 
 /** Unlike the older schedulers' spacings, these leave timestep 0 to the final sigma. */

@@ -1,6 +1,7 @@
 import { alphasCumprod } from './alphas.ts'
 import { linspace } from './betas.ts'
 import {
+  adoptingKey,
   betaKeys,
   choiceKey,
   flagKey,
@@ -9,8 +10,9 @@ import {
   nullableNumberKey,
   nullKey,
   numberKey,
+  timeShiftKey,
 } from './config.ts'
-import type { ConfigKeys } from './config.ts'
+import type { ConfigKeys, TimeShift } from './config.ts'
 import { solverLevel } from './dpm-solver-update.ts'
 import type { SolverLevel } from './dpm-solver-update.ts'
 import { predictNoise, predictOriginal, thresholdOriginal } from './prediction.ts'
@@ -28,7 +30,7 @@ export interface UniPcConfig extends SolverScheduleConfig, ThresholdConfig {
   solver_order: number
   prediction_type: 'epsilon' | 'sample' | 'v_prediction' | 'flow_prediction'
   predict_x0: boolean
-  solver_type: 'bh1' | 'bh2' | 'midpoint' | 'heun' | 'logrho'
+  solver_type: 'bh1' | 'bh2'
   lower_order_final: boolean
   disable_corrector: readonly number[]
   solver_p: null
@@ -36,7 +38,7 @@ export interface UniPcConfig extends SolverScheduleConfig, ThresholdConfig {
   steps_offset: number
   final_sigmas_type: 'zero' | 'sigma_min'
   rescale_betas_zero_snr: boolean
-  time_shift_type: 'exponential'
+  time_shift_type: TimeShift
   shift_terminal: number | null
 }
 
@@ -62,7 +64,7 @@ const keys: ConfigKeys<UniPcConfig> = {
   sample_max_value: numberKey(1, { min: 0 }),
   predict_x0: flagKey(true),
   // What other solvers of the family are configured with is taken for bh2, as in diffusers.
-  solver_type: choiceKey('bh2', ['bh1', 'bh2', 'midpoint', 'heun', 'logrho']),
+  solver_type: adoptingKey('bh2', ['bh1', 'bh2'], { midpoint: 'bh2', heun: 'bh2', logrho: 'bh2' }),
   lower_order_final: flagKey(true),
   disable_corrector: indexListKey(),
   solver_p: nullKey(),
@@ -76,7 +78,7 @@ const keys: ConfigKeys<UniPcConfig> = {
   final_sigmas_type: choiceKey('zero', ['zero', 'sigma_min']),
   rescale_betas_zero_snr: flagKey(false),
   use_dynamic_shifting: flagKey(false),
-  time_shift_type: choiceKey('exponential', ['exponential']),
+  time_shift_type: timeShiftKey(),
   sigma_min: nullableNumberKey(),
   sigma_max: nullableNumberKey(),
   shift_terminal: nullableNumberKey(),
