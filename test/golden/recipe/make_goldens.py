@@ -57,6 +57,9 @@ def draw_pictures(out: Path) -> None:
         mask[top:bottom, left:right] = 255
         mask[top : top + 3, left:right] = 100
         Image.fromarray(mask).save(out / ("mask.png" if name == "init" else f"{name}-mask.png"))
+    # Which of its pixels are light enough depends on whether it is sized or made grey first.
+    colours = random.integers(0, 256, (37, 53, 3), dtype=np.uint8)
+    Image.fromarray(colours).save(out / "colour-mask.png")
 
 
 def pipeline_for(pipeline: DiffusionPipeline, task: str, request: dict) -> DiffusionPipeline:
@@ -81,7 +84,7 @@ def arguments_of(request: dict, out: Path) -> dict:
     for key in ("image", "mask_image"):
         if key in arguments:
             picture = Image.open(out / arguments[key])
-            arguments[key] = picture.convert("L" if key == "mask_image" else "RGB")
+            arguments[key] = picture if key == "mask_image" else picture.convert("RGB")
     for key in ("original_size", "crops_coords_top_left", "target_size"):
         if key in arguments:
             arguments[key] = tuple(arguments[key])
@@ -115,12 +118,12 @@ def render(case: dict, pipelines: dict[str, DiffusionPipeline], out: Path) -> di
 
 def set_thresholds(pipeline: DiffusionPipeline, out: Path) -> None:
     """
-    Sets the checker so that of its three cases the first has a concept, the second none, and the third one that only
+    Sets the checker so that of the three pictures from text the first has a concept, the second none, and the third one that only
     counts because a special one makes the checker stricter.
     """
     checker = pipeline.safety_checker
     embeds = []
-    for case in [case for case in CASES if case["checkpoint"] == "tiny-sd-safe"]:
+    for case in [case for case in CASES if (case["checkpoint"], case["task"]) == ("tiny-sd-safe", "text-to-image")]:
         made = pipeline_for(pipeline, case["task"], case["request"])
         made.safety_checker = None
         picture = made(**arguments_of(case["request"], out)).images[0]

@@ -231,5 +231,25 @@ def unconditional() -> None:
         case(f"ddpm/learned/{name}", "tiny-ddpm-learned", task, scheduler(name, **learned), num_inference_steps=6)
 
 
-for add in (stable_diffusion, later_stable_diffusion, sdxl, flow_matching, unconditional):
+def corners() -> None:
+    """What random requests found to differ once."""
+    euler, xl = scheduler("EulerDiscrete", **SD), {**SD, "timestep_spacing": "leading"}
+    cut = {"image": "tall.png", "mask_image": "tall-mask.png", "padding_mask_crop": 6}
+    # Its pipeline takes no guidance_rescale and does not say so.
+    image("sd/img2img/rescale", "tiny-sd", euler, guidance=9.0, guidance_rescale=0.7)
+    inpaint("sd/inpaint/colour mask", "tiny-sd", euler, image="wide.png", mask_image="colour-mask.png", width=40)
+    # Its picture is black, what lies around is not.
+    inpaint("sd/safety/crop", "tiny-sd-safe", euler, **cut, width=48)
+    image("sd/safety/img2img", "tiny-sd-safe", euler, strength=0.9)
+    text("sd2/txt2img/exclamation", "tiny-sd2", scheduler("EulerDiscrete", **SD), prompt="a cat! a dog!! ? :-)")
+    text("sdxl/txt2img/exclamation", "tiny-sdxl", scheduler("EulerDiscrete", **xl), prompt="a cat! a dog!! ? :-)")
+    parts = {"refiner": "tiny-sdxl-refiner", "denoising_end": 0.6}
+    shorter = scheduler("EulerDiscrete", **xl, num_train_timesteps=500)
+    text("sdxl/refined/shorter training", "tiny-sdxl", shorter, steps=10, **parts)
+    dev = scheduler("FlowMatchEulerDiscrete", shift=3.0, use_dynamic_shifting=True)
+    sigmas = {"sigmas": [0.9, 0.7, 0.4], "max_sequence_length": 48}
+    inpaint("flux/dev/inpaint/sigmas", "tiny-flux", dev, steps=3, guidance=2.0, **sigmas)
+
+
+for add in (stable_diffusion, later_stable_diffusion, sdxl, flow_matching, unconditional, corners):
     add()

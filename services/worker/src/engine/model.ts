@@ -95,9 +95,10 @@ export class Model {
     })
   }
 
-  /** Whether lanes at different timesteps fit one call: exports with a scalar timestep take one for all. */
+  /** Whether lanes at different timesteps fit one call: exports with a scalar timestep, or a list of one, take one for all. */
   get takesTimestepPerSample(): boolean {
-    return this.#denoiser.inputs.get('timestep')!.rank > 0
+    const { dims } = this.#denoiser.inputs.get('timestep')!
+    return dims.length > 0 && dims[0] !== 1
   }
 
   /** @param handedOver what a base leaves to this refiner */
@@ -147,7 +148,7 @@ export class Model {
     const timestep = this.takesTimestepPerSample ? rows : shared
     timestep['timestep'] = this.takesTimestepPerSample
       ? { data: Float32Array.from(timesteps), dims: [padTo] }
-      : { data: Float32Array.of(timesteps[0]!), dims: [] }
+      : { data: Float32Array.of(timesteps[0]!), dims: this.#denoiser.inputs.get('timestep')!.dims.map(() => 1) }
     return this.#denoise(rows, shared, padTo)
   }
 

@@ -20,7 +20,7 @@ test.for([
   ['float16', FLOAT16, 0.1, 0.0999755859375],
 ] as const)('%s goes in and comes out as float32', async ([type, elementType, value, want]) => {
   const graph = await Graph.load(identity(elementType), settings)
-  expect(graph.inputs.get('x')).toMatchObject({ type, rank: 1 })
+  expect(graph.inputs.get('x')).toMatchObject({ type, dims: [1] })
   expect([...(await graph.runOne({ x: { data: new Float32Array([value]), dims: [1] } }))]).toEqual([want])
   await graph.release()
 })

@@ -10,7 +10,8 @@ export interface SessionSettings {
 interface TensorInput {
   readonly name: string
   readonly type: string
-  readonly rank: number
+  /** Names where they are free; onnxruntime gives fixed ones as numbers. */
+  readonly dims: readonly (number | string)[]
 }
 
 interface Feed {
@@ -36,7 +37,7 @@ export class Graph {
     this.inputs = new Map(
       session.inputMetadata.map((input) => [
         input.name,
-        { name: input.name, type: input.isTensor ? input.type : 'none', rank: input.isTensor ? input.shape.length : 0 },
+        { name: input.name, type: input.isTensor ? input.type : 'none', dims: input.isTensor ? input.shape : [] },
       ]),
     )
   }

@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { PromptTokenizer } from './tokenizer.ts'
 
 const GOLDEN = path.resolve(import.meta.dirname, '../../../../test/golden/tokenizer')
@@ -31,5 +32,58 @@ describe('prompt tokenizer', () => {
     expect(inputIds[0]).toBe(1197)
     expect(inputIds.at(-1)).toBe(1198)
     expect(truncated).toMatch(/^cat cat .* dog/)
+  })
+})
+
+interface FastTokenizer {
+  readonly model: { readonly vocab: Record<string, number>; readonly merges: readonly (readonly string[])[] }
+}
+
+/** The emoji tokenizer as older checkpoints carry theirs: a vocabulary, merges, and these settings. */
+function olderFolder(files: Readonly<Record<string, object>>): string {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'darkroom-tokenizer-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const { model } = JSON.parse(readFileSync(path.join(EMOJI, 'tokenizer.json'), 'utf8')) as FastTokenizer
+  const merges = model.merges.map((pair) => pair.join(' '))
+  writeFileSync(path.join(folder, 'merges.txt'), ['#version: 0.2', ...merges, ''].join('\n'))
+  for (const [name, value] of Object.entries({ 'vocab.json': model.vocab, ...files })) {
+    writeFileSync(path.join(folder, name), JSON.stringify(value))
+  }
+  return folder
+}
+
+describe('a tokenizer without tokenizer.json', () => {
+  const end = { content: '<|endoftext|>', lstrip: false, normalized: true, rstrip: false, single_word: false }
+  const config = { bos_token: { ...end, content: '<|startoftext|>' }, eos_token: end, unk_token: end }
+  const [plain, padding] = [
+    [1197, 859, 75, 334, 256, 1198, 1198, 1198],
+    [1197, 859, 75, 334, 0, 1198, 0, 0],
+  ]
+
+  test.for([
+    ['pads with the end where nothing else is said', { 'tokenizer_config.json': config }, plain],
+    [
+      'takes the "!" of a text for the token that pads',
+      { 'tokenizer_config.json': { ...config, pad_token: '!' } },
+      padding,
+    ],
+    [
+      'believes special_tokens_map.json rather than its config',
+      {
+        'tokenizer_config.json': { ...config, pad_token: '<|endoftext|>' },
+        'special_tokens_map.json': { ...config, pad_token: '!' },
+      },
+      padding,
+    ],
+    [
+      'believes a config that lists its added tokens',
+      {
+        'tokenizer_config.json': { ...config, pad_token: '<|endoftext|>', added_tokens_decoder: {} },
+        'special_tokens_map.json': { pad_token: '!' },
+      },
+      plain,
+    ],
+  ] as const)('%s, as transformers does', ([, files, want]) => {
+    expect(new PromptTokenizer(olderFolder(files), 77).encode('hello!').inputIds.slice(0, 8)).toEqual(want)
   })
 })
