@@ -16,6 +16,7 @@ import {
 import type { Lane } from './lane.ts'
 import type { ImageRequest } from './image-request.ts'
 import type { ModelSpec } from './model-spec.ts'
+import { openRequest } from './opening.ts'
 
 const SPEC: ModelSpec = {
   family: 'stable-diffusion',
@@ -47,6 +48,8 @@ const REQUEST: ImageRequest = {
   eta: 0.5,
   seed: 3,
 }
+
+const PICTURE = { width: 64, height: 32, channels: 3, data: new Uint8Array(3 * 64 * 32) } as const
 
 /** A model whose rows differ, so that guidance does something. */
 function model(batch: Float32Array, rowSize: number, timestep: number): Float32Array {
@@ -163,6 +166,37 @@ describe('a lane', () => {
     expect(() => createLane(SPEC, requestWith({ scheduler: 'DDPMScheduler', schedulerConfig: learned }))).toThrow(
       'scheduler DDPMScheduler has variance_type learned_range, but this checkpoint puts out no variance',
     )
+  })
+
+  test('goes on from a picture as it is where denoisingStart says that it is half done', () => {
+    const request = requestWith({ task: 'image-to-image', image: PICTURE })
+    const image = new Float32Array(2 * 4 * 4 * 8).fill(-30, 4 * 4 * 8).fill(2, 0, 4 * 4 * 8)
+    const [begun, whole] = [
+      createLane(SPEC, { ...request, denoisingStart: 0.6 }, { image }),
+      createLane(SPEC, { ...request, strength: 1 }, { image }),
+    ]
+    for (const x of begun.latents) expect(x).toBeCloseTo(2 * 0.18215, 5)
+    expect(stepsLeft(begun)).toBe(2)
+    expect(stepsLeft(whole)).toBe(5)
+  })
+
+  test('counts denoisingStart in the timesteps of the scheduler that runs', () => {
+    const request = requestWith({ schedulerConfig: { num_train_timesteps: 500 }, denoisingEnd: 0.6 })
+    expect(stepsLeft(createLane(SPEC, request))).toBe(3)
+  })
+
+  test('spaces its own steps in depth-to-image, which takes no schedule', () => {
+    const request = requestWith({ task: 'depth-to-image', strength: 1, timesteps: [900, 100] })
+    expect(openRequest(SPEC, request).plan.timesteps).toHaveLength(5)
+  })
+
+  test.for([
+    [{ denoisingEnd: 0.01 }, 'denoisingEnd 0.01 leaves none of the 5 steps'],
+    [{ denoisingStart: 0.999 }, 'denoisingStart 0.999 leaves none of the 5 steps'],
+    [{ task: 'image-to-image', strength: 0.1 }, 'strength 0.1 leaves none of the 5 steps'],
+    [{ task: 'image-to-image', strength: 0.1, denoisingEnd: 0.5 }, 'strength 0.1 leaves none of the 5 steps'],
+  ] as const)('says which field leaves it nothing: %o', ([change, message]) => {
+    expect(() => openRequest(SPEC, requestWith(change))).toThrow(message)
   })
 
   test.for([
