@@ -12,7 +12,7 @@ import { solverSchedule } from './solver-schedule.ts'
 import type { SolverScheduleConfig } from './solver-schedule.ts'
 import { TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
-import { roundedSum, weightedSum } from './vector-steps.ts'
+import { addScaled, roundedSum, weightedSum } from './vector-steps.ts'
 
 export interface DeisConfig extends SolverScheduleConfig, ThresholdConfig {
   solver_order: number
@@ -102,8 +102,7 @@ export const deisMultistep: Scheduler<DeisConfig, DeisPlan, DeisState> = {
       const rho = ({ sigma, alpha }: SolverLevel): number => fround(sigma / alpha)
       const past = Array.from({ length: order }, (_, k) => rho(levels[i - k]!))
       const weights = order === 2 ? linearWeights(rho(to), past) : quadraticWeights(rho(to), past)
-      const vectors = outputs.slice(0, order)
-      advance({ from: from.alpha, to: to.alpha }, sample, weights, vectors, out)
+      advance({ from: from.alpha, to: to.alpha }, sample, weights, outputs, out)
     }
     return { outputs: outputs.slice(0, Math.max(config.solver_order - 1, 1)) }
   },
@@ -139,23 +138,20 @@ const rounded = new Float32Array(2)
 
 /** Writes to (sample / from + the sum of weights[k] outputs[k]), each operation rounded to float32: the terms nearly cancel. */
 function advance(
-  alpha: { readonly from: number; readonly to: number },
+  { from, to }: { readonly from: number; readonly to: number },
   sample: Float32Array,
-  [a = 0, b = 0, c = 0]: readonly number[],
-  [x, y, z = x]: readonly Float32Array[],
+  [first, ...others]: readonly number[],
+  [newest, ...past]: readonly Float32Array[],
   out: Float32Array,
 ): void {
   const size = out.length
   for (let j = 0; j < size; j++) {
-    rounded[0] = sample[j]! / alpha.from
-    rounded[1] = a * x![j]!
-    rounded[0] = rounded[0] + rounded[1]
-    rounded[1] = b * y![j]!
-    rounded[0] = rounded[0] + rounded[1]
-    rounded[1] = c * z![j]!
-    rounded[0] = rounded[0] + rounded[1]
-    out[j] = alpha.to * rounded[0]
+    rounded[0] = sample[j]! / from
+    rounded[1] = first! * newest![j]!
+    out[j] = rounded[0] + rounded[1]
   }
+  for (const [k, weight] of others.entries()) addScaled(weight, past[k]!, out)
+  for (let j = 0; j < size; j++) out[j] = to * out[j]!
 }
 
 /** Integrals of the line through two points in log rho. */

@@ -22,8 +22,16 @@ export interface Weights {
 
 const { exp, fround, log } = Math
 
-/** A variance-preserving level, or a flow's (alpha = 1 - sigma), of a value of `sigmas`; float32 stage by stage. */
+/**
+ * A variance-preserving level, or a flow's (alpha = 1 - sigma), of a value of `sigmas`; float32 stage by stage.
+ * @throws RangeError for a flow's above 1, of which diffusers makes NaN
+ */
 export function solverLevel(sigma: number, isFlow: boolean): SolverLevel {
+  if (isFlow && sigma > 1) {
+    throw new RangeError(
+      `use_flow_sigmas has no noise level ${sigma}, only 0 to 1; set use_karras_sigmas, use_exponential_sigmas, use_beta_sigmas and use_lu_lambdas to false.`,
+    )
+  }
   const alpha = isFlow ? fround(1 - sigma) : fround(1 / torchSqrt(fround(fround(sigma * sigma) + 1)))
   const level = isFlow ? sigma : fround(sigma * alpha)
   return { alpha, sigma: level, lambda: fround(fround(log(alpha)) - fround(log(level))) }

@@ -1,6 +1,6 @@
 import type { SolverLevel } from './dpm-solver-update.ts'
 import { torchSqrt } from './torch-sqrt.ts'
-import { addScaled, axpy } from './vector-steps.ts'
+import { addScaled, combine, roundedSum } from './vector-steps.ts'
 
 /** What one stochastic Adams step integrates. */
 export interface SaStep {
@@ -47,10 +47,33 @@ export function adamsUpdate(
     ? fround(fround(exp(-t2 * h)) * fround(to.sigma / from.sigma))
     : fround(to.alpha / from.alpha)
   const factors = weights.map((weight) => fround(scale * weight))
-  out.fill(0)
-  for (const [k, factor] of factors.entries()) addScaled(factor, outputs[k]!, out)
-  axpy(keep, sample, out, out)
-  addScaled(spread, noise, out)
+  // Only from the third order on do the terms cancel so far that their roundings are seen.
+  if (factors.length < 3) {
+    return combine([keep, ...factors, spread], [sample, ...outputs.slice(0, factors.length), noise], out)
+  }
+  roundedSum(factors[0]!, outputs[0]!, factors[1]!, outputs[1]!, out)
+  for (let k = 2; k < factors.length; k++) addScaled(factors[k]!, outputs[k]!, out)
+  keepAndSpread(keep, sample, spread, noise, out)
+}
+
+/** Rounds what is stored in it, see vector-steps.ts. */
+const rounded = new Float32Array(3)
+
+/** Replaces `out` by keep sample + out + spread noise, each operation rounded to float32. */
+function keepAndSpread(
+  keep: number,
+  sample: Float32Array,
+  spread: number,
+  noise: Float32Array,
+  out: Float32Array,
+): void {
+  const size = out.length
+  for (let j = 0; j < size; j++) {
+    rounded[0] = keep * sample[j]!
+    rounded[1] = rounded[0] + out[j]!
+    rounded[2] = spread * noise[j]!
+    out[j] = rounded[1] + rounded[2]
+  }
 }
 
 /** exp((1 + tau²) lambda_t) · (`half` - …), the part that both second-order corrections share. */

@@ -101,6 +101,7 @@ export const uniPcMultistep: Scheduler<UniPcConfig, UniPcPlan, UniPcState> = {
 
   plan(config, request) {
     const { sigmas, timesteps } = scheduleOf(config, request)
+    if (sigmas.at(-1) === 0) assertEndsAtZero(config, timesteps.length)
     const levels = Array.from(sigmas, (sigma) => solverLevel(sigma, config.use_flow_sigmas))
     return { timesteps, sigmas, initNoiseSigma: 1, order: 1, config, levels }
   },
@@ -131,6 +132,15 @@ export const uniPcMultistep: Scheduler<UniPcConfig, UniPcPlan, UniPcState> = {
     const { alpha, sigma } = plan.levels[i]!
     weightedSum(alpha, original, sigma, noise, out)
   },
+}
+
+/** @throws RangeError where the last step would multiply 0 by infinity */
+function assertEndsAtZero(config: UniPcConfig, steps: number): void {
+  const { predict_x0: predictsOriginal, solver_type: type, solver_order: order, lower_order_final: isLowered } = config
+  if (predictsOriginal && type === 'bh2' && (isLowered || order === 1 || steps === 1)) return
+  throw new RangeError(
+    'only predict_x0 true, solver_type bh2 and lower_order_final true can end at sigma 0; set final_sigmas_type to sigma_min.',
+  )
 }
 
 function scheduleOf(

@@ -1,6 +1,7 @@
 /**
  * Rounds to float32 what is stored in it. `Math.fround` reads better, but V8's middle tier boxes its result and likes to
- * inline loops as short as these, which are then ten times slower.
+ * inline loops as short as these, which are then ten times slower. Each operation has a slot of its own: in one, each would wait
+ * for the one before.
  */
 const rounded = new Float32Array(3)
 
@@ -67,8 +68,8 @@ export function quotientDifference(
   for (let j = 0; j < size; j++) {
     rounded[0] = a * x[j]!
     rounded[1] = b * y[j]!
-    rounded[1] = rounded[1] / divisor
-    out[j] = rounded[0] - rounded[1]
+    rounded[2] = rounded[1] / divisor
+    out[j] = rounded[0] - rounded[2]
   }
 }
 
@@ -100,9 +101,9 @@ export function addQuotient(x: Float32Array, divisor: number, factor: number, we
   const size = out.length
   for (let j = 0; j < size; j++) {
     rounded[0] = x[j]! / divisor
-    rounded[0] = rounded[0] * factor
-    rounded[0] = rounded[0] * weight
-    out[j] = out[j]! + rounded[0]
+    rounded[1] = rounded[0] * factor
+    rounded[2] = rounded[1] * weight
+    out[j] = out[j]! + rounded[2]
   }
 }
 
@@ -114,9 +115,9 @@ export function midpointStep(start: Float32Array, x: Float32Array, sigma: number
   const size = out.length
   for (let j = 0; j < size; j++) {
     rounded[0] = x[j]! - out[j]!
-    rounded[0] = rounded[0] / sigma
-    rounded[0] = rounded[0] * dt
-    out[j] = start[j]! + rounded[0]
+    rounded[1] = rounded[0] / sigma
+    rounded[2] = rounded[1] * dt
+    out[j] = start[j]! + rounded[2]
   }
 }
 
@@ -127,18 +128,10 @@ export function stepAlong(
   slopes: readonly Float32Array[],
   out: Float32Array,
 ): void {
+  const [a = 0, b = 0] = weights
+  const [x, y = x] = slopes as readonly [Float32Array, Float32Array?]
+  roundedSum(a, x, b, y, out)
+  for (let k = 2; k < slopes.length; k++) addScaled(weights[k]!, slopes[k]!, out)
   const size = out.length
-  const [a = 0, b = 0, c = 0, d = 0] = weights
-  const [x, y = x, z = x, w = x] = slopes as readonly [Float32Array, Float32Array?, Float32Array?, Float32Array?]
-  for (let j = 0; j < size; j++) {
-    rounded[0] = a * x[j]!
-    rounded[1] = b * y[j]!
-    rounded[0] = rounded[0] + rounded[1]
-    rounded[1] = c * z[j]!
-    rounded[0] = rounded[0] + rounded[1]
-    rounded[1] = d * w[j]!
-    rounded[0] = rounded[0] + rounded[1]
-    out[j] = start[j]! + rounded[0]
-  }
-  for (let k = 4; k < slopes.length; k++) addScaled(weights[k]!, slopes[k]!, out)
+  for (let j = 0; j < size; j++) out[j] = start[j]! + out[j]!
 }
