@@ -249,6 +249,7 @@ def corners() -> None:
     dev = scheduler("FlowMatchEulerDiscrete", shift=3.0, use_dynamic_shifting=True)
     sigmas = {"sigmas": [0.9, 0.7, 0.4], "max_sequence_length": 48}
     inpaint("flux/dev/inpaint/sigmas", "tiny-flux", dev, steps=3, guidance=2.0, **sigmas)
+    image("lcm/img2img/timesteps", "tiny-lcm", scheduler("LCM"), steps=6, timesteps=[863, 612, 479, 336, 290, 205])
 
 
 for add in (stable_diffusion, later_stable_diffusion, sdxl, flow_matching, unconditional, corners):

@@ -23,8 +23,10 @@ export const flux: Family = {
   planRequest(spec, request, config) {
     const asked = requestedSchedule(request)
     const mu = dynamicShift(spec, request, config, 1.15)
-    if (!('numInferenceSteps' in asked) || config['use_flow_sigmas'] === true) return { ...asked, mu }
-    const steps = asked.numInferenceSteps
+    const steps = request.numInferenceSteps
+    // A solver that spaces flows by itself does so whatever sigmas are asked for; only text-to-image minds that.
+    if (config['use_flow_sigmas'] === true && request.task === 'text-to-image') return { numInferenceSteps: steps, mu }
+    if (!('numInferenceSteps' in asked)) return { ...asked, mu }
     return { sigmas: linspace(1, 1 / steps, steps), mu }
   },
   skippedSteps: (_spec, _request, steps, strength) => skippedByFraction(steps, strength),

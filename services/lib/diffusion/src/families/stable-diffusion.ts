@@ -51,7 +51,11 @@ export const latentConsistency: Family = {
   planRequest(_spec, request) {
     const schedule = requestedSchedule(request)
     if (request.task !== 'image-to-image' || !takesStrength(request.scheduler)) return schedule
-    return { ...schedule, strength: request.strength ?? 0.8 }
+    const { strength = 0.8 } = request
+    if (!('timesteps' in schedule)) return { ...schedule, strength }
+    // Cut here, so that the last step adds no noise: upstream decodes what it denoised.
+    const kept = Math.trunc(schedule.timesteps.length * strength)
+    return kept === 0 ? { ...schedule, strength } : { ...schedule, timesteps: schedule.timesteps.slice(-kept) }
   },
   skippedSteps: (_spec, { scheduler }, steps, strength) =>
     takesStrength(scheduler) ? 0 : skippedByInteger(steps, strength),
