@@ -359,6 +359,18 @@ def roundings() -> None:
         case(name, {**few, "use_beta_sigmas": True}, steps=14)
     case("DPMSolverMultistepInverse", {**few, "use_beta_sigmas": True}, steps=14)
     case("DPMSolverMultistepInverse", {**cosine, "use_beta_sigmas": True, "solver_order": 1}, steps=10, model="affine")
+    # A stride of 1.65 puts a timestep on a half, but for what numpy.arange leaves of it.
+    few_trailing = {**SD, "num_train_timesteps": 33, "timestep_spacing": "trailing"}
+    case("DDIMInverse", few_trailing, steps=20)
+    case("DDIM", few_trailing, steps=20)
+    bounded = {**COSINE, **THRESHOLD, "timestep_spacing": "trailing", "use_beta_sigmas": True}
+    case("DEISMultistep", bounded, steps=25, start=9, model="affine")
+    for orders in ((4, 2), (2, 4), (3, 3)):
+        weights = {"predictor_order": orders[0], "corrector_order": orders[1]}
+        case("SASolver", {**SD, **weights, "use_beta_sigmas": True}, steps=9)
+        case("SASolver", {**SD, **weights, "algorithm_type": "noise_prediction", "use_beta_sigmas": True}, steps=9)
+    case("DDPM", {**SD, "variance_type": None})
+    case("DPMSolverMultistep", {**SD, "variance_type": "fixed_small"})
 
 
 def run_model(name: str, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:

@@ -108,6 +108,17 @@ describe('schedulerFromConfig', () => {
     expect(() => planOf('DPMSolverMultistepScheduler', { algorithm_type: 'dpmsolver' })).toThrow(/sigma_min/)
   })
 
+  test('schedules of which diffusers makes NaN are refused with the remedy', () => {
+    const flow = { use_flow_sigmas: true, use_karras_sigmas: true, prediction_type: 'flow_prediction' }
+    expect(() => planOf('DPMSolverMultistepScheduler', flow)).toThrow(/use_flow_sigmas has no noise level/)
+    for (const config of [{ solver_type: 'bh1' }, { lower_order_final: false }, { predict_x0: false }]) {
+      expect(() => planOf('UniPCMultistepScheduler', config)).toThrow(/set final_sigmas_type to sigma_min/)
+      expect(planOf('UniPCMultistepScheduler', { ...config, final_sigmas_type: 'sigma_min' }).timesteps).toHaveLength(
+        10,
+      )
+    }
+  })
+
   test('custom timesteps of DDPM must descend within the training range', () => {
     const { scheduler, config } = schedulerFromConfig('DDPMScheduler', {})
     expect(scheduler.plan(config, { timesteps: [100, 87, 50, 1, 0] }).timesteps).toEqual([100, 87, 50, 1, 0])
