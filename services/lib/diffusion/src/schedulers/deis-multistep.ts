@@ -140,17 +140,19 @@ const rounded = new Float32Array(2)
 function advance(
   { from, to }: { readonly from: number; readonly to: number },
   sample: Float32Array,
-  [first, ...others]: readonly number[],
-  [newest, ...past]: readonly Float32Array[],
+  weights: readonly number[],
+  outputs: readonly Float32Array[],
   out: Float32Array,
 ): void {
   const size = out.length
+  const weight = weights[0]!
+  const newest = outputs[0]!
   for (let j = 0; j < size; j++) {
     rounded[0] = sample[j]! / from
-    rounded[1] = first! * newest![j]!
+    rounded[1] = weight * newest[j]!
     out[j] = rounded[0] + rounded[1]
   }
-  for (const [k, weight] of others.entries()) addScaled(weight, past[k]!, out)
+  for (let k = 1; k < weights.length; k++) addScaled(weights[k]!, outputs[k]!, out)
   for (let j = 0; j < size; j++) out[j] = to * out[j]!
 }
 
