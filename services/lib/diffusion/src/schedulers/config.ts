@@ -57,7 +57,7 @@ export function nullableIntegerKey({ min = -Infinity, max = Infinity }: Range = 
   return { default: null, want: (value) => (isFine(value) ? null : `an integer from ${min} to ${max}, or null`) }
 }
 
-export function nullableChoiceKey<const T extends string>(values: readonly T[]): ConfigKey<T | null> {
+function nullableChoiceKey<const T extends string>(values: readonly T[]): ConfigKey<T | null> {
   const isFine = (value: unknown): boolean => value === null || values.some((candidate) => candidate === value)
   return { default: null, values, want: (value) => (isFine(value) ? null : `one of ${values.join(', ')} or null`) }
 }

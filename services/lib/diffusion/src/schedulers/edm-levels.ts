@@ -2,7 +2,7 @@ import { linspaceF32 } from './betas.ts'
 import { choiceKey, integerKey, numberKey } from './config.ts'
 import type { ConfigKeys } from './config.ts'
 import { torchSqrt } from './torch-sqrt.ts'
-import { roundedSum } from './vector-steps.ts'
+import { weightedSum } from './vector-steps.ts'
 
 /** Keys of models that are trained as Karras et al. 2022 (arXiv:2206.00364) propose. */
 export interface EdmConfig {
@@ -64,5 +64,5 @@ export function preconditionOutput(
   const variance = fround(fround(sigma * sigma) + data ** 2)
   const skip = fround(data ** 2 / variance)
   const scale = fround(fround(sigma * data) / torchSqrt(variance))
-  roundedSum(skip, sample, type === 'epsilon' ? scale : -scale, modelOutput, out)
+  weightedSum(skip, sample, type === 'epsilon' ? scale : -scale, modelOutput, out)
 }
