@@ -2,11 +2,11 @@ import { ONE_DRAW } from '../random/draw-noise.ts'
 import { betaKeys, choiceKey, flagKey, integerKey } from './config.ts'
 import type { BetaConfig, ConfigKeys } from './config.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
-import { initialSigma, predictFromSigma, scaleToUnit, sigmaLevels } from './sigma-space.ts'
+import { initialSigma, scaleToUnit, sigmaLevels, slopeAt } from './sigma-space.ts'
 import { TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
 import { torchSqrt } from './torch-sqrt.ts'
-import { addScaled, axpy, eulerStep } from './vector-steps.ts'
+import { addScaled, axpy } from './vector-steps.ts'
 
 export interface EulerAncestralConfig extends BetaConfig {
   prediction_type: 'epsilon' | 'v_prediction'
@@ -72,8 +72,8 @@ export const eulerAncestralDiscrete: Scheduler<EulerAncestralConfig, EulerAncest
   step({ config, sigmas }, i, modelOutput, sample, _state, [noise], _options, out) {
     const sigma = sigmas[i]!
     const { down, up } = ancestralLevels(sigma, sigmas[i + 1]!)
-    predictFromSigma(config.prediction_type, sigma, modelOutput, sample, out)
-    eulerStep(sample, sigma, Math.fround(down - sigma), out)
+    slopeAt(config.prediction_type, sigma, modelOutput, sample, out)
+    axpy(Math.fround(down - sigma), out, sample, out)
     addScaled(up, noise!, out)
     return null
   },
