@@ -7,6 +7,10 @@ import { median, round } from './statistics.ts'
  * Microseconds of one step of each scheduler: scaling the model's input and the step itself, for one image of 4 × 64 × 64 and
  * for eight, which step one after the other as the lanes of a call do. Noise is drawn beforehand: its cost is the random
  * generator's. Every scheduler runs its default config with 20 steps, over and over; the median step counts.
+ *
+ * 2026-11-25, Xeon at 2.8 GHz: loops of JavaScript took 3 to 27 ns an element, a division as long as ten; the profile showed
+ * conversions between float32 and float64 and V8's boxes. Predicted for SIMD, with copies in and out: 1 ns. Measured: worst
+ * 3,546 µs before, 1,300 µs after with both cores taken by others (most 300 to 600), the same bits.
  */
 
 const SIZE = 4 * 64 * 64

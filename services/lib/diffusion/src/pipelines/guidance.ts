@@ -1,14 +1,16 @@
+import { elementwise } from '../kernels/elementwise.ts'
+import { add, mul, sub } from '../kernels/expression.ts'
+
+const towards = elementwise(([g], [u, c]) => add(u!, mul(g!, sub(c!, u!))))
+
 /**
  * Classifier-free guidance u + g (c - u).
  * @param output rows [unconditional, conditional], each of `size` numbers, from `offset`
  */
 export function guide(output: Float32Array, offset: number, size: number, scale: number): Float32Array {
   const guided = new Float32Array(size)
-  const weight = Math.fround(scale)
-  for (let j = 0; j < size; j++) {
-    const u = output[offset + j]!
-    guided[j] = u + weight * (output[offset + size + j]! - u)
-  }
+  const row = (n: number): Float32Array => output.subarray(offset + n * size, offset + (n + 1) * size)
+  towards([Math.fround(scale)], [row(0), row(1)], guided)
   return guided
 }
 

@@ -1,3 +1,5 @@
+import { elementwise } from '../kernels/elementwise.ts'
+import { rounded } from '../kernels/expression.ts'
 import type { StepOptions } from './scheduler.ts'
 import { torchSqrt } from './torch-sqrt.ts'
 
@@ -12,6 +14,10 @@ export function churnOf(
 }
 
 /** The sample raised from sigma to sigmaHat. */
+const addNoiseTwiceScaled = elementwise(([a, b], [sample, noise]) =>
+  rounded.add(sample!, rounded.mul(rounded.mul(noise!, a!), b!)),
+)
+
 export function churned(
   sample: Float32Array,
   noise: Float32Array,
@@ -21,13 +27,7 @@ export function churned(
 ): Float32Array {
   const { fround } = Math
   const added = torchSqrt(fround(fround(sigmaHat * sigmaHat) - fround(sigma * sigma)))
-  const noiseScale = fround(sNoise)
   const out = new Float32Array(sample.length)
-  const size = out.length
-  for (let j = 0; j < size; j++) {
-    out[j] = noise[j]! * noiseScale
-    out[j] = out[j]! * added
-    out[j] = sample[j]! + out[j]!
-  }
+  addNoiseTwiceScaled([fround(sNoise), added], [sample, noise], out)
   return out
 }

@@ -5,7 +5,7 @@ import { clamp } from './prediction.ts'
 import { stepsOf } from './scheduler.ts'
 import type { Plan, PlanRequest, Scheduler } from './scheduler.ts'
 import { torchSqrt } from './torch-sqrt.ts'
-import { addScaled, axpy, weightedSum } from './vector-steps.ts'
+import { addScaled, axpy, divide, weightedSum } from './vector-steps.ts'
 
 export interface ConsistencyModelConfig {
   num_train_timesteps: number
@@ -71,8 +71,7 @@ export const cmStochasticIterative: Scheduler<ConsistencyModelConfig, Consistenc
     const sigma = sigmas[i]!
     const { fround } = Math
     const divisor = torchSqrt(fround(fround(sigma * sigma) + fround(config.sigma_data ** 2)))
-    const size = out.length
-    for (let j = 0; j < size; j++) out[j] = sample[j]! / divisor
+    divide(sample, divisor, out)
   },
 
   noiseOf: ({ timesteps }) => (timesteps.length > 1 ? ONE_DRAW : null),

@@ -1,3 +1,5 @@
+import { elementwise } from '../kernels/elementwise.ts'
+import { add, mul, sqrt } from '../kernels/expression.ts'
 import { ONE_DRAW } from '../random/draw-noise.ts'
 import { alphasCumprod, diffuse } from './alphas.ts'
 import { betaKeys, choiceKey, flagKey, integerKey, numberKey, varianceKey } from './config.ts'
@@ -111,7 +113,7 @@ export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
   },
 }
 
-const { exp, fround, log, sqrt } = Math
+const { exp, fround, log } = Math
 
 /** sigma_t of the types that the schedule fixes. */
 function fixedDeviation(
@@ -128,11 +130,13 @@ function fixedDeviation(
     case 'fixed_large':
       return torchSqrt(beta)
     case 'fixed_large_log':
-      return fround(sqrt(fround(log(beta))))
+      return fround(Math.sqrt(fround(log(beta))))
     default:
       return type satisfies never
   }
 }
+
+const addByVariance = elementwise((_, [x, variance, noise]) => add(x!, mul(sqrt(variance!), noise!)))
 
 /** Adds sigma_t z of models that put the variance's channels after the prediction's. */
 function addLearnedVariance(
@@ -145,7 +149,7 @@ function addLearnedVariance(
 ): void {
   const size = out.length
   if (type === 'learned') {
-    for (let j = 0; j < size; j++) out[j] = out[j]! + sqrt(modelOutput[size + j]!) * noise[j]!
+    addByVariance([], [out, modelOutput.subarray(size), noise], out)
     return
   }
   const minLog = fround(log(fround(Math.max(posterior, 1e-20))))

@@ -1,3 +1,5 @@
+import { elementwise } from '../kernels/elementwise.ts'
+import { rounded } from '../kernels/expression.ts'
 import { alphasCumprod } from './alphas.ts'
 import { adoptingKey, betaKeys, choiceKey, flagKey, integerKey, numberKey, timeShiftKey } from './config.ts'
 import type { ConfigKeys, TimeShift } from './config.ts'
@@ -12,7 +14,7 @@ import { solverSchedule } from './solver-schedule.ts'
 import type { SolverScheduleConfig } from './solver-schedule.ts'
 import { TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
-import { addScaled, roundedSum, weightedSum } from './vector-steps.ts'
+import { roundedSum, weightedSum } from './vector-steps.ts'
 
 export interface DeisConfig extends SolverScheduleConfig, ThresholdConfig {
   solver_order: number
@@ -102,7 +104,7 @@ export const deisMultistep: Scheduler<DeisConfig, DeisPlan, DeisState> = {
       const rho = ({ sigma, alpha }: SolverLevel): number => fround(sigma / alpha)
       const past = Array.from({ length: order }, (_, k) => rho(levels[i - k]!))
       const weights = order === 2 ? linearWeights(rho(to), past) : quadraticWeights(rho(to), past)
-      advance({ from: from.alpha, to: to.alpha }, sample, weights, outputs, out)
+      advance([from.alpha, to.alpha, ...weights], [sample, ...outputs.slice(0, order)], out)
     }
     return { outputs: outputs.slice(0, Math.max(config.solver_order - 1, 1)) }
   },
@@ -133,28 +135,11 @@ function noiseOf(plan: DeisPlan, i: number, modelOutput: Float32Array, sample: F
   return out
 }
 
-/** Rounds what is stored in it, see vector-steps.ts. */
-const rounded = new Float32Array(2)
-
-/** Writes to (sample / from + the sum of weights[k] outputs[k]), each operation rounded to float32: the terms nearly cancel. */
-function advance(
-  { from, to }: { readonly from: number; readonly to: number },
-  sample: Float32Array,
-  weights: readonly number[],
-  outputs: readonly Float32Array[],
-  out: Float32Array,
-): void {
-  const size = out.length
-  const weight = weights[0]!
-  const newest = outputs[0]!
-  for (let j = 0; j < size; j++) {
-    rounded[0] = sample[j]! / from
-    rounded[1] = weight * newest[j]!
-    out[j] = rounded[0] + rounded[1]
-  }
-  for (let k = 1; k < weights.length; k++) addScaled(weights[k]!, outputs[k]!, out)
-  for (let j = 0; j < size; j++) out[j] = to * out[j]!
-}
+/** to (sample / from + the sum of weights[k] outputs[k]), each operation rounded to float32: the terms nearly cancel. */
+const advance = elementwise(([from, to, ...weights], [sample, ...outputs]) => {
+  const terms = weights.map((weight, k) => rounded.mul(weight, outputs[k]!))
+  return rounded.mul(to!, terms.reduce(rounded.add, rounded.div(sample!, from!)))
+})
 
 /** Integrals of the line through two points in log rho. */
 function linearWeights(to: number, [b, c]: readonly number[]): readonly number[] {

@@ -2,7 +2,7 @@ import { linspaceF32 } from './betas.ts'
 import { choiceKey, integerKey, numberKey } from './config.ts'
 import type { ConfigKeys } from './config.ts'
 import { torchSqrt } from './torch-sqrt.ts'
-import { weightedSum } from './vector-steps.ts'
+import { scale, weightedSum } from './vector-steps.ts'
 
 /** Keys of models that are trained as Karras et al. 2022 (arXiv:2206.00364) propose. */
 export interface EdmConfig {
@@ -47,9 +47,7 @@ export function edmTimesteps(sigmas: Float32Array): number[] {
 
 /** Writes the sample as the model sees it. */
 export function preconditionInput(sample: Float32Array, sigma: number, sigmaData: number, out: Float32Array): void {
-  const scale = fround(1 / torchSqrt(fround(fround(sigma * sigma) + sigmaData ** 2)))
-  const size = out.length
-  for (let j = 0; j < size; j++) out[j] = sample[j]! * scale
+  scale(fround(1 / torchSqrt(fround(fround(sigma * sigma) + sigmaData ** 2))), sample, out)
 }
 
 /** Writes x_0 of a model's output. Table 1, column "Ours". */
@@ -63,6 +61,6 @@ export function preconditionOutput(
   const { sigma_data: data, prediction_type: type } = config
   const variance = fround(fround(sigma * sigma) + data ** 2)
   const skip = fround(data ** 2 / variance)
-  const scale = fround(fround(sigma * data) / torchSqrt(variance))
-  weightedSum(skip, sample, type === 'epsilon' ? scale : -scale, modelOutput, out)
+  const share = fround(fround(sigma * data) / torchSqrt(variance))
+  weightedSum(skip, sample, type === 'epsilon' ? share : -share, modelOutput, out)
 }

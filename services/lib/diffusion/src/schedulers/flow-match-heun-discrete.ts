@@ -7,7 +7,7 @@ import type { FlowConfig } from './flow-match-sigmas.ts'
 import { copyInput, stepsOf } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
 import { derivative, interleaved } from './sigma-space.ts'
-import { axpy, roundedSum, weightedSum } from './vector-steps.ts'
+import { axpy, mean, roundedSum, weightedSum } from './vector-steps.ts'
 
 export interface FlowMatchHeunConfig {
   num_train_timesteps: number
@@ -80,12 +80,7 @@ export const flowMatchHeunDiscrete: Scheduler<FlowMatchHeunConfig, FlowHeunPlan,
     }
     roundedSum(-next, modelOutput, 1, noisy, out)
     derivative(noisy, out, next, slope)
-    const size = out.length
-    const { derivative: before } = state
-    for (let j = 0; j < size; j++) {
-      slope[j] = before[j]! + slope[j]!
-      slope[j] = 0.5 * slope[j]!
-    }
+    mean(state.derivative, slope, slope)
     axpy(state.dt, slope, state.sample, out)
     return null
   },

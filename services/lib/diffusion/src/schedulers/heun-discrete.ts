@@ -6,7 +6,7 @@ import { derivative, initialSigma, interleaved, predictFromSigma, scaleToUnit, s
 import type { RespacingConfig } from './sigmas.ts'
 import { TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
-import { axpy } from './vector-steps.ts'
+import { axpy, mean } from './vector-steps.ts'
 
 export interface HeunConfig extends BetaConfig, RespacingConfig {
   prediction_type: 'epsilon' | 'sample' | 'v_prediction'
@@ -85,12 +85,7 @@ export const heunDiscrete: Scheduler<HeunConfig, HeunPlan, HeunState> = {
       axpy(dt, slope, sample, out)
       return next === 0 ? null : { sample: sample.slice(), derivative: slope }
     }
-    const size = out.length
-    const { derivative: before } = state
-    for (let j = 0; j < size; j++) {
-      slope[j] = before[j]! + slope[j]!
-      slope[j] = slope[j]! / 2
-    }
+    mean(state.derivative, slope, slope)
     axpy(dt, slope, state.sample, out)
     return null
   },

@@ -4,7 +4,7 @@ import type { ConfigKeys } from './config.ts'
 import { combineMultistep } from './pndm.ts'
 import { copyInput, stepsOf } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
-import { weightedSum } from './vector-steps.ts'
+import { divide, weightedSum } from './vector-steps.ts'
 
 export interface IpndmConfig {
   num_train_timesteps: number
@@ -72,9 +72,8 @@ export const ipndm: Scheduler<IpndmConfig, IpndmPlan, IpndmState> = {
     const ets = [...state.ets, slope].slice(-4)
     const combined = combineMultistep(ets)
     const alpha = fround(Math.max(alphas[i]!, 1e-8))
-    const size = out.length
     weightedSum(1, sample, -betas[i]!, combined, out)
-    for (let j = 0; j < size; j++) out[j] = out[j]! / alpha
+    divide(out, alpha, out)
     weightedSum(alphas[i + 1]!, out, betas[i + 1]!, combined, out)
     return { ets: ets.slice(-3) }
   },

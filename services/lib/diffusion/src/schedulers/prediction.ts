@@ -1,4 +1,6 @@
-import { roundedSum } from './vector-steps.ts'
+import { elementwise } from '../kernels/elementwise.ts'
+import { max, min, round, rounded } from '../kernels/expression.ts'
+import { divide, roundedSum, subtractScaled } from './vector-steps.ts'
 
 const { fround } = Math
 
@@ -17,8 +19,13 @@ export interface ClipConfig extends ThresholdConfig {
   clip_sample_range: number
 }
 
+const minusScaledOver = elementwise(([b, divisor], [x, y]) =>
+  rounded.div(rounded.sub(x!, rounded.mul(b!, y!)), divisor!),
+)
+const within = elementwise(([low, high], [x]) => min(round(max(x!, low!)), high!))
+
 /**
- * Writes the predicted original sample x_0 to `out`, each operation rounded to float32 by its store, as torch rounds it: steps from large
+ * Writes the predicted original sample x_0 to `out`, each operation rounded to float32 as torch rounds it: steps from large
  * sigmas cancel most of their digits, and then the roundings are what remains. v: Salimans and Ho 2022 (arXiv:2202.00512), appendix D.
  * @param m the model's output, whose first `out.length` values count: learned variances come after them
  */
@@ -30,26 +37,18 @@ export function predictOriginal(
   x: Float32Array,
   out: Float32Array,
 ): void {
-  const size = out.length
   switch (type) {
     case 'epsilon':
-      for (let j = 0; j < size; j++) {
-        out[j] = sigma * m[j]!
-        out[j] = x[j]! - out[j]!
-        out[j] = out[j]! / alpha
-      }
+      minusScaledOver([sigma, alpha], [x, m], out)
       break
     case 'sample':
-      for (let j = 0; j < size; j++) out[j] = m[j]!
+      out.set(m.subarray(0, out.length))
       break
     case 'v_prediction':
       roundedSum(alpha, x, -sigma, m, out)
       break
     case 'flow_prediction':
-      for (let j = 0; j < size; j++) {
-        out[j] = sigma * m[j]!
-        out[j] = x[j]! - out[j]!
-      }
+      subtractScaled(x, sigma, m, out)
       break
   }
 }
@@ -63,17 +62,12 @@ export function predictNoise(
   x: Float32Array,
   out: Float32Array,
 ): void {
-  const size = out.length
   switch (type) {
     case 'epsilon':
-      for (let j = 0; j < size; j++) out[j] = m[j]!
+      out.set(m.subarray(0, out.length))
       break
     case 'sample':
-      for (let j = 0; j < size; j++) {
-        out[j] = alpha * m[j]!
-        out[j] = x[j]! - out[j]!
-        out[j] = out[j]! / sigma
-      }
+      minusScaledOver([alpha, sigma], [x, m], out)
       break
     case 'v_prediction':
       roundedSum(alpha, m, sigma, x, out)
@@ -94,7 +88,7 @@ function absQuantile(values: Float32Array, q: number): number {
 export function thresholdOriginal(sample: Float32Array, config: ThresholdConfig): void {
   const s = Math.min(Math.max(absQuantile(sample, config.dynamic_thresholding_ratio), 1), config.sample_max_value)
   clamp(sample, s)
-  for (let j = 0; j < sample.length; j++) sample[j] = sample[j]! / s
+  divide(sample, s, sample)
 }
 
 /** Bounds a predicted original sample in place; thresholding takes precedence over clipping. */
@@ -106,25 +100,7 @@ export function boundOriginal(sample: Float32Array, config: ClipConfig): void {
   }
 }
 
-const bound = new Float32Array(1)
-const boundBits = new Int32Array(bound.buffer)
-const MAGNITUDE = 0x7fffffff
-const INFINITY_BITS = 0x7f800000
-
-/**
- * Bounds a sample to -range … range in place; NaN stays. Magnitudes compare as the integers that their bits are: which values are
- * out of bounds cannot be guessed, so that with a branch, or Math.min, this takes five times as long.
- */
+/** Bounds a sample to -range … range in place; NaN stays. */
 export function clamp(sample: Float32Array, range: number): void {
-  bound[0] = range
-  const most = boundBits[0]!
-  const words = new Int32Array(sample.buffer, sample.byteOffset, sample.length)
-  const size = words.length
-  for (let j = 0; j < size; j++) {
-    const word = words[j]!
-    const magnitude = word & MAGNITUDE
-    const spare = most - magnitude
-    const isOver = (spare >> 31) & ~((INFINITY_BITS - magnitude) >> 31)
-    words[j] = (word & ~MAGNITUDE) | (magnitude + (spare & isOver))
-  }
+  within([-range, range].map(fround), [sample], sample)
 }

@@ -1,3 +1,5 @@
+import { elementwise } from '../kernels/elementwise.ts'
+import { add, constant, mul, sub } from '../kernels/expression.ts'
 import { alphasCumprod } from './alphas.ts'
 import { betasOf } from './betas.ts'
 import { betaKeys, flagKey, numberKey } from './config.ts'
@@ -91,6 +93,9 @@ export const rePaint: Scheduler<RePaintConfig, RePaintPlan, null> = {
   addNoise: null,
 }
 
+/** Of two pictures by the first's share. */
+const blend = elementwise((_, [share, x, y]) => add(mul(share!, x!), mul(sub(constant(1), share!), y!)))
+
 function stepDown(
   { config, alphasCumprod: alphas, stride }: RePaintPlan,
   t: number,
@@ -115,11 +120,7 @@ function stepDown(
   if (t > 0 && deviation > 0) addScaled(deviation, noise, out)
   const known = new Float32Array(out.length)
   weightedSum(keep, originalImage, torchSqrt(fround(1 - alphaProdPrev)), noise, known)
-  const size = out.length
-  for (let j = 0; j < size; j++) {
-    const share = maskImage[j]!
-    out[j] = share * known[j]! + (1 - share) * out[j]!
-  }
+  blend([], [maskImage, known, out], out)
 }
 
 /** diffusers `set_timesteps`, with what goes up gathered behind the step before it. */

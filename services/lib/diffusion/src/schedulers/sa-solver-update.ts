@@ -1,3 +1,5 @@
+import { elementwise } from '../kernels/elementwise.ts'
+import { rounded } from '../kernels/expression.ts'
 import type { SolverLevel } from './dpm-solver-update.ts'
 import { torchSqrt } from './torch-sqrt.ts'
 import { addScaled, combine, roundedSum } from './vector-steps.ts'
@@ -53,28 +55,13 @@ export function adamsUpdate(
   }
   roundedSum(factors[0]!, outputs[0]!, factors[1]!, outputs[1]!, out)
   for (let k = 2; k < factors.length; k++) addScaled(factors[k]!, outputs[k]!, out)
-  keepAndSpread(keep, sample, spread, noise, out)
+  keepAndSpread([keep, spread], [sample, out, noise], out)
 }
 
-/** Rounds what is stored in it, see vector-steps.ts. */
-const rounded = new Float32Array(3)
-
-/** Replaces `out` by keep sample + out + spread noise, each operation rounded to float32. */
-function keepAndSpread(
-  keep: number,
-  sample: Float32Array,
-  spread: number,
-  noise: Float32Array,
-  out: Float32Array,
-): void {
-  const size = out.length
-  for (let j = 0; j < size; j++) {
-    rounded[0] = keep * sample[j]!
-    rounded[1] = rounded[0] + out[j]!
-    rounded[2] = spread * noise[j]!
-    out[j] = rounded[1] + rounded[2]
-  }
-}
+/** keep sample + sum + spread noise, each operation rounded to float32. */
+const keepAndSpread = elementwise(([keep, spread], [sample, sum, noise]) =>
+  rounded.add(rounded.add(rounded.mul(keep!, sample!), sum!), rounded.mul(spread!, noise!)),
+)
 
 /** exp((1 + tau²) lambda_t) · (`half` - …), the part that both second-order corrections share. */
 export function secondOrderCorrection(

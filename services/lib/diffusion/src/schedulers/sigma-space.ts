@@ -1,3 +1,5 @@
+import { elementwise } from '../kernels/elementwise.ts'
+import { div, mul, round, rounded, sub } from '../kernels/expression.ts'
 import { alphasCumprod } from './alphas.ts'
 import type { BetaConfig } from './config.ts'
 import { numpyLog } from './numpy-log.ts'
@@ -9,7 +11,7 @@ import type { RespacingConfig } from './sigmas.ts'
 import { spacedTimesteps } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
 import { torchSqrt } from './torch-sqrt.ts'
-import { quotientSum } from './vector-steps.ts'
+import { divide, quotientSum, subtractScaled } from './vector-steps.ts'
 
 /** Schedulers after k-diffusion: samples are x = x_0 + sigma noise, not scaled to unit variance. */
 export interface SigmaSpaceConfig extends BetaConfig, Partial<RespacingConfig> {
@@ -110,9 +112,7 @@ export function initialSigma({ timestep_spacing: spacing }: SigmaSpaceConfig, si
 
 /** Writes the sample at unit variance, as the model sees it. */
 export function scaleToUnit(sample: Float32Array, sigma: number, out: Float32Array): void {
-  const divisor = torchSqrt(Math.fround(Math.fround(sigma * sigma) + 1))
-  const size = out.length
-  for (let j = 0; j < size; j++) out[j] = sample[j]! / divisor
+  divide(sample, torchSqrt(Math.fround(Math.fround(sigma * sigma) + 1)), out)
 }
 
 /** @throws RangeError where two steps share a noise level, between which a solver would divide by 0 */
@@ -133,23 +133,19 @@ export function predictFromSigma(
   out: Float32Array,
 ): void {
   const { fround } = Math
-  const size = out.length
   if (type === 'epsilon') {
-    for (let j = 0; j < size; j++) {
-      out[j] = sigma * m[j]!
-      out[j] = x[j]! - out[j]!
-    }
+    subtractScaled(x, sigma, m, out)
   } else if (type === 'v_prediction') {
     const divisor = fround(fround(sigma * sigma) + 1)
     const coefficient = fround(-sigma / torchSqrt(divisor))
     quotientSum(coefficient, m, x, divisor, out)
   } else {
-    out.set(m.subarray(0, size))
+    out.set(m.subarray(0, out.length))
   }
 }
 
-/** Rounds what is stored in it, see vector-steps.ts. */
-const rounded = new Float32Array(1)
+const slopeOfNoise = elementwise(([sigma], [m, x]) => div(sub(x!, round(sub(x!, mul(sigma!, m!)))), sigma!))
+const slope = elementwise(([sigma], [x, original]) => rounded.div(rounded.sub(x!, original!), sigma!))
 
 /** Writes (x - x_0) / sigma of what the model's output says of x_0. */
 export function slopeAt(
@@ -163,20 +159,12 @@ export function slopeAt(
     predictFromSigma(type, sigma, m, x, out)
     return derivative(x, out, sigma, out)
   }
-  const size = out.length
-  for (let j = 0; j < size; j++) {
-    rounded[0] = x[j]! - sigma * m[j]!
-    out[j] = (x[j]! - rounded[0]) / sigma
-  }
+  slopeOfNoise([sigma], [m, x], out)
 }
 
 /** Writes (x - x_0) / sigma. */
 export function derivative(x: Float32Array, original: Float32Array, sigma: number, out: Float32Array): void {
-  const size = out.length
-  for (let j = 0; j < size; j++) {
-    out[j] = x[j]! - original[j]!
-    out[j] = out[j]! / sigma
-  }
+  slope([sigma], [x, original], out)
 }
 
 /** Level by level as a method of two calls a step walks them: [a, b, b, c, c, …]. */

@@ -1,58 +1,48 @@
-/**
- * Rounds to float32 what is stored in it. `Math.fround` reads better, but V8's middle tier boxes its result and likes to
- * inline loops as short as these, which are then ten times slower. Each operation has a slot of its own: in one, each would wait
- * for the one before.
- */
-const rounded = new Float32Array(3)
+import { elementwise } from '../kernels/elementwise.ts'
+import { add, constant, mul, rounded } from '../kernels/expression.ts'
 
-/** Writes a x + b y to `out`, summed in double and rounded once; `out` may be x or y. */
+const sumOfTwo = elementwise(([a, b], [x, y]) => add(mul(a!, x!), mul(b!, y!)))
+const roundedSumOfTwo = elementwise(([a, b], [x, y]) => rounded.add(rounded.mul(a!, x!), rounded.mul(b!, y!)))
+const sumOfMany = elementwise((weights, vectors) =>
+  weights.map((weight, k) => mul(weight, vectors[k]!)).reduce((a, b) => add(a, b)),
+)
+const quotientPlus = elementwise(([a, divisor], [x, y]) => rounded.add(rounded.mul(a!, x!), rounded.div(y!, divisor!)))
+const quotientMinus = elementwise(([a, b, divisor], [x, y]) =>
+  rounded.sub(rounded.mul(a!, x!), rounded.div(rounded.mul(b!, y!), divisor!)),
+)
+const scaledPlus = elementwise(([a], [x, y]) => rounded.add(rounded.mul(a!, x!), y!))
+const quotientScaledPlus = elementwise(([divisor, factor, weight], [x, sum]) =>
+  rounded.add(sum!, rounded.mul(rounded.mul(rounded.div(x!, divisor!), factor!), weight!)),
+)
+const alongSlope = elementwise(([sigma, dt], [start, x, original]) =>
+  rounded.add(start!, rounded.mul(rounded.div(rounded.sub(x!, original!), sigma!), dt!)),
+)
+const alongSlopes = elementwise((weights, [start, ...slopes]) =>
+  rounded.add(start!, slopes.map((slope, k) => rounded.mul(weights[k]!, slope)).reduce(rounded.add)),
+)
+const minusScaled = elementwise(([b], [x, y]) => rounded.sub(x!, rounded.mul(b!, y!)))
+const meanOfTwo = elementwise((_, [x, y]) => rounded.mul(constant(0.5), rounded.add(x!, y!)))
+const quotient = elementwise(([divisor], [x]) => rounded.div(x!, divisor!))
+const product = elementwise(([a], [x]) => rounded.mul(a!, x!))
+
+/** Writes a x + b y to `out`, summed in double and rounded once. In all of these `out` may be one of the vectors. */
 export function weightedSum(a: number, x: Float32Array, b: number, y: Float32Array, out: Float32Array): void {
-  const size = out.length
-  for (let j = 0; j < size; j++) out[j] = a * x[j]! + b * y[j]!
+  sumOfTwo([a, b], [x, y], out)
 }
 
 /** As `weightedSum`, each operation rounded to float32 as torch does: for terms that cancel, where the roundings are what remains. */
 export function roundedSum(a: number, x: Float32Array, b: number, y: Float32Array, out: Float32Array): void {
-  const size = out.length
-  for (let j = 0; j < size; j++) {
-    rounded[0] = a * x[j]!
-    rounded[1] = b * y[j]!
-    out[j] = rounded[0] + rounded[1]
-  }
+  roundedSumOfTwo([a, b], [x, y], out)
 }
 
-/**
- * Writes the sum of weights[k] vectors[k] to `out`, in double and rounded once: at least as exact as torch's float32, and one
- * pass where that takes several. `out` may be among the first four vectors.
- */
+/** Writes the sum of weights[k] vectors[k], in double and rounded once. */
 export function combine(weights: readonly number[], vectors: readonly Float32Array[], out: Float32Array): void {
-  const size = out.length
-  const [a = 0, b = 0, c = 0, d = 0] = weights
-  const [x, y, z, w] = vectors as readonly [Float32Array, Float32Array, Float32Array, Float32Array]
-  if (vectors.length === 2) {
-    for (let j = 0; j < size; j++) out[j] = a * x[j]! + b * y[j]!
-    return
-  }
-  if (vectors.length === 3) {
-    for (let j = 0; j < size; j++) out[j] = a * x[j]! + b * y[j]! + c * z[j]!
-    return
-  }
-  for (let j = 0; j < size; j++) out[j] = a * x[j]! + b * y[j]! + c * z[j]! + d * w[j]!
-  for (let k = 4; k < vectors.length; k += 2) {
-    const [e, f] = [weights[k]!, weights[k + 1] ?? 0]
-    const [u, v] = [vectors[k]!, vectors[k + 1] ?? vectors[k]!]
-    for (let j = 0; j < size; j++) out[j] = out[j]! + (e * u[j]! + f * v[j]!)
-  }
+  sumOfMany(weights, vectors, out)
 }
 
 /** Writes a x + y / divisor, each operation rounded to float32. */
 export function quotientSum(a: number, x: Float32Array, y: Float32Array, divisor: number, out: Float32Array): void {
-  const size = out.length
-  for (let j = 0; j < size; j++) {
-    rounded[0] = a * x[j]!
-    rounded[1] = y[j]! / divisor
-    out[j] = rounded[0] + rounded[1]
-  }
+  quotientPlus([a, divisor], [x, y], out)
 }
 
 /** Writes a x - b y / divisor, each operation rounded to float32. */
@@ -64,22 +54,37 @@ export function quotientDifference(
   divisor: number,
   out: Float32Array,
 ): void {
-  const size = out.length
-  for (let j = 0; j < size; j++) {
-    rounded[0] = a * x[j]!
-    rounded[1] = b * y[j]!
-    rounded[2] = rounded[1] / divisor
-    out[j] = rounded[0] - rounded[2]
-  }
+  quotientMinus([a, b, divisor], [x, y], out)
+}
+
+/** Writes (x + y) / 2, each operation rounded to float32. */
+export function mean(x: Float32Array, y: Float32Array, out: Float32Array): void {
+  meanOfTwo([], [x, y], out)
+}
+
+/** Writes a x, rounded to float32. */
+export function scale(a: number, x: Float32Array, out: Float32Array): void {
+  product([a], [x], out)
+}
+
+/** Writes x / divisor, rounded to float32. */
+export function divide(x: Float32Array, divisor: number, out: Float32Array): void {
+  quotient([divisor], [x], out)
+}
+
+/** Writes x - b y, each operation rounded to float32. */
+export function subtractScaled(x: Float32Array, b: number, y: Float32Array, out: Float32Array): void {
+  minusScaled([b], [x, y], out)
 }
 
 /** Adds weight x to `out`, each operation rounded to float32. */
 export function addScaled(weight: number, x: Float32Array, out: Float32Array): void {
-  const size = out.length
-  for (let j = 0; j < size; j++) {
-    rounded[0] = weight * x[j]!
-    out[j] = out[j]! + rounded[0]
-  }
+  scaledPlus([weight], [x, out], out)
+}
+
+/** Writes a x + y to `out`, each operation rounded to float32. */
+export function axpy(a: number, x: Float32Array, y: Float32Array, out: Float32Array): void {
+  scaledPlus([a], [x, y], out)
 }
 
 /** Replaces a predicted original sample in `out` by x + dt (x - original) / sigma, as `midpointStep` from x itself. */
@@ -87,24 +92,9 @@ export function eulerStep(x: Float32Array, sigma: number, dt: number, out: Float
   midpointStep(x, x, sigma, dt, out)
 }
 
-/** Writes a x + y to `out`, each operation rounded to float32; `out` may be x or y. */
-export function axpy(a: number, x: Float32Array, y: Float32Array, out: Float32Array): void {
-  const size = out.length
-  for (let j = 0; j < size; j++) {
-    rounded[0] = a * x[j]!
-    out[j] = rounded[0] + y[j]!
-  }
-}
-
 /** Adds weight factor (x / divisor) to `out`, rounded from the inside out. */
 export function addQuotient(x: Float32Array, divisor: number, factor: number, weight: number, out: Float32Array): void {
-  const size = out.length
-  for (let j = 0; j < size; j++) {
-    rounded[0] = x[j]! / divisor
-    rounded[1] = rounded[0] * factor
-    rounded[2] = rounded[1] * weight
-    out[j] = out[j]! + rounded[2]
-  }
+  quotientScaledPlus([divisor, factor, weight], [x, out], out)
 }
 
 /**
@@ -112,13 +102,7 @@ export function addQuotient(x: Float32Array, divisor: number, factor: number, we
  * Each operation is rounded to float32 as torch does: from high noise to low, what the roundings leave is seen.
  */
 export function midpointStep(start: Float32Array, x: Float32Array, sigma: number, dt: number, out: Float32Array): void {
-  const size = out.length
-  for (let j = 0; j < size; j++) {
-    rounded[0] = x[j]! - out[j]!
-    rounded[1] = rounded[0] / sigma
-    rounded[2] = rounded[1] * dt
-    out[j] = start[j]! + rounded[2]
-  }
+  alongSlope([sigma, dt], [start, x, out], out)
 }
 
 /** Writes start + the sum of weights[k] slopes[k], each operation rounded to float32. */
@@ -128,10 +112,5 @@ export function stepAlong(
   slopes: readonly Float32Array[],
   out: Float32Array,
 ): void {
-  const [a = 0, b = 0] = weights
-  const [x, y = x] = slopes as readonly [Float32Array, Float32Array?]
-  roundedSum(a, x, b, y, out)
-  for (let k = 2; k < slopes.length; k++) addScaled(weights[k]!, slopes[k]!, out)
-  const size = out.length
-  for (let j = 0; j < size; j++) out[j] = start[j]! + out[j]!
+  alongSlopes(weights, [start, ...slopes], out)
 }
