@@ -36,7 +36,7 @@ export {
   timestepOf,
   writeModelInput,
 } from './pipelines/lane.ts'
-export type { Lane, LaneSnapshot } from './pipelines/lane.ts'
+export type { Lane, LaneState } from './pipelines/lane.ts'
 export { openRequest } from './pipelines/opening.ts'
 export type { Opening } from './pipelines/opening.ts'
 export { ParameterError } from './pipelines/parameter-error.ts'

@@ -44,6 +44,8 @@ async function run(): Promise<void> {
         return renderer.add(order)
       case 'drop':
         return renderer.drop(order.jobs)
+      case 'snapshot':
+        return report({ type: 'snapshot', id: order.id, states: renderer.snapshot(order.jobs) })
       case 'stop':
         isStopping = true
     }

@@ -3,7 +3,7 @@ import path from 'node:path'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Engine } from './engine.ts'
-import type { RenderedPicture, RenderRequest, Tick } from './messages.ts'
+import type { RenderedPicture, RenderRequest, RenderState, Tick } from './messages.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../../../..')
 const REFERENCE = path.join(ROOT, 'test/golden/reference')
@@ -125,6 +125,33 @@ describe('pictures depend on their request alone', () => {
     const shared = ticks.slice(before).filter(({ schedulers }) => new Set(schedulers).size > 1)
     expect(shared.length, 'calls that several schedulers shared').toBeGreaterThan(0)
     expect(Math.max(...ticks.map(({ rows }) => rows))).toBeLessThanOrEqual(8)
+  })
+})
+
+describe('a render that stops goes on elsewhere with the same bytes', () => {
+  test.for(['EulerAncestralDiscreteScheduler', 'PNDMScheduler', 'DPMSolverSDEScheduler', 'UniPCMultistepScheduler'])(
+    'from any step of %s, also by way of a message',
+    async (scheduler) => {
+      const request: RenderRequest = { ...apple, scheduler, numInferenceSteps: 8, seed: 11 }
+      const { picture, steps } = await engine.render(SD, request, never)
+      const states: RenderState[] = []
+      let job = 0
+      await engine.render(SD, { ...request, preview: { every: 1, mode: 'estimate' } }, never, {
+        started: (number) => (job = number),
+        previewed: () => void engine.snapshot([job]).then((all) => all.forEach((state) => states.push(state))),
+      })
+      expect(new Set(states.map(({ lane }) => lane!.index)).size).toBeGreaterThan(3)
+      for (const state of states) {
+        const resumed = await engine.render(SD, request, never, { resumeFrom: structuredClone(state) })
+        expect(Buffer.compare(resumed.picture.data, picture.data), `from step ${state.lane!.index}`).toBe(0)
+        expect(resumed.steps).toBe(steps)
+      }
+    },
+  )
+
+  test('what has not begun, or is done, has no state', async () => {
+    await engine.render(SD, apple, never)
+    expect(await engine.snapshot([1, 2, 3])).toEqual(new Map())
   })
 })
 

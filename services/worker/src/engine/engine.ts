@@ -10,6 +10,7 @@ import type {
   Preview,
   RenderedPicture,
   RenderRequest,
+  RenderState,
   Tick,
 } from './messages.ts'
 
@@ -30,6 +31,8 @@ export interface RenderWatch {
   /** The number that the ticks call it by. */
   readonly started?: (job: number) => void
   readonly previewed?: (preview: Preview) => void
+  /** Where another attempt of the same request stopped. */
+  readonly resumeFrom?: RenderState
 }
 
 /** The engine thread as its owner sees it: load a checkpoint, render an image, give one up. */
@@ -39,7 +42,9 @@ export class Engine implements AsyncDisposable {
   readonly #images = new Map<number, Waiting<RenderedPicture>>()
   readonly #previews = new Map<number, (preview: Preview) => void>()
   readonly #loads = new Map<string, Waiting<void>>()
+  readonly #snapshots = new Map<number, Waiting<ReadonlyMap<number, RenderState>>>()
   #nextJob = 1
+  #nextSnapshot = 1
   #isStopping = false
   #hasEnded = false
   #death: DarkroomError | null = null
@@ -51,7 +56,8 @@ export class Engine implements AsyncDisposable {
     const died = (reason: Error): void => {
       if (this.#isStopping || this.#death !== null) return
       this.#death = new DarkroomError('INTERNAL', 'the engine thread died', { cause: reason })
-      for (const waiting of [...this.#images.values(), ...this.#loads.values()]) waiting.reject(this.#death)
+      const waiting = [...this.#images.values(), ...this.#loads.values(), ...this.#snapshots.values()]
+      for (const { reject } of waiting) reject(this.#death)
       listener.died(reason)
     }
     thread.on('error', (reason) => died(reason as Error))
@@ -123,13 +129,28 @@ export class Engine implements AsyncDisposable {
       const rendered = new Promise<RenderedPicture>((resolve, reject) => {
         if (this.#death !== null) return reject(this.#death)
         this.#images.set(job, { resolve, reject })
-        if (!signal.aborted) this.#order({ type: 'render', job, pin, request })
+        const state = watch.resumeFrom
+        if (!signal.aborted) this.#order({ type: 'render', job, pin, request, ...(state !== undefined && { state }) })
       })
       return await Promise.race([rendered, givenUp.promise])
     } finally {
       signal.removeEventListener('abort', giveUp)
       this.#images.delete(job)
       this.#previews.delete(job)
+    }
+  }
+
+  /** How far renders are, by job; those that are done, given up or not begun are left out. */
+  async snapshot(jobs: readonly number[]): Promise<ReadonlyMap<number, RenderState>> {
+    const id = this.#nextSnapshot++
+    try {
+      return await new Promise((resolve, reject) => {
+        if (this.#death !== null) return reject(this.#death)
+        this.#snapshots.set(id, { resolve, reject })
+        this.#order({ type: 'snapshot', id, jobs })
+      })
+    } finally {
+      this.#snapshots.delete(id)
     }
   }
 
@@ -160,6 +181,8 @@ export class Engine implements AsyncDisposable {
         return this.#previews.get(report.job)?.(report.preview)
       case 'failed':
         return this.#images.get(report.job)?.reject(new DarkroomError(report.code, report.message))
+      case 'snapshot':
+        return this.#snapshots.get(report.id)?.resolve(report.states)
       case 'loaded':
         return this.#loads.get(report.pin)?.resolve()
       case 'load-failed':

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '@darkroom/chassis'
-import type { ImageRequest, Raster } from '@darkroom/diffusion'
+import type { GeneratorState, ImageRequest, LaneState, Raster } from '@darkroom/diffusion'
 
 /** One image for the engine, complete. */
 export interface RenderRequest extends ImageRequest {
@@ -17,6 +17,30 @@ export interface PreviewRequest {
   /** Steps from one to the next. */
   readonly every: number
   readonly mode: 'estimate' | 'decode'
+}
+
+/**
+ * How far a render is, as plain data: with its request, enough for any worker with the same kind of device to go on to the
+ * identical picture.
+ */
+export interface RenderState {
+  /** What a base did, once its refiner has taken over. */
+  readonly base: BaseWork | null
+  /** null: the refiner has not begun. */
+  readonly lane: LaneState | null
+  /** Device seconds of the loop so far. */
+  readonly seconds: number
+}
+
+/** What a base leaves to its refiner. */
+export interface BaseWork {
+  /** [channels, height, width] */
+  readonly latents: Float32Array
+  /** Where the base's draws ended. */
+  readonly generator: GeneratorState
+  readonly seconds: number
+  readonly steps: number
+  readonly warnings: readonly string[]
 }
 
 export interface EngineOptions {
@@ -38,7 +62,14 @@ export interface ChosenDevice {
 export type EngineOrder =
   | { readonly type: 'load'; readonly pin: string; readonly folder: string }
   | { readonly type: 'unload'; readonly pin: string }
-  | { readonly type: 'render'; readonly job: number; readonly pin: string; readonly request: RenderRequest }
+  | {
+      readonly type: 'render'
+      readonly job: number
+      readonly pin: string
+      readonly request: RenderRequest
+      readonly state?: RenderState
+    }
+  | { readonly type: 'snapshot'; readonly id: number; readonly jobs: readonly number[] }
   | { readonly type: 'drop'; readonly jobs: readonly number[] }
   | { readonly type: 'stop' }
 
@@ -51,6 +82,7 @@ export type EngineReport =
   | { readonly type: 'image'; readonly job: number; readonly image: RenderedPicture }
   | { readonly type: 'preview'; readonly job: number; readonly preview: Preview }
   | { readonly type: 'failed'; readonly job: number; readonly code: ErrorCode; readonly message: string }
+  | { readonly type: 'snapshot'; readonly id: number; readonly states: ReadonlyMap<number, RenderState> }
   | { readonly type: 'tick'; readonly tick: Tick }
   | {
       readonly type: 'stage'

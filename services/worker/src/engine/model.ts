@@ -7,6 +7,7 @@ import {
   inpaintingCrop,
   inputShape,
   pasteBack,
+  restoreLane,
   rowsOf,
   scaledLatentImage,
   sketch,
@@ -18,15 +19,15 @@ import {
 import type {
   CheckpointDescription,
   Conditioning,
-  EncodedInputs,
   Lane,
+  LaneState,
   LatentSketch,
   Raster,
   Tensors,
 } from '@darkroom/diffusion'
 import path from 'node:path'
 import { describeFolder } from './describe-folder.ts'
-import type { PreviewRequest, RenderRequest } from './messages.ts'
+import type { BaseWork, PreviewRequest, RenderRequest } from './messages.ts'
 import { PictureEncoder } from './picture-encoder.ts'
 import { PromptEncoders } from './prompt-encoders.ts'
 import { SafetyChecker } from './safety-checker.ts'
@@ -48,9 +49,6 @@ export interface DecodedPicture {
   /** Whether the safety checker blacked it out; null where there was none. */
   readonly isFlagged: boolean | null
 }
-
-/** Latents of a base, [channels, height, width], and where its draws ended. */
-export type Handover = Pick<EncodedInputs, 'latents' | 'generator'>
 
 /** One checkpoint in memory: its graphs, its tokenizers, and how a lane's step runs through them. */
 export class Model {
@@ -101,10 +99,17 @@ export class Model {
     return dims.length > 0 && dims[0] !== 1
   }
 
-  /** @param handedOver what a base leaves to this refiner */
-  async open(request: RenderRequest, handedOver: Handover = {}): Promise<Lane> {
+  /** @param base what it leaves to this refiner */
+  async open(request: RenderRequest, base?: Pick<BaseWork, 'latents' | 'generator'>): Promise<Lane> {
     const encoded = await this.#pictures.encode(request)
-    return createLane(this.description.spec, request, { ...encoded, ...handedOver })
+    return createLane(this.description.spec, request, {
+      ...encoded,
+      ...(base !== undefined && { latents: base.latents, generator: base.generator }),
+    })
+  }
+
+  resume(request: RenderRequest, state: LaneState): Lane {
+    return restoreLane(this.description.spec, request, state)
   }
 
   /** What the lane's rows are conditioned on. */

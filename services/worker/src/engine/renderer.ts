@@ -3,6 +3,7 @@ import {
   finishedSteps,
   isFinished,
   latentImage,
+  snapshotLane,
   outputSize,
   rowsOf,
   stepsLeft,
@@ -10,22 +11,24 @@ import {
 } from '@darkroom/diffusion'
 import type { Conditioning, Lane } from '@darkroom/diffusion'
 import { DarkroomError } from '@darkroom/chassis'
-import type { ChosenDevice, EngineStage, Preview, RenderedPicture, RenderRequest, Tick } from './messages.ts'
-import type { Handover, Model } from './model.ts'
+import type {
+  BaseWork,
+  ChosenDevice,
+  EngineStage,
+  Preview,
+  RenderedPicture,
+  RenderRequest,
+  RenderState,
+  Tick,
+} from './messages.ts'
+import type { Model } from './model.ts'
 
 interface Job {
   readonly job: number
   readonly pin: string
   readonly request: RenderRequest
-  /** Where a refiner goes on from what its base did. */
-  readonly base?: BaseWork
-}
-
-interface BaseWork {
-  readonly handover: Handover
-  readonly seconds: number
-  readonly steps: number
-  readonly warnings: readonly string[]
+  /** How far it is already. */
+  readonly state?: RenderState
 }
 
 /** A job that takes part in UNet calls. */
@@ -76,7 +79,10 @@ export class Renderer {
     this.#events = events
   }
 
-  add(job: Job): void {
+  add(added: Job): void {
+    const { base } = added.state ?? {}
+    // One that stopped amid its refiner's part goes on there.
+    const job = base && added.request.refiner ? { ...refined(added, base), state: added.state! } : added
     const { width, height, task, maxSequenceLength = '' } = job.request
     const key = `${job.pin} ${width}x${height} ${task} ${maxSequenceLength}`
     const group = this.#groups.get(key)
@@ -92,6 +98,19 @@ export class Renderer {
       if (waiting.length + active.length === 0) this.#groups.delete(key)
       else this.#groups.set(key, { waiting, active })
     }
+  }
+
+  /** How far jobs are; those that are not here or have not begun are left out. */
+  snapshot(jobs: readonly number[]): ReadonlyMap<number, RenderState> {
+    const wanted = new Set(jobs)
+    const states = new Map<number, RenderState>()
+    for (const { waiting, active } of this.#groups.values()) {
+      for (const { job, state } of waiting) if (wanted.has(job) && state !== undefined) states.set(job, state)
+      for (const { job, lane, state, seconds } of active) {
+        if (wanted.has(job)) states.set(job, { base: state?.base ?? null, lane: snapshotLane(lane), seconds })
+      }
+    }
+    return states
   }
 
   get isIdle(): boolean {
@@ -132,13 +151,15 @@ export class Renderer {
 
   async #open(job: Job, model: Model | undefined): Promise<ActiveJob> {
     if (model === undefined) throw new RangeError(`the checkpoint ${job.pin} is not loaded.`)
+    const { request, state } = job
     const start = performance.now()
-    const lane = await model.open(job.request, job.base?.handover)
+    const lane = state?.lane ? model.resume(request, state.lane) : await model.open(request, state?.base ?? undefined)
     const opened = performance.now()
-    if (job.request.image !== undefined) this.#events.stageTaken('vae_encode', (opened - start) / 1000)
-    const { conditioning, warnings } = await model.condition(lane, job.request)
+    if (request.image !== undefined && !state?.lane) this.#events.stageTaken('vae_encode', (opened - start) / 1000)
+    const { conditioning, warnings } = await model.condition(lane, request)
     if (model.description.promptMaxLength !== null) this.#events.stageTaken('text_encode', secondsSince(opened))
-    return { ...job, model, lane, conditioning, warnings, steps: stepsLeft(lane), seconds: 0 }
+    const steps = finishedSteps(lane) + stepsLeft(lane)
+    return { ...job, model, lane, conditioning, warnings, steps, seconds: state?.seconds ?? 0 }
   }
 
   /** One UNet call for all of them. Where it fails, each is tried alone, so that what cannot be rendered fails alone. */
@@ -194,7 +215,8 @@ export class Renderer {
   }
 
   async #finish(job: ActiveJob, group: Group): Promise<void> {
-    const { lane, model, request, base } = job
+    const { lane, model, request } = job
+    const base = job.state?.base
     group.active = group.active.filter((other) => other !== job)
     const work = {
       seconds: job.seconds + (base?.seconds ?? 0),
@@ -203,7 +225,7 @@ export class Renderer {
     }
     this.#events.stageTaken('denoise', job.seconds)
     if (request.refiner !== undefined)
-      return this.add(refined(job, request.refiner, { ...work, handover: handoverOf(lane) }))
+      return this.add(refined(job, { ...work, latents: latentImage(lane), generator: lane.generator.state() }))
     const start = performance.now()
     try {
       const finished = await model.finish(lane, request)
@@ -222,16 +244,13 @@ export class Renderer {
   }
 }
 
-function handoverOf(lane: Lane): Handover {
-  return { latents: latentImage(lane), generator: lane.generator.state() }
-}
-
 /** What is left of a job for the refiner: image-to-image from the base's latents, where the base left off. */
-function refined({ job, request }: Job, pin: string, base: BaseWork): Job {
-  const { refiner: _, image: _image, denoisingEnd, ...rest } = request
-  if (denoisingEnd === undefined)
+function refined({ job, request }: Job, base: BaseWork): Job {
+  const { refiner, image: _image, denoisingEnd, ...rest } = request
+  if (refiner === undefined || denoisingEnd === undefined)
     throw new RangeError('refiner is given without denoisingEnd; want the part of the base.')
-  return { job, pin, base, request: { ...rest, task: 'image-to-image', denoisingStart: denoisingEnd } }
+  const left: RenderRequest = { ...rest, task: 'image-to-image', denoisingStart: denoisingEnd }
+  return { job, pin: refiner, request: left, state: { base, lane: null, seconds: 0 } }
 }
 
 /** The lanes that fit a call with the group's oldest: all, or for exports with a scalar timestep those at the same one. */

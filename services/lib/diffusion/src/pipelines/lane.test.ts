@@ -128,7 +128,7 @@ describe('a lane', () => {
     for (let stop = 0; stop < steps; stop++) {
       const lane = createLane(SPEC, request)
       while (lane.index < stop) tick([lane])
-      expect(render(restoreLane(structuredClone(snapshotLane(lane))))).toEqual(straight)
+      expect(render(restoreLane(lane.spec, lane.request, structuredClone(snapshotLane(lane))))).toEqual(straight)
     }
   })
 

@@ -26,10 +26,8 @@ export interface Lane extends Opening {
   readonly generator: TorchGenerator
 }
 
-/** A lane as plain data: enough to go on elsewhere with the identical picture. */
-export interface LaneSnapshot extends Pick<Lane, 'request' | 'spec' | 'index' | 'latents' | 'schedulerState'> {
-  readonly extraChannels: Float32Array | null
-  readonly kept: KeptPicture | null
+/** How far a lane is, as plain data: with its request, enough to go on elsewhere with the identical picture. */
+export interface LaneState extends Pick<Lane, 'index' | 'latents' | 'schedulerState' | 'extraChannels' | 'kept'> {
   readonly generator: GeneratorState
 }
 
@@ -62,14 +60,14 @@ function packKept(kept: KeptPicture, channels: number, pack: (latents: Float32Ar
   return { mask: pack(mask), latents: pack(kept.latents), noise: pack(kept.noise) }
 }
 
-export function snapshotLane(lane: Lane): LaneSnapshot {
-  const { request, spec, index, latents, schedulerState, extraChannels, kept, generator } = lane
-  const state = generator.state()
-  return structuredClone({ request, spec, index, latents, schedulerState, extraChannels, kept, generator: state })
+export function snapshotLane(lane: Lane): LaneState {
+  const { index, latents, schedulerState, extraChannels, kept, generator } = lane
+  return structuredClone({ index, latents, schedulerState, extraChannels, kept, generator: generator.state() })
 }
 
-export function restoreLane(snapshot: LaneSnapshot): Lane {
-  const { request, spec, generator, ...rest } = structuredClone(snapshot)
+/** @throws RangeError as `openRequest` */
+export function restoreLane(spec: ModelSpec, request: ImageRequest, state: LaneState): Lane {
+  const { generator, ...rest } = structuredClone(state)
   return { ...openRequest(spec, request), ...rest, generator: new TorchGenerator(generator) }
 }
 
