@@ -57,6 +57,11 @@ export function createEvents(metrics: Metrics, log: Logger) {
     ['scheduler', 'checkpoint'],
     ROW_BUCKETS,
   )
+  const padding = metrics.counter(
+    'darkroom_padding_rows_total',
+    'Rows of UNet calls that no image took: what closed sets of sizes cost.',
+    ['checkpoint'],
+  )
   const stageSeconds = metrics.histogram(
     'darkroom_stage_seconds',
     'Seconds of each stage of an image.',
@@ -138,12 +143,13 @@ export function createEvents(metrics: Metrics, log: Logger) {
       kind = device.kind
       computed(0)
     },
-    ticked({ pin, rows, seconds, schedulers }: Tick): void {
+    ticked({ pin, rows, padded, seconds, schedulers }: Tick): void {
       const checkpoint = nameOf(pin)
       for (const scheduler of schedulers) steps.inc({ scheduler, checkpoint })
       const scheduler = new Set(schedulers).size === 1 ? schedulers[0]! : 'mixed'
       stepSeconds.observe({ scheduler, checkpoint }, seconds)
       batchRows.observe({ scheduler, checkpoint }, rows)
+      padding.inc({ checkpoint }, padded - rows)
       computed(seconds)
     },
     stageTaken(stage: EngineStage | 'picture_decode' | 'encode' | 'upload' | 'commit', seconds: number): void {

@@ -3,6 +3,7 @@ import path from 'node:path'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Engine } from './engine.ts'
+import type { Raster } from '@darkroom/diffusion'
 import type { RenderedPicture, RenderRequest, RenderState, Tick } from './messages.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../../../..')
@@ -153,6 +154,20 @@ describe('a render that stops goes on elsewhere with the same bytes', () => {
     await engine.render(SD, apple, never)
     expect(await engine.snapshot([1, 2, 3])).toEqual(new Map())
   })
+})
+
+test('an estimated preview has the colours of the picture that it promises', async () => {
+  const shown: Raster[] = []
+  for (const mode of ['estimate', 'decode'] as const) {
+    const asked: RenderRequest = { ...apple, numInferenceSteps: 20, preview: { every: 18, mode } }
+    await engine.render(SD, asked, never, { previewed: ({ picture }) => shown.push(picture) })
+  }
+  const [estimate, decoded] = await Promise.all(
+    shown.map(
+      async ({ data, ...raw }) => await sharp(data, { raw }).resize(8, 8, { kernel: 'linear' }).raw().toBuffer(),
+    ),
+  )
+  expect(difference(estimate!, decoded!).mean).toBeLessThan(22)
 })
 
 describe('what cannot be rendered fails alone', () => {

@@ -57,7 +57,7 @@ export class Engine implements AsyncDisposable {
       if (this.#isStopping || this.#death !== null) return
       this.#death = new DarkroomError('INTERNAL', 'the engine thread died', { cause: reason })
       const waiting = [...this.#images.values(), ...this.#loads.values(), ...this.#snapshots.values()]
-      for (const { reject } of waiting) reject(this.#death)
+      for (const one of waiting) one.reject(this.#death)
       listener.died(reason)
     }
     thread.on('error', (reason) => died(reason as Error))

@@ -11,6 +11,8 @@ export interface RenderRequest extends ImageRequest {
   /** Pin of the checkpoint that finishes what denoisingEnd leaves. */
   readonly refiner?: string
   readonly preview?: PreviewRequest
+  /** What its pictures are, by content: those that many images start from are encoded once. */
+  readonly picturesId?: string
 }
 
 export interface PreviewRequest {
@@ -97,6 +99,8 @@ export type EngineStage = 'text_encode' | 'vae_encode' | 'denoise' | 'vae_decode
 export interface Tick {
   readonly pin: string
   readonly rows: number
+  /** Rows of the call with those of padding. */
+  readonly padded: number
   readonly seconds: number
   /** Jobs that went one step further, with their schedulers. */
   readonly jobs: readonly number[]
@@ -105,10 +109,13 @@ export interface Tick {
 
 /** A picture on its way. */
 export interface Preview {
-  /** Model calls that were made, of how many. */
+  /** Steps of the scheduler that were made, of how many. */
   readonly step: number
   readonly steps: number
   readonly picture: Raster
+  /** Pixels of the finished picture; a sketch is smaller. */
+  readonly width: number
+  readonly height: number
 }
 
 export interface RenderedPicture {

@@ -1,9 +1,6 @@
 import {
   createLane,
   decoderInput,
-  denormalizeLatents,
-  FAMILIES,
-  fitSketch,
   inpaintingCrop,
   inputShape,
   pasteBack,
@@ -11,7 +8,6 @@ import {
   rowsOf,
   scaledLatentImage,
   sketch,
-  sketchLatents,
   timestepOf,
   toRgb8,
   writeModelInput,
@@ -19,24 +15,35 @@ import {
 import type {
   CheckpointDescription,
   Conditioning,
+  EncodedInputs,
   Lane,
   LaneState,
   LatentSketch,
   Raster,
   Tensors,
 } from '@darkroom/diffusion'
-import path from 'node:path'
-import { describeFolder } from './describe-folder.ts'
-import type { BaseWork, PreviewRequest, RenderRequest } from './messages.ts'
-import { PictureEncoder } from './picture-encoder.ts'
-import { PromptEncoders } from './prompt-encoders.ts'
-import { SafetyChecker } from './safety-checker.ts'
-import { Graph } from './sessions.ts'
-import type { Output, SessionSettings } from './sessions.ts'
+import type { BaseWork, Preview, PreviewRequest, RenderRequest } from './messages.ts'
+import type { DenoiserCall } from './model-graphs.ts'
+import type { EncodedPrompt } from './prompt-encoders.ts'
+import { RecentlyUsed } from './recently-used.ts'
+import type { Output } from './sessions.ts'
 
-const TRACED_ROWS = 2
-/** Latent pixels of the picture that a sketch is fitted to. */
-const SKETCH_SIDE = 32
+/** The graphs of a checkpoint as other threads see them; an answer comes with the seconds that the device worked for it. */
+export interface ModelCalls {
+  readonly description: CheckpointDescription
+  readonly timestepDims: readonly (number | string)[]
+  encodePrompt(prompt: string, maxSequenceLength: number | undefined): Promise<Timed<EncodedPrompt>>
+  encodePictures(request: RenderRequest): Promise<Timed<EncodedInputs>>
+  denoise(call: DenoiserCall): Promise<Timed<Float32Array>>
+  decode(latents: Float32Array, dims: readonly number[]): Promise<Timed<Float32Array>>
+  flags(picture: Raster): Promise<Timed<boolean>>
+  fitSketch(): Promise<Timed<LatentSketch>>
+}
+
+export interface Timed<T> {
+  readonly value: T
+  readonly seconds: number
+}
 
 /** What a lane of this model is conditioned on, and what its caller should know of it. */
 export interface Conditioned {
@@ -50,58 +57,37 @@ export interface DecodedPicture {
   readonly isFlagged: boolean | null
 }
 
-/** One checkpoint in memory: its graphs, its tokenizers, and how a lane's step runs through them. */
-export class Model {
-  readonly description: CheckpointDescription
-  readonly #denoiser: Graph
-  readonly #prompts: PromptEncoders
-  readonly #pictures: PictureEncoder
-  readonly #decoder: Graph | null
-  readonly #safety: SafetyChecker | null
-  #sketch: LatentSketch | null = null
-  #callsInPairs = false
+const PROMPTS = 512
+/** Encoded pictures: as many as items with several images are under way. */
+const PICTURES = 16
+/** Lanes whose conditioning is stacked: those of the calls that alternate. */
+const STACKS = 4
 
-  private constructor(
-    description: CheckpointDescription,
-    graphs: {
-      readonly denoiser: Graph
-      readonly prompts: PromptEncoders
-      readonly pictures: PictureEncoder
-      readonly decoder: Graph | null
-      readonly safety: SafetyChecker | null
-    },
-  ) {
-    this.description = description
-    this.#denoiser = graphs.denoiser
-    this.#prompts = graphs.prompts
-    this.#pictures = graphs.pictures
-    this.#decoder = graphs.decoder
-    this.#safety = graphs.safety
+/** One checkpoint in memory: how a lane's step runs through its graphs. */
+export class Model {
+  readonly #calls: ModelCalls
+  readonly #prompts = new RecentlyUsed<Promise<Timed<EncodedPrompt>>>(PROMPTS)
+  readonly #pictures = new RecentlyUsed<Promise<Timed<EncodedInputs>>>(PICTURES)
+  readonly #stacks: { readonly rows: readonly Tensors[]; readonly padTo: number; readonly stacked: Stacked }[] = []
+  #sketch: Promise<Timed<LatentSketch>> | null = null
+
+  constructor(calls: ModelCalls) {
+    this.#calls = calls
   }
 
-  /** @param folder a verified checkpoint in the diffusers layout, exported to ONNX */
-  static async load(folder: string, settings: SessionSettings): Promise<Model> {
-    const description = describeFolder(folder)
-    const { spec, textEncoders, hasSafetyChecker } = description
-    const graph = (name: string): Promise<Graph> => Graph.load(path.join(folder, name, 'model.onnx'), settings)
-    return new Model(description, {
-      denoiser: await graph(FAMILIES[spec.family].denoiser),
-      prompts: await PromptEncoders.load(folder, textEncoders, settings),
-      pictures: new PictureEncoder(folder, spec, settings),
-      decoder: spec.family === 'unconditional' ? null : await graph('vae_decoder'),
-      safety: hasSafetyChecker ? await SafetyChecker.load(folder, settings) : null,
-    })
+  get description(): CheckpointDescription {
+    return this.#calls.description
   }
 
   /** Whether lanes at different timesteps fit one call: exports with a scalar timestep, or a list of one, take one for all. */
   get takesTimestepPerSample(): boolean {
-    const { dims } = this.#denoiser.inputs.get('timestep')!
+    const { timestepDims: dims } = this.#calls
     return dims.length > 0 && dims[0] !== 1
   }
 
   /** @param base what it leaves to this refiner */
   async open(request: RenderRequest, base?: Pick<BaseWork, 'latents' | 'generator'>): Promise<Lane> {
-    const encoded = await this.#pictures.encode(request)
+    const { value: encoded } = request.image === undefined ? { value: {} } : await this.#encodedPictures(request)
     return createLane(this.description.spec, request, {
       ...encoded,
       ...(base !== undefined && { latents: base.latents, generator: base.generator }),
@@ -115,14 +101,33 @@ export class Model {
   /** What the lane's rows are conditioned on. */
   async condition(lane: Lane, { prompt, negativePrompt }: RenderRequest): Promise<Conditioned> {
     const { spec, family, request } = lane
-    const positive = await this.#prompts.encode(prompt, request)
     const isZeros = negativePrompt === null && spec.forcesZerosForEmptyPrompt
-    const negative =
-      rowsOf(lane.spec, lane.request) === 2 && !isZeros
-        ? await this.#prompts.encode(negativePrompt ?? '', request)
-        : null
-    const conditioning = family.condition(spec, request, positive.outputs, negative?.outputs ?? null)
-    return { conditioning, warnings: positive.warnings }
+    const isGuided = rowsOf(lane.spec, lane.request) === 2
+    const [positive, negative] = await Promise.all([
+      this.#encodedPrompt(prompt, request.maxSequenceLength),
+      isGuided && !isZeros ? this.#encodedPrompt(negativePrompt ?? '', request.maxSequenceLength) : null,
+    ])
+    const conditioning = family.condition(spec, request, positive.value.outputs, negative?.value.outputs ?? null)
+    return { conditioning, warnings: positive.value.warnings }
+  }
+
+  /** A prompt is encoded once, however many lanes ask; so is the negative one that most of them share. */
+  #encodedPrompt(prompt: string, maxSequenceLength: number | undefined): Promise<Timed<EncodedPrompt>> {
+    return remembered(this.#prompts, `${maxSequenceLength ?? ''} ${prompt}`, () =>
+      this.#calls.encodePrompt(prompt, maxSequenceLength),
+    )
+  }
+
+  /** The images of one item start from the same pictures. */
+  #encodedPictures(request: RenderRequest): Promise<Timed<EncodedInputs>> {
+    const { picturesId, task, width, height, strength, paddingMaskCrop } = request
+    const encode = (): Promise<Timed<EncodedInputs>> => this.#calls.encodePictures(request)
+    if (picturesId === undefined) return encode()
+    return remembered(
+      this.#pictures,
+      JSON.stringify([picturesId, task, width, height, strength, paddingMaskCrop]),
+      encode,
+    )
   }
 
   /**
@@ -131,7 +136,7 @@ export class Model {
    * @param padTo rows of the call, at least those that the lanes take: closed sets of shapes keep GPUs from recompiling
    * @returns the output, [padTo, outputSize] flattened, the lanes' rows first
    */
-  async predict(lanes: readonly Lane[], conditionings: readonly Conditioning[], padTo: number): Promise<Float32Array> {
+  predict(lanes: readonly Lane[], conditionings: readonly Conditioning[], padTo: number): Promise<Timed<Float32Array>> {
     const first = lanes[0]!
     const dims = inputShape(first)
     const size = dims.reduce((a, b) => a * b, 1)
@@ -144,7 +149,7 @@ export class Model {
     while (timesteps.length < padTo) timesteps.push(timesteps[0]!)
     const rows: Record<string, Output> = {
       [first.family.sampleInput]: { data: sample, dims: [padTo, ...dims] },
-      ...stackRows(
+      ...this.#stacked(
         conditionings.flatMap((conditioning) => conditioning.rows),
         padTo,
       ),
@@ -153,121 +158,83 @@ export class Model {
     const timestep = this.takesTimestepPerSample ? rows : shared
     timestep['timestep'] = this.takesTimestepPerSample
       ? { data: Float32Array.from(timesteps), dims: [padTo] }
-      : { data: Float32Array.of(timesteps[0]!), dims: this.#denoiser.inputs.get('timestep')!.dims.map(() => 1) }
-    return this.#denoise(rows, shared, padTo)
+      : { data: Float32Array.of(timesteps[0]!), dims: this.#calls.timestepDims.map(() => 1) }
+    return this.#calls.denoise({ rows, shared, count: padTo })
   }
 
-  /**
-   * Exporters trace a model with a batch of two (Optimum's default), and some graphs keep that number for ever: where a call
-   * fails whose rows are not two, it is tried in pairs, and if that works so is every later call.
-   */
-  async #denoise(
-    rows: Readonly<Record<string, Output>>,
-    shared: Readonly<Record<string, Output>>,
-    count: number,
-  ): Promise<Float32Array> {
-    if (!this.#callsInPairs) {
-      try {
-        return await this.#denoiser.runOne({ ...rows, ...shared })
-      } catch (reason) {
-        if (count === TRACED_ROWS) throw reason
-        const output = await this.#denoiseInPairs(rows, shared, count).catch(() => null)
-        if (output === null) throw reason
-        this.#callsInPairs = true
-        return output
-      }
-    }
-    return this.#denoiseInPairs(rows, shared, count)
-  }
-
-  async #denoiseInPairs(
-    rows: Readonly<Record<string, Output>>,
-    shared: Readonly<Record<string, Output>>,
-    count: number,
-  ): Promise<Float32Array> {
-    const parts: Float32Array[] = []
-    for (let from = 0; from < count; from += TRACED_ROWS) {
-      const pair = Object.entries(rows).map(([name, { data, dims }]) => {
-        const size = data.length / count
-        const padded = new Float32Array(TRACED_ROWS * size)
-        padded.set(data.subarray(from * size, (from + TRACED_ROWS) * size))
-        return [name, { data: padded, dims: [TRACED_ROWS, ...dims.slice(1)] }] as const
-      })
-      parts.push(await this.#denoiser.runOne({ ...Object.fromEntries(pair), ...shared }))
-    }
-    const output = new Float32Array(parts.length * parts[0]!.length)
-    for (const [k, part] of parts.entries()) output.set(part, k * part.length)
-    return output
+  /** The same lanes share many calls in a row, for which they are stacked once. */
+  #stacked(rows: readonly Tensors[], padTo: number): Stacked {
+    const known = this.#stacks.find(
+      (stack) =>
+        stack.padTo === padTo && stack.rows.length === rows.length && rows.every((row, i) => row === stack.rows[i]),
+    )
+    if (known !== undefined) return known.stacked
+    const stacked = stackRows(rows, padTo)
+    this.#stacks.unshift({ rows, padTo, stacked })
+    this.#stacks.length = Math.min(this.#stacks.length, STACKS)
+    return stacked
   }
 
   /**
    * The finished lane's picture.
    * @throws RangeError where the model put out no number, or black all over
    */
-  async finish(lane: Lane, request: RenderRequest): Promise<DecodedPicture> {
-    const decoded = await this.decode(lane)
+  async finish(lane: Lane, request: RenderRequest): Promise<Timed<DecodedPicture>> {
+    const { value: decoded, seconds } = await this.#decode(lane)
     if (decoded.data.every((level) => level === 0)) {
       throw new RangeError('the picture came out black all over: the size or precision does not suit this checkpoint.')
     }
     const isFlagged = await this.#isFlagged(decoded, request)
-    const picture = isFlagged === true ? blackedOut(decoded) : decoded
-    const crop = inpaintingCrop(request)
-    if (crop === null) return { picture, isFlagged }
-    return { picture: pasteBack(request.image!, request.maskImage!, picture, crop), isFlagged }
+    const picture = framed(isFlagged === true ? blackedOut(decoded) : decoded, request)
+    return { value: { picture, isFlagged }, seconds }
   }
 
   /** What the lane looks like on its way; blacked out where the safety checker flags it. */
-  async preview(lane: Lane, request: RenderRequest, mode: PreviewRequest['mode']): Promise<Raster> {
-    const picture = mode === 'decode' ? await this.decode(lane) : await this.#sketchOf(lane)
-    return (await this.#isFlagged(picture, request)) === true ? blackedOut(picture) : picture
+  async preview(
+    lane: Lane,
+    request: RenderRequest,
+    mode: PreviewRequest['mode'],
+  ): Promise<Pick<Preview, 'picture' | 'width' | 'height'>> {
+    const made = mode === 'decode' ? (await this.#decode(lane)).value : await this.#sketchOf(lane)
+    const shown = (await this.#isFlagged(made, request)) === true ? blackedOut(made) : made
+    const picture = framed(shown, request)
+    const { width, height } = picture === shown ? request : picture
+    return { picture, width, height }
   }
 
   async #isFlagged(picture: Raster, { safetyChecker }: RenderRequest): Promise<boolean | null> {
-    return this.#safety === null || !safetyChecker ? null : this.#safety.flags(picture)
+    if (!this.description.hasSafetyChecker || !safetyChecker) return null
+    return (await this.#calls.flags(picture)).value
   }
 
   /** What the lane's sample looks like, finished or not. @throws RangeError where it has values that are no numbers */
-  async decode(lane: Lane): Promise<Raster> {
-    const { width, height } = lane.request
-    const sample = this.#decoder === null ? lane.latents : await this.#decodeLatents(this.#decoder, lane)
+  async #decode(lane: Lane): Promise<Timed<Raster>> {
+    const { spec, request } = lane
+    const { width, height } = request
+    const { value: sample, seconds } =
+      spec.family === 'unconditional'
+        ? { value: lane.latents, seconds: 0 }
+        : await this.#calls.decode(decoderInput(lane), [
+            spec.latentChannels,
+            height / spec.vaeScaleFactor,
+            width / spec.vaeScaleFactor,
+          ])
     if (!sample.every(Number.isFinite)) {
       throw new RangeError(
         'the model put out NaN or infinity: the prompt, size or precision does not suit this checkpoint.',
       )
     }
-    return toRgb8(sample, width, height)
+    return { value: toRgb8(sample, width, height), seconds }
   }
 
-  /** A sketch of the lane's sample, one pixel for each of the latents': fitted to the checkpoint's own decoder when it is first asked for. */
+  /** A sketch of the lane's sample, one pixel for each of the latents': fitted to the checkpoint's own VAE when it is first asked for. */
   async #sketchOf(lane: Lane): Promise<Raster> {
     const { spec, request } = lane
     const latents = scaledLatentImage(lane)
-    if (this.#decoder === null) return toRgb8(latents, request.width, request.height)
-    this.#sketch ??= await this.#fitSketch(this.#decoder)
-    return sketch(this.#sketch, latents, request.width / spec.vaeScaleFactor, request.height / spec.vaeScaleFactor)
-  }
-
-  async #fitSketch(decoder: Graph): Promise<LatentSketch> {
-    const { latentChannels, latents: normalization } = this.description.spec
-    const latents = sketchLatents(latentChannels, SKETCH_SIDE)
-    const data = denormalizeLatents(latents, latentChannels, normalization)
-    const picture = await decoder.runOne({
-      latent_sample: { data, dims: [1, latentChannels, SKETCH_SIDE, SKETCH_SIDE] },
-    })
-    return fitSketch(latents, latentChannels, SKETCH_SIDE, picture)
-  }
-
-  async #decodeLatents(decoder: Graph, lane: Lane): Promise<Float32Array> {
-    const { spec, request } = lane
-    const dims = [1, spec.latentChannels, request.height / spec.vaeScaleFactor, request.width / spec.vaeScaleFactor]
-    return decoder.runOne({ latent_sample: { data: decoderInput(lane), dims } })
-  }
-
-  /** Frees the graphs; nothing may run on them any more. */
-  async release(): Promise<void> {
-    for (const part of [this.#denoiser, this.#prompts, this.#pictures, this.#decoder, this.#safety]) {
-      await part?.release()
-    }
+    if (spec.family === 'unconditional') return toRgb8(latents, request.width, request.height)
+    this.#sketch ??= this.#calls.fitSketch()
+    const { value } = await this.#sketch
+    return sketch(value, latents, request.width / spec.vaeScaleFactor, request.height / spec.vaeScaleFactor)
   }
 }
 
@@ -275,10 +242,28 @@ function blackedOut(picture: Raster): Raster {
   return { ...picture, data: new Uint8Array(picture.data.length) }
 }
 
-/** Rows of named tensors as one batch of each name; rows of padding stay zero. */
-function stackRows(rows: readonly Tensors[], padTo: number): Record<string, Output> {
+/** Where only a part was rendered, the whole picture with it. */
+function framed(picture: Raster, request: RenderRequest): Raster {
+  const crop = inpaintingCrop(request)
+  return crop === null ? picture : pasteBack(request.image!, request.maskImage!, picture, crop)
+}
+
+/** A failure is not remembered. */
+function remembered<T>(known: RecentlyUsed<Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
+  const found = known.get(key)
+  if (found !== undefined) return found
+  const made = make()
+  known.set(key, made)
+  made.catch(() => known.delete(key))
+  return made
+}
+
+type Stacked = Readonly<Record<string, Output>>
+
+/** Rows of named tensors as one batch of each name, in memory that threads share; rows of padding stay zero. */
+function stackRows(rows: readonly Tensors[], padTo: number): Stacked {
   const stacked = Object.entries(rows[0]!).map(([name, { data: first, dims }]) => {
-    const data = new Float32Array(padTo * first.length)
+    const data = new Float32Array(new SharedArrayBuffer(4 * padTo * first.length))
     for (const [i, row] of rows.entries()) data.set(row[name]!.data, i * first.length)
     return [name, { data, dims: [padTo, ...dims] }] as const
   })

@@ -1,5 +1,6 @@
 import { encoderInputs, toLatentDepth, toPixelValues } from '@darkroom/diffusion'
 import type { DepthMap, EncodedInputs, ModelSpec } from '@darkroom/diffusion'
+import { existsSync } from 'node:fs'
 import path from 'node:path'
 import type { RenderRequest } from './messages.ts'
 import { readPixelsConfig } from './safety-checker.ts'
@@ -30,7 +31,10 @@ export class PictureEncoder {
     }
   }
 
-  async #encodeVae(data: Float32Array, { width, height }: RenderRequest): Promise<Float32Array> {
+  async #encodeVae(
+    data: Float32Array,
+    { width, height }: Pick<RenderRequest, 'width' | 'height'>,
+  ): Promise<Float32Array> {
     this.#vae ??= await this.#load('vae_encoder')
     if (!this.#vae.outputs.includes('latent_parameters')) {
       throw new RangeError(
@@ -38,6 +42,13 @@ export class PictureEncoder {
       )
     }
     return this.#vae.runOne({ sample: { data, dims: [1, 3, height, width] } }, 'latent_parameters')
+  }
+
+  /** Latents of a square picture, before they are normalised; null where the checkpoint has no encoder. */
+  async meansOf(data: Float32Array, side: number): Promise<Float32Array | null> {
+    if (!existsSync(path.join(this.#folder, 'vae_encoder', 'model.onnx'))) return null
+    const parameters = await this.#encodeVae(data, { width: side, height: side })
+    return parameters.slice(0, parameters.length / 2)
   }
 
   async #depthOf(request: RenderRequest): Promise<Float32Array> {

@@ -1,11 +1,8 @@
-import type { ImageRequest, Tensors, TextEncoder } from '@darkroom/diffusion'
+import type { Tensors, TextEncoder } from '@darkroom/diffusion'
 import path from 'node:path'
-import { RecentlyUsed } from './recently-used.ts'
 import { Graph } from './sessions.ts'
 import type { SessionSettings } from './sessions.ts'
 import { PromptTokenizer } from './tokenizer.ts'
-
-const CACHED_PROMPTS = 512
 
 export interface EncodedPrompt {
   /** Outputs of each encoder, in the family's order; null for one that the checkpoint does without. */
@@ -20,10 +17,9 @@ interface Loaded {
   readonly tokenizer: PromptTokenizer
 }
 
-/** The text encoders of a checkpoint with their tokenizers; prompts that come again are remembered. */
+/** The text encoders of a checkpoint with their tokenizers. */
 export class PromptEncoders {
   readonly #encoders: readonly (Loaded | null)[]
-  readonly #known = new RecentlyUsed<EncodedPrompt>(CACHED_PROMPTS)
 
   private constructor(encoders: readonly (Loaded | null)[]) {
     this.#encoders = encoders
@@ -50,10 +46,8 @@ export class PromptEncoders {
     return new PromptEncoders(loaded)
   }
 
-  async encode(prompt: string, { maxSequenceLength }: Pick<ImageRequest, 'maxSequenceLength'>): Promise<EncodedPrompt> {
-    const key = `${maxSequenceLength ?? ''} ${prompt}`
-    const known = this.#known.get(key)
-    if (known !== undefined) return known
+  /** @param maxSequenceLength tokens of a T5 prompt */
+  async encode(prompt: string, maxSequenceLength?: number): Promise<EncodedPrompt> {
     const outputs: (Tensors | null)[] = []
     const warnings: string[] = []
     for (const encoder of this.#encoders) {
@@ -74,9 +68,7 @@ export class PromptEncoders {
         ),
       )
     }
-    const prompts = { outputs, warnings: [...new Set(warnings)] }
-    this.#known.set(key, prompts)
-    return prompts
+    return { outputs, warnings: [...new Set(warnings)] }
   }
 
   async release(): Promise<void> {

@@ -20,4 +20,8 @@ export class RecentlyUsed<T> {
     this.#entries.set(key, value)
     if (this.#entries.size > this.#capacity) this.#entries.delete(this.#entries.keys().next().value!)
   }
+
+  delete(key: string): void {
+    this.#entries.delete(key)
+  }
 }

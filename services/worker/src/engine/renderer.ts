@@ -1,51 +1,26 @@
-import {
-  advanceLane,
-  finishedSteps,
-  isFinished,
-  latentImage,
-  snapshotLane,
-  outputSize,
-  rowsOf,
-  stepsLeft,
-  timestepOf,
-} from '@darkroom/diffusion'
-import type { Conditioning, Lane } from '@darkroom/diffusion'
+import { latentImage, rowsOf } from '@darkroom/diffusion'
 import { DarkroomError } from '@darkroom/chassis'
-import type {
-  BaseWork,
-  ChosenDevice,
-  EngineStage,
-  Preview,
-  RenderedPicture,
-  RenderRequest,
-  RenderState,
-  Tick,
-} from './messages.ts'
+import { BatchSizes } from './batch-sizes.ts'
+import type { Shapes } from './batch-sizes.ts'
+import { ActiveJob, refined } from './job.ts'
+import type { Job } from './job.ts'
+import type { EngineStage, Preview, RenderedPicture, RenderState, Tick } from './messages.ts'
 import type { Model } from './model.ts'
 
-interface Job {
-  readonly job: number
-  readonly pin: string
-  readonly request: RenderRequest
-  /** How far it is already. */
-  readonly state?: RenderState
-}
-
-/** A job that takes part in UNet calls. */
-interface ActiveJob extends Job {
-  readonly model: Model
-  readonly lane: Lane
-  readonly conditioning: Conditioning
-  readonly warnings: readonly string[]
-  readonly steps: number
-  seconds: number
-}
-
-/** Jobs that can share a UNet call: one checkpoint, one latent shape. The oldest come first. */
+/** Jobs that can share a call of the denoiser: one checkpoint, one latent shape. The oldest come first. */
 interface Group {
+  readonly key: string
+  readonly pin: string
   readonly waiting: Job[]
-  active: ActiveJob[]
+  /** Being prepared, with the rows that they will take. */
+  readonly opening: Map<Job, number>
+  readonly active: Set<ActiveJob>
+  /** Denoised, but not yet pictures. */
+  readonly finishing: Set<ActiveJob>
 }
+
+/** Calls of the denoiser under way: while the device works on one, the lanes of the other are stepped. */
+const RING = 2
 
 export interface RendererEvents {
   ticked(tick: Tick): void
@@ -55,211 +30,291 @@ export interface RendererEvents {
   stageTaken(stage: EngineStage, seconds: number): void
 }
 
+export interface RendererOptions {
+  /** Rows of one call at most. */
+  readonly maxRows: number
+  readonly shapes: Shapes
+}
+
 /**
- * Continuous batching by step: each tick takes the lanes that fit one UNet call, whatever their scheduler, step or batch,
- * and takes each one step further. Lanes join and leave between ticks. Runs in the engine thread.
+ * Continuous batching by step: each call of the denoiser takes the lanes that fit, whatever their scheduler, step or batch, and
+ * takes each one step further. Lanes join and leave between steps. Whatever can begin begins with each thing that ends.
  */
 export class Renderer {
   readonly #models: ReadonlyMap<string, Model>
-  readonly #device: ChosenDevice['kind']
-  readonly #maxRows: number
+  readonly #options: RendererOptions
   readonly #events: RendererEvents
   /** In the order of their turns. */
   readonly #groups = new Map<string, Group>()
+  readonly #sizes = new Map<string, BatchSizes>()
+  /** Jobs that somebody still waits for. */
+  readonly #wanted = new Set<number>()
+  #calls = 0
+  #isProceeding = false
 
-  constructor(
-    models: ReadonlyMap<string, Model>,
-    device: ChosenDevice['kind'],
-    maxRows: number,
-    events: RendererEvents,
-  ) {
+  constructor(models: ReadonlyMap<string, Model>, options: RendererOptions, events: RendererEvents) {
     this.#models = models
-    this.#device = device
-    this.#maxRows = maxRows
+    this.#options = options
     this.#events = events
   }
 
-  add(added: Job): void {
-    const { base } = added.state ?? {}
+  add(job: Job): void {
+    this.#wanted.add(job.job)
+    const { base } = job.state ?? {}
     // One that stopped amid its refiner's part goes on there.
-    const job = base && added.request.refiner ? { ...refined(added, base), state: added.state! } : added
-    const { width, height, task, maxSequenceLength = '' } = job.request
-    const key = `${job.pin} ${width}x${height} ${task} ${maxSequenceLength}`
-    const group = this.#groups.get(key)
-    if (group === undefined) this.#groups.set(key, { waiting: [job], active: [] })
-    else group.waiting.push(job)
+    this.#queue(base && job.request.refiner ? { ...refined(job, base), state: job.state! } : job)
   }
 
   drop(jobs: readonly number[]): void {
     const gone = new Set(jobs)
-    for (const [key, group] of this.#groups) {
-      const waiting = group.waiting.filter(({ job }) => !gone.has(job))
-      const active = group.active.filter(({ job }) => !gone.has(job))
-      if (waiting.length + active.length === 0) this.#groups.delete(key)
-      else this.#groups.set(key, { waiting, active })
+    for (const job of jobs) this.#wanted.delete(job)
+    for (const group of this.#groups.values()) {
+      const left = group.waiting.filter(({ job }) => !gone.has(job))
+      group.waiting.splice(0, Infinity, ...left)
+      for (const active of group.active) if (gone.has(active.job)) group.active.delete(active)
     }
+    this.#proceed()
   }
 
   /** How far jobs are; those that are not here or have not begun are left out. */
   snapshot(jobs: readonly number[]): ReadonlyMap<number, RenderState> {
     const wanted = new Set(jobs)
     const states = new Map<number, RenderState>()
-    for (const { waiting, active } of this.#groups.values()) {
-      for (const { job, state } of waiting) if (wanted.has(job) && state !== undefined) states.set(job, state)
-      for (const { job, lane, state, seconds } of active) {
-        if (wanted.has(job)) states.set(job, { base: state?.base ?? null, lane: snapshotLane(lane), seconds })
+    for (const { waiting, opening, active, finishing } of this.#groups.values()) {
+      for (const { job, state } of [...waiting, ...opening.keys()]) {
+        if (wanted.has(job) && state !== undefined) states.set(job, state)
       }
+      for (const job of [...active, ...finishing]) if (wanted.has(job.job)) states.set(job.job, job.snapshot())
     }
     return states
   }
 
-  get isIdle(): boolean {
-    return this.#groups.size === 0
+  /** Forgets what was learned of a checkpoint that leaves. */
+  forget(pin: string): void {
+    for (const key of this.#sizes.keys()) if (key.startsWith(`${pin} `)) this.#sizes.delete(key)
   }
 
-  /** One group's turn: admits what fits, runs one UNet call, hands over what is finished. */
-  async tick(): Promise<void> {
-    const turn = this.#groups.entries().next().value
-    if (turn === undefined) return
-    const [key, group] = turn
-    this.#groups.delete(key)
-    await this.#admit(group)
-    const chosen = choose(group)
-    if (chosen.length > 0) await this.#step(chosen, group)
-    for (const job of chosen.filter((one) => group.active.includes(one) && isFinished(one.lane))) {
-      await this.#finish(job, group)
+  #queue(job: Job): void {
+    const { width, height, task, maxSequenceLength = '' } = job.request
+    const key = `${job.pin} ${width}x${height} ${task} ${maxSequenceLength}`
+    const group = this.#groups.get(key) ?? {
+      key,
+      pin: job.pin,
+      waiting: [],
+      opening: new Map<Job, number>(),
+      active: new Set<ActiveJob>(),
+      finishing: new Set<ActiveJob>(),
     }
-    if (group.waiting.length + group.active.length > 0) this.#groups.set(key, group)
+    this.#groups.set(key, group)
+    group.waiting.push(job)
+    this.#proceed()
   }
 
-  /** Oldest first, until a call would be full. */
-  async #admit(group: Group): Promise<void> {
-    let rows = group.active.reduce((sum, { lane }) => sum + rowsOf(lane.spec, lane.request), 0)
-    while (group.waiting.length > 0) {
-      const job = group.waiting[0]!
-      const model = this.#models.get(job.pin)
-      rows += model === undefined ? 0 : rowsOf(model.description.spec, job.request)
-      if (rows > this.#maxRows) return
-      group.waiting.shift()
-      try {
-        group.active.push(await this.#open(job, model))
-      } catch (reason) {
-        this.#fail(job, group, reason)
-      }
-    }
-  }
-
-  async #open(job: Job, model: Model | undefined): Promise<ActiveJob> {
-    if (model === undefined) throw new RangeError(`the checkpoint ${job.pin} is not loaded.`)
-    const { request, state } = job
-    const start = performance.now()
-    const lane = state?.lane ? model.resume(request, state.lane) : await model.open(request, state?.base ?? undefined)
-    const opened = performance.now()
-    if (request.image !== undefined && !state?.lane) this.#events.stageTaken('vae_encode', (opened - start) / 1000)
-    const { conditioning, warnings } = await model.condition(lane, request)
-    if (model.description.promptMaxLength !== null) this.#events.stageTaken('text_encode', secondsSince(opened))
-    const steps = finishedSteps(lane) + stepsLeft(lane)
-    return { ...job, model, lane, conditioning, warnings, steps, seconds: state?.seconds ?? 0 }
-  }
-
-  /** One UNet call for all of them. Where it fails, each is tried alone, so that what cannot be rendered fails alone. */
-  async #step(chosen: readonly ActiveJob[], group: Group): Promise<void> {
-    const rows = chosen.reduce((sum, { lane }) => sum + rowsOf(lane.spec, lane.request), 0)
-    const { model, pin } = chosen[0]!
-    const start = performance.now()
-    let output: Float32Array
-    try {
-      output = await model.predict(
-        chosen.map(({ lane }) => lane),
-        chosen.map(({ conditioning }) => conditioning),
-        this.#paddedRows(rows),
-      )
-    } catch (reason) {
-      if (chosen.length === 1) return this.#fail(chosen[0]!, group, reason)
-      for (const job of chosen) await this.#step([job], group)
-      return
-    }
-    const seconds = secondsSince(start)
-    let offset = 0
-    for (const job of chosen) {
-      const { lane } = job
-      const laneRows = rowsOf(lane.spec, lane.request)
-      job.seconds += (seconds * laneRows) / rows
-      try {
-        advanceLane(lane, output, offset)
-        await this.#preview(job)
-      } catch (reason) {
-        this.#fail(job, group, reason)
-      }
-      offset += laneRows * outputSize(lane)
-    }
-    this.#events.ticked({
-      pin,
-      rows,
-      seconds,
-      jobs: chosen.map(({ job }) => job),
-      schedulers: chosen.map(({ request }) => request.scheduler),
+  /** Begins whatever can begin, once all that has just ended is seen to. */
+  #proceed(): void {
+    if (this.#isProceeding) return
+    this.#isProceeding = true
+    queueMicrotask(() => {
+      this.#isProceeding = false
+      this.#begin()
     })
   }
 
-  /** GPUs search algorithms for each new shape, so they see a closed set of sizes; the CPU does not mind. */
-  #paddedRows(rows: number): number {
-    return this.#device === 'cpu' ? rows : Math.min(2 ** Math.ceil(Math.log2(rows)), this.#maxRows)
+  #begin(): void {
+    for (const group of this.#groups.values()) {
+      this.#admit(group)
+      if (isEmpty(group)) this.#groups.delete(group.key)
+    }
+    while (this.#calls < RING) {
+      const call = this.#nextCall()
+      if (call === null) return
+      void this.#step(call.group, call.jobs)
+    }
   }
 
-  async #preview({ job, request, lane, model, steps }: ActiveJob): Promise<void> {
-    const { preview } = request
-    const step = finishedSteps(lane)
-    if (preview === undefined || isFinished(lane) || step % preview.every !== 0) return
-    this.#events.previewed(job, { step, steps, picture: await model.preview(lane, request, preview.mode) })
+  /** The next group in turn with a call that is worth making: one beside another of the same group must be full. */
+  #nextCall(): { readonly group: Group; readonly jobs: readonly ActiveJob[] } | null {
+    for (const [key, group] of this.#groups) {
+      const cap = this.#sizesOf(group).cap
+      const jobs = choose(group, cap)
+      const isAlone = [...group.active].every(({ isInCall }) => !isInCall)
+      if (jobs.length === 0 || (!isAlone && rowsIn(jobs) < cap)) continue
+      this.#groups.delete(key)
+      this.#groups.set(key, group)
+      return { group, jobs }
+    }
+    return null
+  }
+
+  /** Oldest first, while there is room for them in the calls that are under way. */
+  #admit(group: Group): void {
+    const room = RING * this.#sizesOf(group).cap
+    while (group.waiting.length > 0 && rowsIn(group.finishing) < room) {
+      const job = group.waiting[0]!
+      const model = this.#models.get(job.pin)
+      const rows = model === undefined ? 0 : rowsOf(model.description.spec, job.request)
+      const taken = group.opening.values().reduce((sum, more) => sum + more, 0) + rowsIn(group.active)
+      if (taken > 0 && taken + rows > room) return
+      group.waiting.shift()
+      group.opening.set(job, rows)
+      void this.#open(job, model, group)
+    }
+  }
+
+  async #open(job: Job, model: Model | undefined, group: Group): Promise<void> {
+    try {
+      if (model === undefined) throw new RangeError(`the checkpoint ${job.pin} is not loaded.`)
+      const refiner = job.request.refiner === undefined ? undefined : this.#models.get(job.request.refiner)
+      const active = await ActiveJob.open(job, model, refiner)
+      if (active.isFinished) void this.#finish(active, group)
+      else if (this.#wanted.has(job.job)) group.active.add(active)
+    } catch (reason) {
+      this.#fail(job, reason)
+    } finally {
+      group.opening.delete(job)
+      this.#proceed()
+    }
+  }
+
+  /** One call of the denoiser for all of them. */
+  async #step(group: Group, jobs: readonly ActiveJob[]): Promise<void> {
+    this.#calls++
+    const rows = rowsIn(jobs)
+    const sizes = this.#sizesOf(group)
+    const padded = sizes.padded(rows)
+    for (const job of jobs) job.isInCall = true
+    try {
+      const { value: output, seconds } = await jobs[0]!.model.predict(
+        jobs.map(({ lane }) => lane),
+        jobs.map(({ conditioning }) => conditioning),
+        padded,
+      )
+      this.#calls--
+      sizes.took(padded, seconds)
+      let row = 0
+      for (const job of jobs) {
+        const laneRows = rowsIn([job])
+        job.seconds += (seconds * laneRows) / rows
+        if (group.active.has(job)) this.#advance(job, group, output, row)
+        row += laneRows
+      }
+      const schedulers = jobs.map(({ request }) => request.scheduler)
+      this.#events.ticked({ pin: group.pin, rows, padded, seconds, jobs: jobs.map(({ job }) => job), schedulers })
+    } catch (reason) {
+      this.#calls--
+      this.#retry(group, jobs, sizes, padded, reason)
+    }
+    this.#proceed()
+  }
+
+  #advance(job: ActiveJob, group: Group, output: Float32Array, row: number): void {
+    try {
+      job.advance(output, row)
+    } catch (reason) {
+      group.active.delete(job)
+      return this.#fail(job, reason)
+    }
+    if (job.isFinished) {
+      group.active.delete(job)
+      void this.#finish(job, group)
+      return
+    }
+    const preview = job.duePreview()
+    if (preview === null) {
+      job.isInCall = false
+      return
+    }
+    // Its own lane waits for it, the others go on. One that cannot be made is not shown: it never fails its picture.
+    void preview
+      .then((made) => this.#events.previewed(job.job, made))
+      .catch(() => {})
+      .finally(() => {
+        job.isInCall = false
+        this.#proceed()
+      })
+  }
+
+  /** With fewer rows where memory ran out; else each alone, so that what cannot be rendered fails alone. */
+  #retry(group: Group, jobs: readonly ActiveJob[], sizes: BatchSizes, rows: number, reason: unknown): void {
+    const canShrink = isOutOfMemory(reason) && jobs.length > 1 && sizes.shrink(rows)
+    for (const job of jobs) {
+      job.isInCall = false
+      if (canShrink) continue
+      if (jobs.length > 1) job.isTriedAlone = true
+      else if (group.active.delete(job)) this.#fail(job, reason)
+    }
   }
 
   async #finish(job: ActiveJob, group: Group): Promise<void> {
-    const { lane, model, request } = job
-    const base = job.state?.base
-    group.active = group.active.filter((other) => other !== job)
-    const work = {
-      seconds: job.seconds + (base?.seconds ?? 0),
-      steps: job.steps + (base?.steps ?? 0),
-      warnings: [...(base?.warnings ?? []), ...job.warnings],
-    }
+    const work = job.work()
     this.#events.stageTaken('denoise', job.seconds)
-    if (request.refiner !== undefined)
-      return this.add(refined(job, { ...work, latents: latentImage(lane), generator: lane.generator.state() }))
-    const start = performance.now()
+    const { lane, model, request } = job
+    group.finishing.add(job)
     try {
-      const finished = await model.finish(lane, request)
-      const seconds = secondsSince(start)
-      this.#events.stageTaken('vae_decode', seconds)
-      this.#events.rendered(job.job, { ...finished, ...work, seconds: work.seconds + seconds })
+      if (request.refiner !== undefined) {
+        this.#queue(refined(job, { ...work, latents: latentImage(lane), generator: lane.generator.state() }))
+      } else {
+        const { value: finished, seconds } = await model.finish(lane, request)
+        if (this.#wanted.delete(job.job)) {
+          this.#events.rendered(job.job, { ...finished, ...work, seconds: work.seconds + seconds })
+        }
+      }
     } catch (reason) {
-      this.#fail(job, group, reason)
+      this.#fail(job, reason)
+    } finally {
+      group.finishing.delete(job)
+      this.#proceed()
     }
   }
 
-  #fail(job: Job, group: Group, reason: unknown): void {
-    group.active = group.active.filter((other) => other.job !== job.job)
+  #fail({ job }: Job, reason: unknown): void {
+    if (!this.#wanted.delete(job)) return
     const message = reason instanceof Error ? reason.message : String(reason)
-    this.#events.failed(job.job, new DarkroomError('RENDER_FAILED', message, { cause: reason }))
+    this.#events.failed(job, new DarkroomError('RENDER_FAILED', message, { cause: reason }))
+  }
+
+  #sizesOf({ key }: Group): BatchSizes {
+    const { maxRows, shapes } = this.#options
+    const sizes = this.#sizes.get(key) ?? new BatchSizes(maxRows, shapes)
+    this.#sizes.set(key, sizes)
+    return sizes
   }
 }
 
-/** What is left of a job for the refiner: image-to-image from the base's latents, where the base left off. */
-function refined({ job, request }: Job, base: BaseWork): Job {
-  const { refiner, image: _image, denoisingEnd, ...rest } = request
-  if (refiner === undefined || denoisingEnd === undefined)
-    throw new RangeError('refiner is given without denoisingEnd; want the part of the base.')
-  const left: RenderRequest = { ...rest, task: 'image-to-image', denoisingStart: denoisingEnd }
-  return { job, pin: refiner, request: left, state: { base, lane: null, seconds: 0 } }
+/** The lanes that fit a call, the oldest first. */
+function choose({ active }: Group, cap: number): readonly ActiveJob[] {
+  const ready = [...active].filter(({ isInCall }) => !isInCall)
+  const alone = ready.find(({ isTriedAlone }) => isTriedAlone)
+  if (alone !== undefined) return [alone]
+  const chosen: ActiveJob[] = []
+  let rows = 0
+  for (const job of alike(ready)) {
+    const more = rowsIn([job])
+    if (rows > 0 && rows + more > cap) continue
+    chosen.push(job)
+    rows += more
+  }
+  return chosen
 }
 
-/** The lanes that fit a call with the group's oldest: all, or for exports with a scalar timestep those at the same one. */
-function choose({ active }: Group): ActiveJob[] {
-  const oldest = active[0]
-  if (oldest === undefined || oldest.model.takesTimestepPerSample) return active
-  return active.filter(({ lane }) => timestepOf(lane) === timestepOf(oldest.lane))
+/** For exports with a scalar timestep, the noisiest: those that began later catch up, and from there on share calls. */
+function alike(ready: readonly ActiveJob[]): readonly ActiveJob[] {
+  if (ready[0]?.model.takesTimestepPerSample !== false) return ready
+  const noisiest = Math.max(...ready.map(({ timestep }) => timestep))
+  return ready.filter(({ timestep }) => timestep === noisiest)
 }
 
-function secondsSince(start: number): number {
-  return (performance.now() - start) / 1000
+function rowsIn(jobs: Iterable<ActiveJob>): number {
+  let rows = 0
+  for (const { lane } of jobs) rows += rowsOf(lane.spec, lane.request)
+  return rows
+}
+
+function isEmpty({ waiting, opening, active, finishing }: Group): boolean {
+  return waiting.length + opening.size + active.size + finishing.size === 0
+}
+
+/** What CUDA, cuDNN, cuBLAS, onnxruntime's arena and C++ say. */
+function isOutOfMemory(reason: unknown): boolean {
+  return /out of memory|failed to allocate|ALLOC_FAILED|bad_alloc/i.test(reason instanceof Error ? reason.message : '')
 }

@@ -10,7 +10,7 @@ const id = (item: number): ImageId => ({ batchId: 'b', item, image: 0 })
 
 function previewOf(item: number, step: number): OfferedPreview {
   const picture = { width: 8, height: 8, channels: 3, data: new Uint8Array(192).fill(step) } as const
-  return { ...id(item), width: 64, height: 64, preview: { step, steps: 20, picture } }
+  return { ...id(item), preview: { step, steps: 20, picture, width: 64, height: 64 } }
 }
 
 /** Every preview up to now, in the order in which they are sent. */
@@ -72,9 +72,12 @@ test('a sketch is enlarged to the size of its picture, and no preview is longer 
     [64, 32, { width: 64, height: 32 }],
     [2048, 1024, { width: 512, height: 256 }],
   ] as const) {
-    const jpeg = await encodePreview(sketch, width, height)
+    const jpeg = await encodePreview({ picture: sketch, width, height })
     expect(await sharp(jpeg).metadata()).toMatchObject({ format: 'jpeg', ...expected })
   }
   const decoded = { width: 1024, height: 8, channels: 3, data: new Uint8Array(3 * 8192) } as const
-  expect(await sharp(await encodePreview(decoded, 1024, 8)).metadata()).toMatchObject({ width: 512, height: 4 })
+  expect(await sharp(await encodePreview({ picture: decoded, width: 1024, height: 8 })).metadata()).toMatchObject({
+    width: 512,
+    height: 4,
+  })
 })

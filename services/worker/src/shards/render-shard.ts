@@ -101,7 +101,7 @@ async function renderWatched(
     return await engine.render(shard.assignment.checkpoint, request, shard.signal, {
       started: (job) => shard.addJob(job),
       ...(request.preview !== undefined && {
-        previewed: (preview) => previews.offer({ ...id, width: request.width, height: request.height, preview }),
+        previewed: (preview) => previews.offer({ ...id, preview }),
       }),
     })
   } finally {

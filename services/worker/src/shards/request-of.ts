@@ -35,6 +35,7 @@ export function requestOf(item: Item, n: number, pictures: ItemPictures): Render
     eta: item.eta,
     seed: Number(item.seed) + n,
     ...pictures,
+    ...(Object.keys(pictures).length > 0 && { picturesId: JSON.stringify(pictureKeysOf(item)) }),
     ...(refiner !== '' && { refiner }),
     ...(previewEvery > 0 && {
       preview: { every: previewEvery, mode: item.previewMode === 'decode' ? 'decode' : 'estimate' },

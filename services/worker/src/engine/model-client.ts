@@ -1,0 +1,122 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import type { EngineStage } from './messages.ts'
+import type { ModelCalls, Timed } from './model.ts'
+import type { ModelGraphs } from './model-graphs.ts'
+import type { ModelAnswer, ModelCall, ModelMethod, ModelOrder, ModelThreadData } from './model-thread.ts'
+
+type Args<M extends ModelMethod> = Parameters<ModelGraphs[M]>
+type Value<M extends ModelMethod> = Awaited<ReturnType<ModelGraphs[M]>>
+
+interface Waiting {
+  resolve(answer: Timed<unknown>): void
+  reject(reason: Error): void
+}
+
+/** Stages by the calls that make them. */
+const STAGES: Readonly<Partial<Record<ModelMethod, EngineStage>>> = {
+  encodePrompt: 'text_encode',
+  encodePictures: 'vae_encode',
+  decode: 'vae_decode',
+}
+
+/**
+ * A model thread as the lanes' thread sees it. Of the calls that are not the denoiser's one at a time is under way, so that lanes
+ * that end together, or many new prompts, hold the others up by no more than one call between two steps.
+ */
+export class ModelClient implements ModelCalls {
+  readonly description: ModelGraphs['description']
+  readonly timestepDims: ModelGraphs['timestepDims']
+  readonly #thread: Worker
+  readonly #waiting = new Map<number, Waiting>()
+  readonly #onStage: (stage: EngineStage, seconds: number) => void
+  #besides: Promise<unknown> = Promise.resolve()
+  #nextId = 1
+
+  private constructor(
+    thread: Worker,
+    { description, timestepDims }: Pick<ModelGraphs, 'description' | 'timestepDims'>,
+    onStage: (stage: EngineStage, seconds: number) => void,
+  ) {
+    this.#thread = thread
+    this.description = description
+    this.timestepDims = timestepDims
+    this.#onStage = onStage
+    thread.on('message', (answer: ModelAnswer) => this.#receive(answer))
+  }
+
+  /** Loads a checkpoint in a thread of its own. @throws Error for one that cannot be loaded */
+  static async start(
+    data: ModelThreadData,
+    onStage: (stage: EngineStage, seconds: number) => void,
+  ): Promise<ModelClient> {
+    const thread = new Worker(new URL('model-thread.ts', import.meta.url), { workerData: data })
+    const [answer] = (await once(thread, 'message')) as [ModelAnswer]
+    if (answer.type !== 'loaded')
+      throw new Error(answer.type === 'refused' ? answer.message : 'the model thread did not load')
+    return new ModelClient(thread, answer.loaded, onStage)
+  }
+
+  denoise(...args: Args<'denoise'>): Promise<Timed<Value<'denoise'>>> {
+    return this.#call('denoise', args)
+  }
+
+  encodePrompt(...args: Args<'encodePrompt'>): Promise<Timed<Value<'encodePrompt'>>> {
+    return this.#callBesides('encodePrompt', args)
+  }
+
+  encodePictures(...args: Args<'encodePictures'>): Promise<Timed<Value<'encodePictures'>>> {
+    return this.#callBesides('encodePictures', args)
+  }
+
+  decode(...args: Args<'decode'>): Promise<Timed<Value<'decode'>>> {
+    return this.#callBesides('decode', args)
+  }
+
+  flags(...args: Args<'flags'>): Promise<Timed<Value<'flags'>>> {
+    return this.#callBesides('flags', args)
+  }
+
+  fitSketch(): Promise<Timed<Value<'fitSketch'>>> {
+    return this.#callBesides('fitSketch', [])
+  }
+
+  /** Frees the graphs and ends the thread; to terminate it inside onnxruntime would abort the whole process. */
+  async stop(): Promise<void> {
+    const ended = once(this.#thread, 'exit')
+    this.#order(null)
+    await ended
+  }
+
+  #callBesides<M extends ModelMethod>(method: M, args: Args<M>): Promise<Timed<Value<M>>> {
+    const made = this.#besides.then(() => this.#call(method, args))
+    this.#besides = made.catch(() => {})
+    return made
+  }
+
+  #call<M extends ModelMethod>(method: M, args: Args<M>): Promise<Timed<Value<M>>> {
+    const id = this.#nextId++
+    return new Promise<Timed<Value<M>>>((resolve, reject) => {
+      const answered = (answer: Timed<unknown>): void => {
+        const stage = STAGES[method]
+        if (stage !== undefined) this.#onStage(stage, answer.seconds)
+        resolve(answer as Timed<Value<M>>)
+      }
+      this.#waiting.set(id, { resolve: answered, reject })
+      this.#order({ id, call: { method, args } as unknown as ModelCall })
+    })
+  }
+
+  #order(order: ModelOrder): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- threads have no origin
+    this.#thread.postMessage(order)
+  }
+
+  #receive(answer: ModelAnswer): void {
+    if (answer.type !== 'done' && answer.type !== 'failed') return
+    const waiting = this.#waiting.get(answer.id)
+    this.#waiting.delete(answer.id)
+    if (answer.type === 'done') waiting?.resolve(answer)
+    else waiting?.reject(new Error(answer.message))
+  }
+}

@@ -1,0 +1,120 @@
+import path from 'node:path'
+import { describe, expect, test } from 'vitest'
+import type { Shapes } from './batch-sizes.ts'
+import { EmulatedModel } from './emulated-model.ts'
+import type { EmulatedDevice } from './emulated-model.ts'
+import type { Preview, RenderRequest, Tick } from './messages.ts'
+import { Model } from './model.ts'
+import { Renderer } from './renderer.ts'
+
+const FOLDER = path.resolve(import.meta.dirname, '../../../../test/golden/pipelines/tiny-ddpm')
+const PIN = 'tiny-ddpm'
+const INSTANT: EmulatedDevice = { overheadMs: 1, rowMs: 0 }
+
+const request: RenderRequest = {
+  task: 'unconditional-image-generation',
+  prompt: '',
+  negativePrompt: null,
+  safetyChecker: true,
+  width: 16,
+  height: 16,
+  scheduler: 'DDIMScheduler',
+  schedulerConfig: {},
+  numInferenceSteps: 4,
+  guidanceScale: 0,
+  eta: 0,
+  seed: 0,
+}
+
+/** A renderer on a device that is played. */
+function rendererOn(device: EmulatedDevice, shapes: Shapes = 'any', maxRows = 4) {
+  const model = new EmulatedModel(FOLDER, device)
+  const ticks: Tick[] = []
+  const previews: Preview[] = []
+  const waiting = new Map<number, PromiseWithResolvers<void>>()
+  const renderer = new Renderer(
+    new Map([[PIN, new Model(model)]]),
+    { maxRows, shapes },
+    {
+      ticked: (tick) => ticks.push(tick),
+      previewed: (_job, preview) => previews.push(preview),
+      rendered: (job) => waiting.get(job)!.resolve(),
+      failed: (job, error) => waiting.get(job)!.reject(error),
+      stageTaken() {},
+    },
+  )
+  let next = 1
+  const render = (fields: Partial<RenderRequest> = {}): { readonly job: number; readonly done: Promise<void> } => {
+    const job = next++
+    const ended = Promise.withResolvers<void>()
+    waiting.set(job, ended)
+    renderer.add({ job, pin: PIN, request: { ...request, ...fields } })
+    return { job, done: ended.promise }
+  }
+  return { model, renderer, ticks, previews, render }
+}
+
+describe('lanes share calls', () => {
+  test('as many as fit, and one that leaves makes room for the next at the same step', async () => {
+    const { model, render } = rendererOn(INSTANT)
+    const steps = [4, 8, 8, 8, 4, 4, 4, 4]
+    await Promise.all(steps.map((numInferenceSteps) => render({ numInferenceSteps }).done))
+    const needed = steps.reduce((a, b) => a + b)
+    expect(model.calls.reduce((a, b) => a + b)).toBe(needed)
+    expect(model.calls.length).toBeLessThanOrEqual(needed / 4 + 4)
+  })
+
+  test('with a timestep for all, those that began later catch up and go on together', async () => {
+    const { model, ticks, render } = rendererOn({ ...INSTANT, timestepDims: [] })
+    const first = render({ numInferenceSteps: 10 })
+    while (ticks.length < 3) await new Promise(setImmediate)
+    await Promise.all([first.done, render({ numInferenceSteps: 10 }).done])
+    expect(model.calls.filter((rows) => rows === 2).length).toBeGreaterThanOrEqual(5)
+  })
+
+  test('calls are padded to a closed set only where the device wants one', async () => {
+    const [free, closed] = [rendererOn(INSTANT), rendererOn(INSTANT, 'closed')]
+    for (const { render } of [free, closed]) await Promise.all([1, 2, 3].map(() => render().done))
+    expect(free.model.calls).toContain(3)
+    expect(closed.model.calls.every((rows) => [1, 2, 4].includes(rows))).toBe(true)
+    expect(closed.ticks.some(({ rows, padded }) => rows === 3 && padded === 4)).toBe(true)
+  })
+})
+
+describe('a device that runs out of memory', () => {
+  test('is given fewer rows, and nothing fails', async () => {
+    const { model, render } = rendererOn({ ...INSTANT, memoryRows: 2 })
+    await Promise.all([1, 2, 3, 4, 5, 6].map(() => render().done))
+    expect(Math.max(...model.calls)).toBe(2)
+  })
+
+  test('fails what does not fit alone', async () => {
+    const { render } = rendererOn({ ...INSTANT, memoryRows: 0 })
+    await expect(render().done).rejects.toMatchObject({ code: 'RENDER_FAILED', message: /out of memory/ })
+  })
+})
+
+test('previews count steps of the scheduler, also of one that takes two calls for each', async () => {
+  const { previews, render } = rendererOn(INSTANT)
+  await render({
+    scheduler: 'HeunDiscreteScheduler',
+    schedulerConfig: { prediction_type: 'epsilon' },
+    numInferenceSteps: 6,
+    preview: { every: 2, mode: 'estimate' },
+  }).done
+  expect(previews.map(({ step, steps }) => [step, steps])).toEqual([
+    [2, 6],
+    [4, 6],
+  ])
+})
+
+test('what is dropped leaves its place to others and is never told of', async () => {
+  const { renderer, ticks, render } = rendererOn(INSTANT)
+  const long = [1, 2, 3, 4].map(() => render({ numInferenceSteps: 1000 }))
+  while (ticks.length < 3) await new Promise(setImmediate)
+  renderer.drop(long.map(({ job }) => job))
+  await render().done
+  const last = ticks.at(-1)!
+  expect(long.some(({ job }) => last.jobs.includes(job))).toBe(false)
+  expect(renderer.snapshot(long.map(({ job }) => job)).size).toBe(0)
+})
