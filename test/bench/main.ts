@@ -8,8 +8,10 @@ export interface BenchResult {
 
 const BENCHES: Record<string, () => Promise<{ run: (args: readonly string[]) => Promise<BenchResult> }>> = {
   'farm-overhead': () => import('./farm-overhead.ts'),
+  identity: () => import('./identity.ts'),
   ingest: () => import('./ingest.ts'),
   'scheduler-step': () => import('./scheduler-step.ts'),
+  'step-batching': () => import('./step-batching.ts'),
 }
 
 const [name, ...args] = process.argv.slice(2)

@@ -1,5 +1,8 @@
 import { DarkroomError, fetchCheckpoint } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
+import { readdir, stat } from 'node:fs/promises'
+import path from 'node:path'
+import type { WorkerMemory } from './device/memory.ts'
 import type { Engine } from './engine/engine.ts'
 import type { WorkerEvents } from './events.ts'
 import { orGivenUp } from './or-given-up.ts'
@@ -8,6 +11,9 @@ interface Entry {
   readonly loading: Promise<void>
   isResident: boolean
   holders: number
+  /** What it takes of the memory. */
+  bytes: number
+  idle: NodeJS.Timeout | null
 }
 
 export interface ShelfOptions {
@@ -15,16 +21,28 @@ export interface ShelfOptions {
   readonly engine: Engine
   readonly events: WorkerEvents
   readonly cacheDir: string
-  /** Checkpoints kept in memory; more only while more are in use at once. */
-  readonly capacity: number
+  /** Room for checkpoints; more is taken only while more of them are in use at once. */
+  readonly memory: Pick<WorkerMemory, 'capacityBytes' | 'usedBytes'>
+  /** After so long without use a checkpoint leaves; 0 for never. */
+  readonly idleUnloadMs: number
+  /** After so many loads `wornOut` is called, once; 0 for never. */
+  readonly maxLoads: number
+  readonly wornOut: () => void
 }
 
-/** The checkpoints in the engine's memory: each is fetched, verified and loaded once, however many shards ask. */
+/**
+ * The checkpoints in the engine's memory: each is fetched, verified and loaded once, however many shards ask. Which leave is
+ * decided by measured memory, the least recently used first.
+ */
 export class CheckpointShelf implements Disposable {
   readonly #options: ShelfOptions
   readonly #closing = new AbortController()
   /** The least recently used first. */
   readonly #entries = new Map<string, Entry>()
+  /** What checkpoints took when they were here. */
+  readonly #measured = new Map<string, number>()
+  #loading: Promise<unknown> = Promise.resolve()
+  #loads = 0
 
   constructor(options: ShelfOptions) {
     this.#options = options
@@ -43,8 +61,10 @@ export class CheckpointShelf implements Disposable {
     this.#entries.delete(pin)
     this.#entries.set(pin, entry)
     entry.holders++
+    if (entry.idle !== null) clearTimeout(entry.idle)
     const release = (): void => {
       entry.holders--
+      this.#waitForUse(pin, entry)
     }
     try {
       await orGivenUp(entry.loading, signal, 'given up while its checkpoint was loading')
@@ -57,15 +77,17 @@ export class CheckpointShelf implements Disposable {
 
   [Symbol.dispose](): void {
     this.#closing.abort(new DarkroomError('CANCELLED', 'the worker is leaving'))
+    for (const { idle } of this.#entries.values()) if (idle !== null) clearTimeout(idle)
   }
 
   #open(pin: string): Entry {
-    this.#makeRoom()
-    const entry: Entry = { loading: this.#load(pin), isResident: false, holders: 0 }
+    const entry: Entry = { loading: this.#load(pin), isResident: false, holders: 0, bytes: 0, idle: null }
     entry.loading.then(
       () => {
         entry.isResident = true
+        entry.bytes = this.#measured.get(pin)!
         this.#options.events.residentChanged(this.resident.length)
+        this.#waitForUse(pin, entry)
       },
       // A failure is not remembered: the next shard tries again.
       () => this.#entries.delete(pin),
@@ -73,27 +95,60 @@ export class CheckpointShelf implements Disposable {
     return entry
   }
 
-  #makeRoom(): void {
-    const { engine, events, capacity } = this.#options
+  #waitForUse(pin: string, entry: Entry): void {
+    const { idleUnloadMs } = this.#options
+    if (idleUnloadMs === 0 || entry.holders > 0 || !entry.isResident) return
+    entry.idle = setTimeout(() => this.#unload(pin), idleUnloadMs)
+  }
+
+  /** Lets go of what nobody uses until so many bytes are free, or nothing is left to let go of. */
+  #makeRoom(bytes: number): void {
     for (const [pin, { isResident, holders }] of this.#entries) {
-      if (this.#entries.size < capacity) return
-      if (!isResident || holders > 0) continue
-      engine.unload(pin)
-      this.#entries.delete(pin)
-      events.checkpointUnloaded(pin)
+      const taken = this.#entries.values().reduce((sum, entry) => sum + entry.bytes, 0)
+      if (taken + bytes <= this.#options.memory.capacityBytes) return
+      if (isResident && holders === 0) this.#unload(pin)
     }
   }
 
+  #unload(pin: string): void {
+    const { engine, events } = this.#options
+    const entry = this.#entries.get(pin)
+    if (entry === undefined) return
+    if (entry.idle !== null) clearTimeout(entry.idle)
+    engine.unload(pin)
+    this.#entries.delete(pin)
+    events.checkpointUnloaded(pin)
+    events.residentChanged(this.resident.length)
+  }
+
   async #load(pin: string): Promise<void> {
-    const { store, engine, events, cacheDir } = this.#options
+    const { store, engine, events, cacheDir, memory, maxLoads, wornOut } = this.#options
     const start = performance.now()
     try {
       const folder = await fetchCheckpoint(store, pin, cacheDir, { signal: this.#closing.signal })
-      await engine.load(pin, folder)
-      events.checkpointLoaded(pin, (performance.now() - start) / 1000)
+      const files = await sizeOf(folder)
+      // One after the other, so that what the memory grows by is this checkpoint's.
+      const loaded = this.#loading.then(async () => {
+        this.#makeRoom(this.#measured.get(pin) ?? files)
+        const before = await memory.usedBytes()
+        await engine.load(pin, folder)
+        this.#measured.set(pin, Math.max(files, (await memory.usedBytes()) - before))
+      })
+      this.#loading = loaded.catch(() => {})
+      await loaded
+      events.checkpointLoaded(pin, (performance.now() - start) / 1000, this.#measured.get(pin)!)
+      if (++this.#loads === maxLoads) wornOut()
     } catch (reason) {
       events.checkpointRefused(pin, reason)
       throw DarkroomError.from(reason)
     }
   }
+}
+
+/** Bytes of a checkpoint's graphs: the least that they take in memory. */
+async function sizeOf(folder: string): Promise<number> {
+  const names = await readdir(folder, { recursive: true })
+  const graphs = names.filter((name) => path.basename(name).startsWith('model.onnx'))
+  const sizes = await Promise.all(graphs.map(async (name) => (await stat(path.join(folder, name))).size))
+  return sizes.reduce((a, b) => a + b, 0)
 }

@@ -1,4 +1,13 @@
-import { COMMON_VARIABLES, integer, list, NATS_VARIABLES, oneOf, STORE_VARIABLES, text } from '@darkroom/chassis'
+import {
+  COMMON_VARIABLES,
+  integer,
+  list,
+  NATS_VARIABLES,
+  oneOf,
+  optional,
+  STORE_VARIABLES,
+  text,
+} from '@darkroom/chassis'
 import type { Values, Variable } from '@darkroom/chassis'
 import os from 'node:os'
 import path from 'node:path'
@@ -25,11 +34,40 @@ export const WORKER_VARIABLES = {
   ),
   deviceOrdinal: integer('DARKROOM_WORKER_DEVICE_ORDINAL', 'which GPU of the host', 0, { min: 0, max: 63 }),
   threads: integer('DARKROOM_WORKER_THREADS', 'CPU threads of one UNet call', 1, { min: 1, max: 256 }),
-  maxRows: integer('DARKROOM_WORKER_MAX_BATCH', 'rows of one UNet call; an image with guidance takes two', 8, {
-    min: 2,
-    max: 256,
-  }),
-  maxCheckpoints: integer('DARKROOM_WORKER_MAX_CHECKPOINTS', 'checkpoints kept in memory', 4, { min: 1, max: 1_000 }),
+  maxRows: optional(
+    integer(
+      'DARKROOM_WORKER_MAX_BATCH',
+      'most rows of one UNet call, of which an image with guidance takes two; by default 8 on the CPU, 32 on a GPU',
+      undefined,
+      { min: 2, max: 256 },
+    ),
+  ),
+  shapes: oneOf(
+    'DARKROOM_WORKER_SHAPES',
+    'rows of UNet calls: any number, padded to a closed set, or fixed at the most, so that pixels depend on the request alone on a GPU too; auto takes any on the CPU, a closed set on a GPU',
+    ['auto', 'any', 'closed', 'fixed'],
+    'auto',
+  ),
+  memoryMib: optional(
+    integer(
+      'DARKROOM_WORKER_MEMORY_MIB',
+      'memory for checkpoints; by default half of what the process may have, or 80 % of the GPU',
+      undefined,
+      { min: 1 },
+    ),
+  ),
+  idleUnloadS: integer(
+    'DARKROOM_WORKER_IDLE_UNLOAD_S',
+    'seconds after which a checkpoint that nobody uses leaves the memory; 0: only to make room',
+    0,
+    { min: 0 },
+  ),
+  maxLoads: integer(
+    'DARKROOM_WORKER_MAX_LOADS',
+    'loads of checkpoints after which the worker drains and leaves, for its supervisor to start it anew: onnxruntime keeps some memory of each; 0: never',
+    0,
+    { min: 0 },
+  ),
   graceMs: integer('DARKROOM_WORKER_GRACE_MS', 'time for running shards after SIGTERM', 20_000, {
     min: 0,
     max: 28_000,

@@ -121,6 +121,11 @@ export function createEvents(metrics: Metrics, log: Logger) {
   const linked = metrics.gauge('darkroom_coordinator_connected', 'Whether the stream to the coordinator is open.')
   commits.inc({ kind: 'rendered' }, 0)
   const resident = metrics.gauge('darkroom_resident_checkpoints', 'Checkpoints in memory now.')
+  const checkpointBytes = metrics.gauge(
+    'darkroom_checkpoint_memory_bytes',
+    'Memory that a checkpoint takes, as measured at its load.',
+    ['checkpoint'],
+  )
   const nameOf = createCheckpointNames()
   let kind: ChosenDevice['kind'] = 'cpu'
   let busySeconds = 0
@@ -179,8 +184,9 @@ export function createEvents(metrics: Metrics, log: Logger) {
       power.set({ gpu }, reading.powerWatts)
       temperature.set({ gpu }, reading.temperatureCelsius)
     },
-    checkpointLoaded(pin: string, seconds: number): void {
-      log.info({ pin, seconds }, 'checkpoint loaded')
+    checkpointLoaded(pin: string, seconds: number, bytes: number): void {
+      log.info({ pin, seconds, bytes }, 'checkpoint loaded')
+      checkpointBytes.set({ checkpoint: nameOf(pin) }, bytes)
       loads.inc({ checkpoint: nameOf(pin), outcome: 'ok' })
       loadSeconds.observe({ checkpoint: nameOf(pin) }, seconds)
     },
@@ -190,6 +196,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
     },
     checkpointUnloaded(pin: string): void {
       log.info({ pin }, 'checkpoint unloaded')
+      checkpointBytes.set({ checkpoint: nameOf(pin) }, 0)
     },
     residentChanged(count: number): void {
       resident.set(count)

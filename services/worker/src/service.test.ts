@@ -292,7 +292,7 @@ describe('what a worker tells', () => {
   })
 
   test('keeps no more checkpoints in memory than it may', async () => {
-    await using worker = await startWorker(harness, { DARKROOM_WORKER_MAX_CHECKPOINTS: '1' })
+    await using worker = await startWorker(harness, { DARKROOM_WORKER_MEMORY_MIB: '1' })
     for (const pin of [harness.ddpm, harness.sd, harness.ddpm]) {
       const shard = shardOf(pin, [{}])
       await worker.dispatch(shard)

@@ -12,6 +12,7 @@ import { WorkerService, WorkerState } from '@darkroom/proto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CheckpointShelf } from './checkpoint-shelf.ts'
 import type { WorkerConfig } from './config.ts'
+import { WorkerMemory } from './device/memory.ts'
 import { watchGpu } from './device/nvidia-smi.ts'
 import type { GpuReading } from './device/nvidia-smi.ts'
 import { Engine } from './engine/engine.ts'
@@ -75,22 +76,38 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
     }),
   )
   events.deviceChosen(engine.device)
+  const memory = new WorkerMemory(config.memoryMib, engine.device.kind)
   let reading: GpuReading | null = null
   if (engine.device.kind !== 'cpu') {
     stack.use(
       watchGpu(config.deviceOrdinal, (next) => {
         reading = next
+        memory.read(next)
         events.gpuRead(next, config.deviceOrdinal)
       }),
     )
   }
 
-  const { cacheDir, maxCheckpoints: capacity, maxRows } = config
-  const shelf = stack.use(new CheckpointShelf({ store, engine, events, cacheDir, capacity }))
+  const shelf = stack.use(
+    new CheckpointShelf({
+      store,
+      engine,
+      events,
+      cacheDir: config.cacheDir,
+      memory,
+      idleUnloadMs: config.idleUnloadS * 1000,
+      maxLoads: config.maxLoads,
+      wornOut: () => {
+        log.info({ loads: config.maxLoads }, 'so many checkpoints were loaded that the worker starts anew')
+        leave(0)
+      },
+    }),
+  )
   const uploads = new Limit(UPLOADS_AT_ONCE)
   const pictures = stack.use(new PictureShelf({ store, events, capacityBytes: PICTURE_BYTES }))
   const previews = new PreviewOutbox()
   const rendering = { engine, store, events, uploads, pictures, previews }
+  const { maxRows } = engine.settings
   const loop = new ShardLoop({ ...rendering, nats, shelf, log, workerId, pool, maxRows })
   shards = loop
 

@@ -209,7 +209,7 @@ test('a refiner is held beside its base, on a shelf that has room for one, and f
   cpSync(folder, copy, { recursive: true })
   const base = await pushCheckpoint(harness.store, folder)
   const refiner = await pushCheckpoint(harness.store, copy)
-  await using worker = await startWorker(harness, { DARKROOM_WORKER_MAX_CHECKPOINTS: '1' })
+  await using worker = await startWorker(harness, { DARKROOM_WORKER_MEMORY_MIB: '1' })
   const item = { task: 'text-to-image', width: 32, height: 32, numInferenceSteps: 4, seed: 1n, guidanceScale: 3 }
   const shard = shardOf(base, [
     { ...item, denoisingEnd: 0.5, refiner },

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { chooseDevice } from '../device/choose-device.ts'
-import type { EngineOptions, EngineOrder, EngineReport } from './messages.ts'
+import type { ChosenDevice, EngineOptions, EngineOrder, EngineReport, EngineSettings } from './messages.ts'
 import { ModelClient } from './model-client.ts'
 import { Model } from './model.ts'
 import { Renderer } from './renderer.ts'
@@ -12,30 +12,29 @@ const report = (message: EngineReport, transfer: ArrayBuffer[] = []): void => po
 
 async function run(): Promise<void> {
   const device = await chooseDevice(options)
-  report({ type: 'ready', device })
+  const engine = settle(device, options)
+  report({ type: 'ready', settings: engine })
   const models = new Map<string, Model>()
   const clients = new Map<string, ModelClient>()
   const stageTaken = (stage: Extract<EngineReport, { type: 'stage' }>['stage'], seconds: number): void =>
     report({ type: 'stage', stage, seconds })
-  const renderer = new Renderer(
-    models,
-    { maxRows: options.maxRows, shapes: device.kind === 'cpu' ? 'any' : 'closed' },
-    {
-      ticked: (tick) => report({ type: 'tick', tick }),
-      rendered: (job, image) => report({ type: 'image', job, image }, [image.picture.data.buffer as ArrayBuffer]),
-      previewed: (job, preview) =>
-        report({ type: 'preview', job, preview }, [preview.picture.data.buffer as ArrayBuffer]),
-      failed: (job, { code, message }) => report({ type: 'failed', job, code, message }),
-      stageTaken,
-    },
-  )
+  const renderer = new Renderer(models, engine, {
+    ticked: (tick) => report({ type: 'tick', tick }),
+    rendered: (job, image) => report({ type: 'image', job, image }, [image.picture.data.buffer as ArrayBuffer]),
+    previewed: (job, preview) =>
+      report({ type: 'preview', job, preview }, [preview.picture.data.buffer as ArrayBuffer]),
+    failed: (job, message) => report({ type: 'failed', job, message }),
+    stageTaken,
+  })
 
   const settings = { device: device.kind, deviceOrdinal: options.deviceOrdinal, threads: options.threads }
-  const load = async (pin: string, folder: string): Promise<void> => {
+  const load = async ({ pin, folder, description }: Extract<EngineOrder, { type: 'load' }>): Promise<void> => {
     try {
-      const client = await ModelClient.start({ folder, settings }, stageTaken)
+      const client = await ModelClient.start({ folder, description, settings }, stageTaken)
       clients.set(pin, client)
-      models.set(pin, new Model(client))
+      const model = new Model(client)
+      await renderer.warmUp(pin, model)
+      models.set(pin, model)
       report({ type: 'loaded', pin })
     } catch (reason) {
       report({ type: 'load-failed', pin, message: reason instanceof Error ? reason.message : String(reason) })
@@ -57,7 +56,7 @@ async function run(): Promise<void> {
   port.on('message', (order: EngineOrder) => {
     switch (order.type) {
       case 'load':
-        return change(() => load(order.pin, order.folder))
+        return change(() => load(order))
       case 'unload':
         return change(() => unload(order.pin))
       case 'render':
@@ -73,6 +72,20 @@ async function run(): Promise<void> {
         })
     }
   })
+}
+
+const MOST_ROWS = { cpu: 8, gpu: 32 }
+
+/** The CPU gives a row the same result in any company (`npm run bench -- identity`); GPUs pick their kernels by the shape. */
+function settle(device: ChosenDevice, { maxRows, shapes: asked }: EngineOptions): EngineSettings {
+  const isCpu = device.kind === 'cpu'
+  const shapes = asked === 'auto' ? (isCpu ? 'any' : 'closed') : asked
+  return {
+    device,
+    maxRows: maxRows ?? MOST_ROWS[isCpu ? 'cpu' : 'gpu'],
+    shapes,
+    determinism: isCpu || shapes === 'fixed' ? 'request' : 'request-and-batch-size',
+  }
 }
 
 run().catch((reason: unknown) => {

@@ -1,8 +1,11 @@
 import { DarkroomError } from '@darkroom/chassis'
+import type { CheckpointDescription } from '@darkroom/diffusion'
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import { describeFolder } from './describe-folder.ts'
 import type {
   ChosenDevice,
+  EngineSettings,
   EngineOptions,
   EngineOrder,
   EngineReport,
@@ -37,7 +40,7 @@ export interface RenderWatch {
 
 /** The engine thread as its owner sees it: load a checkpoint, render an image, give one up. */
 export class Engine implements AsyncDisposable {
-  readonly device: ChosenDevice
+  readonly settings: EngineSettings
   readonly #thread: Worker
   readonly #images = new Map<number, Waiting<RenderedPicture>>()
   readonly #previews = new Map<number, (preview: Preview) => void>()
@@ -49,9 +52,9 @@ export class Engine implements AsyncDisposable {
   #hasEnded = false
   #death: DarkroomError | null = null
 
-  private constructor(thread: Worker, device: ChosenDevice, listener: EngineListener) {
+  private constructor(thread: Worker, settings: EngineSettings, listener: EngineListener) {
     this.#thread = thread
-    this.device = device
+    this.settings = settings
     thread.on('message', (report: EngineReport) => this.#receive(report, listener))
     const died = (reason: Error): void => {
       if (this.#isStopping || this.#death !== null) return
@@ -70,11 +73,11 @@ export class Engine implements AsyncDisposable {
   /** @throws Error when the device that was asked for does not work */
   static async start(options: EngineOptions, listener: EngineListener): Promise<Engine> {
     const thread = new Worker(new URL('engine-thread.ts', import.meta.url), { workerData: options })
-    const device = await new Promise<ChosenDevice>((resolve, reject) => {
+    const settings = await new Promise<EngineSettings>((resolve, reject) => {
       thread.once('error', reject)
       thread.once('exit', () => reject(new Error('the engine thread ended before it chose a device')))
       thread.once('message', (report: EngineReport) => {
-        if (report.type === 'ready') resolve(report.device)
+        if (report.type === 'ready') resolve(report.settings)
         else
           reject(
             new DarkroomError(
@@ -84,7 +87,11 @@ export class Engine implements AsyncDisposable {
           )
       })
     })
-    return new Engine(thread, device, listener)
+    return new Engine(thread, settings, listener)
+  }
+
+  get device(): ChosenDevice {
+    return this.settings.device
   }
 
   /** Loads a verified checkpoint folder. @throws DarkroomError CHECKPOINT_INVALID */
@@ -93,7 +100,7 @@ export class Engine implements AsyncDisposable {
       await new Promise<void>((resolve, reject) => {
         if (this.#death !== null) return reject(this.#death)
         this.#loads.set(pin, { resolve, reject })
-        this.#order({ type: 'load', pin, folder })
+        this.#order({ type: 'load', pin, folder, description: described(pin, folder) })
       })
     } finally {
       this.#loads.delete(pin)
@@ -180,17 +187,27 @@ export class Engine implements AsyncDisposable {
       case 'preview':
         return this.#previews.get(report.job)?.(report.preview)
       case 'failed':
-        return this.#images.get(report.job)?.reject(new DarkroomError(report.code, report.message))
+        return this.#images.get(report.job)?.reject(new DarkroomError('RENDER_FAILED', report.message))
       case 'snapshot':
         return this.#snapshots.get(report.id)?.resolve(report.states)
       case 'loaded':
         return this.#loads.get(report.pin)?.resolve()
       case 'load-failed':
-        return this.#loads
-          .get(report.pin)
-          ?.reject(new DarkroomError('CHECKPOINT_INVALID', `${report.pin}: ${report.message}`))
+        return this.#loads.get(report.pin)?.reject(invalid(report.pin, report.message))
       case 'unusable':
         return listener.died(new Error(report.message))
     }
   }
+}
+
+function described(pin: string, folder: string): CheckpointDescription {
+  try {
+    return describeFolder(folder)
+  } catch (reason) {
+    throw invalid(pin, reason instanceof Error ? reason.message : String(reason))
+  }
+}
+
+function invalid(pin: string, message: string): DarkroomError {
+  return new DarkroomError('CHECKPOINT_INVALID', `${pin}: ${message}`)
 }

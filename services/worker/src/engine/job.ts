@@ -8,7 +8,8 @@ import {
   stepsLeft,
   timestepOf,
 } from '@darkroom/diffusion'
-import type { Conditioning, Lane } from '@darkroom/diffusion'
+import { defaultSize } from '@darkroom/diffusion'
+import type { CheckpointDescription, Conditioning, Lane } from '@darkroom/diffusion'
 import type { BaseWork, Preview, RenderRequest, RenderState } from './messages.ts'
 import type { Model } from './model.ts'
 
@@ -127,4 +128,24 @@ function refinedRequest(request: RenderRequest): RenderRequest {
 function refinerSteps(request: RenderRequest, { description }: Model): number {
   const { begin, end } = openRequest(description.spec, refinedRequest(request))
   return end - begin
+}
+
+/** What is most likely asked of a checkpoint: its first task at its own size. */
+export function usualRequest(description: CheckpointDescription): RenderRequest {
+  const { tasks, defaults, scheduler } = description
+  const task = tasks.find((name) => name === 'text-to-image') ?? 'unconditional-image-generation'
+  return {
+    task,
+    prompt: '',
+    negativePrompt: null,
+    safetyChecker: true,
+    scheduler: scheduler.name,
+    schedulerConfig: {},
+    eta: 0,
+    seed: 0,
+    numInferenceSteps: 20,
+    guidanceScale: 1,
+    ...defaults[task],
+    ...defaultSize(description, task, undefined),
+  }
 }

@@ -1,5 +1,5 @@
-import type { ErrorCode } from '@darkroom/chassis'
-import type { GeneratorState, ImageRequest, LaneState, Raster } from '@darkroom/diffusion'
+import type { Shapes } from './batch-sizes.ts'
+import type { CheckpointDescription, GeneratorState, ImageRequest, LaneState, Raster } from '@darkroom/diffusion'
 
 /** One image for the engine, complete. */
 export interface RenderRequest extends ImageRequest {
@@ -49,8 +49,10 @@ export interface EngineOptions {
   readonly device: 'auto' | 'cpu' | 'cuda' | 'webgpu'
   readonly deviceOrdinal: number
   readonly threads: number
-  /** Rows of one UNet call. */
-  readonly maxRows: number
+  /** Rows of one UNet call at most; null: 8 on the CPU, 32 on a GPU. */
+  readonly maxRows: number | null
+  /** See batch-sizes.ts; `auto`: any on the CPU, a closed set on a GPU. */
+  readonly shapes: 'auto' | Shapes
 }
 
 export interface ChosenDevice {
@@ -60,9 +62,25 @@ export interface ChosenDevice {
   readonly reason: string
 }
 
+/** What pixels depend on, for one kind of device: on the request alone, or also on how many rows its calls happened to have. */
+export type Determinism = 'request' | 'request-and-batch-size'
+
+/** What the engine settled on at its start. */
+export interface EngineSettings {
+  readonly device: ChosenDevice
+  readonly maxRows: number
+  readonly shapes: Shapes
+  readonly determinism: Determinism
+}
+
 /** To the engine thread. */
 export type EngineOrder =
-  | { readonly type: 'load'; readonly pin: string; readonly folder: string }
+  | {
+      readonly type: 'load'
+      readonly pin: string
+      readonly folder: string
+      readonly description: CheckpointDescription
+    }
   | { readonly type: 'unload'; readonly pin: string }
   | {
       readonly type: 'render'
@@ -77,13 +95,13 @@ export type EngineOrder =
 
 /** From the engine thread. */
 export type EngineReport =
-  | { readonly type: 'ready'; readonly device: ChosenDevice }
+  | { readonly type: 'ready'; readonly settings: EngineSettings }
   | { readonly type: 'unusable'; readonly message: string }
   | { readonly type: 'loaded'; readonly pin: string }
   | { readonly type: 'load-failed'; readonly pin: string; readonly message: string }
   | { readonly type: 'image'; readonly job: number; readonly image: RenderedPicture }
   | { readonly type: 'preview'; readonly job: number; readonly preview: Preview }
-  | { readonly type: 'failed'; readonly job: number; readonly code: ErrorCode; readonly message: string }
+  | { readonly type: 'failed'; readonly job: number; readonly message: string }
   | { readonly type: 'snapshot'; readonly id: number; readonly states: ReadonlyMap<number, RenderState> }
   | { readonly type: 'tick'; readonly tick: Tick }
   | {

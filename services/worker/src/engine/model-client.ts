@@ -1,3 +1,4 @@
+import type { CheckpointDescription } from '@darkroom/diffusion'
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { EngineStage } from './messages.ts'
@@ -25,7 +26,7 @@ const STAGES: Readonly<Partial<Record<ModelMethod, EngineStage>>> = {
  * that end together, or many new prompts, hold the others up by no more than one call between two steps.
  */
 export class ModelClient implements ModelCalls {
-  readonly description: ModelGraphs['description']
+  readonly description: CheckpointDescription
   readonly timestepDims: ModelGraphs['timestepDims']
   readonly #thread: Worker
   readonly #waiting = new Map<number, Waiting>()
@@ -35,7 +36,8 @@ export class ModelClient implements ModelCalls {
 
   private constructor(
     thread: Worker,
-    { description, timestepDims }: Pick<ModelGraphs, 'description' | 'timestepDims'>,
+    description: CheckpointDescription,
+    timestepDims: ModelGraphs['timestepDims'],
     onStage: (stage: EngineStage, seconds: number) => void,
   ) {
     this.#thread = thread
@@ -54,7 +56,7 @@ export class ModelClient implements ModelCalls {
     const [answer] = (await once(thread, 'message')) as [ModelAnswer]
     if (answer.type !== 'loaded')
       throw new Error(answer.type === 'refused' ? answer.message : 'the model thread did not load')
-    return new ModelClient(thread, answer.loaded, onStage)
+    return new ModelClient(thread, data.description, answer.timestepDims, onStage)
   }
 
   denoise(...args: Args<'denoise'>): Promise<Timed<Value<'denoise'>>> {

@@ -8,7 +8,6 @@ import {
 } from '@darkroom/diffusion'
 import type { CheckpointDescription, EncodedInputs, LatentSketch, Raster } from '@darkroom/diffusion'
 import path from 'node:path'
-import { describeFolder } from './describe-folder.ts'
 import type { RenderRequest } from './messages.ts'
 import { PictureEncoder } from './picture-encoder.ts'
 import { PromptEncoders } from './prompt-encoders.ts'
@@ -39,7 +38,8 @@ export class ModelGraphs {
   readonly #pictures: PictureEncoder
   readonly #decoder: Graph | null
   readonly #safety: SafetyChecker | null
-  #callsInPairs = false
+  /** Rows that each call must have; null where any number does. */
+  #callRows: number | null
 
   private constructor(
     description: CheckpointDescription,
@@ -53,6 +53,7 @@ export class ModelGraphs {
   ) {
     this.description = description
     this.timestepDims = graphs.denoiser.inputs.get('timestep')!.dims
+    this.#callRows = fixedRows(graphs.denoiser, FAMILIES[description.spec.family].sampleInput)
     this.#denoiser = graphs.denoiser
     this.#prompts = graphs.prompts
     this.#pictures = graphs.pictures
@@ -60,9 +61,12 @@ export class ModelGraphs {
     this.#safety = graphs.safety
   }
 
-  /** @param folder a verified checkpoint in the diffusers layout, exported to ONNX */
-  static async load(folder: string, settings: SessionSettings): Promise<ModelGraphs> {
-    const description = describeFolder(folder)
+  /** @param folder a verified checkpoint in the diffusers layout, exported to ONNX, that is as described */
+  static async load(
+    folder: string,
+    description: CheckpointDescription,
+    settings: SessionSettings,
+  ): Promise<ModelGraphs> {
     const { spec, textEncoders, hasSafetyChecker } = description
     const graph = (name: string): Promise<Graph> => Graph.load(path.join(folder, name, 'model.onnx'), settings)
     return new ModelGraphs(description, {
@@ -83,35 +87,33 @@ export class ModelGraphs {
   }
 
   /**
-   * Exporters trace a model with a batch of two (Optimum's default), and some graphs keep that number for ever: where a call
-   * fails whose rows are not two, it is tried in pairs, and if that works so is every later call.
+   * Exporters trace a model with a batch of two (Optimum's default), and some graphs keep that number without saying so: where a
+   * call fails whose rows are not two, it is tried in pairs, and if that works so is every later call.
    * @returns the output, [count, outputSize] flattened
    */
-  async denoise({ rows, shared, count }: DenoiserCall): Promise<Float32Array> {
-    if (!this.#callsInPairs) {
-      try {
-        return await this.#denoiser.runOne({ ...rows, ...shared })
-      } catch (reason) {
-        if (count === TRACED_ROWS) throw reason
-        const output = await this.#denoiseInPairs({ rows, shared, count }).catch(() => null)
-        if (output === null) throw reason
-        this.#callsInPairs = true
-        return output
-      }
+  async denoise(call: DenoiserCall): Promise<Float32Array> {
+    if (this.#callRows !== null) return this.#denoiseInParts(call, this.#callRows)
+    try {
+      return await this.#denoiser.runOne({ ...call.rows, ...call.shared })
+    } catch (reason) {
+      if (call.count === TRACED_ROWS) throw reason
+      const output = await this.#denoiseInParts(call, TRACED_ROWS).catch(() => null)
+      if (output === null) throw reason
+      this.#callRows = TRACED_ROWS
+      return output
     }
-    return this.#denoiseInPairs({ rows, shared, count })
   }
 
-  async #denoiseInPairs({ rows, shared, count }: DenoiserCall): Promise<Float32Array> {
+  async #denoiseInParts({ rows, shared, count }: DenoiserCall, partRows: number): Promise<Float32Array> {
     const parts: Float32Array[] = []
-    for (let from = 0; from < count; from += TRACED_ROWS) {
-      const pair = Object.entries(rows).map(([name, { data, dims }]) => {
+    for (let from = 0; from < count; from += partRows) {
+      const part = Object.entries(rows).map(([name, { data, dims }]) => {
         const size = data.length / count
-        const padded = new Float32Array(TRACED_ROWS * size)
-        padded.set(data.subarray(from * size, (from + TRACED_ROWS) * size))
-        return [name, { data: padded, dims: [TRACED_ROWS, ...dims.slice(1)] }] as const
+        const padded = new Float32Array(partRows * size)
+        padded.set(data.subarray(from * size, (from + partRows) * size))
+        return [name, { data: padded, dims: [partRows, ...dims.slice(1)] }] as const
       })
-      parts.push(await this.#denoiser.runOne({ ...Object.fromEntries(pair), ...shared }))
+      parts.push(await this.#denoiser.runOne({ ...Object.fromEntries(part), ...shared }))
     }
     const output = new Float32Array(parts.length * parts[0]!.length)
     for (const [k, part] of parts.entries()) output.set(part, k * part.length)
@@ -150,4 +152,10 @@ export class ModelGraphs {
       await part?.release()
     }
   }
+}
+
+/** Rows that a graph declares for its samples; null where they are free. */
+function fixedRows(denoiser: Graph, sampleInput: string): number | null {
+  const rows = denoiser.inputs.get(sampleInput)?.dims[0]
+  return typeof rows === 'number' ? rows : null
 }

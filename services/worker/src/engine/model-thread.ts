@@ -1,3 +1,4 @@
+import type { CheckpointDescription } from '@darkroom/diffusion'
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import { ModelGraphs } from './model-graphs.ts'
 import type { SessionSettings } from './sessions.ts'
@@ -5,6 +6,7 @@ import type { SessionSettings } from './sessions.ts'
 /** What a thread is started with. */
 export interface ModelThreadData {
   readonly folder: string
+  readonly description: CheckpointDescription
   readonly settings: SessionSettings
 }
 
@@ -19,7 +21,7 @@ export type ModelOrder = { readonly id: number; readonly call: ModelCall } | nul
 
 /** From the thread. */
 export type ModelAnswer =
-  | { readonly type: 'loaded'; readonly loaded: Pick<ModelGraphs, 'description' | 'timestepDims'> }
+  | { readonly type: 'loaded'; readonly timestepDims: ModelGraphs['timestepDims'] }
   | { readonly type: 'refused'; readonly message: string }
   | { readonly type: 'done'; readonly id: number; readonly value: unknown; readonly seconds: number }
   | { readonly type: 'failed'; readonly id: number; readonly message: string }
@@ -28,18 +30,17 @@ export type ModelAnswer =
  * Owns the onnxruntime sessions of one checkpoint: `session.run` and loading block their thread, so nothing else lives here, and
  * a checkpoint loads while others render.
  */
-async function serve({ folder, settings }: ModelThreadData): Promise<void> {
+async function serve({ folder, description, settings }: ModelThreadData): Promise<void> {
   const port = parentPort!
   const answer = (message: ModelAnswer, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer)
   let graphs: ModelGraphs
   try {
-    graphs = await ModelGraphs.load(folder, settings)
+    graphs = await ModelGraphs.load(folder, description, settings)
   } catch (reason) {
     answer({ type: 'refused', message: messageOf(reason) })
     return port.close()
   }
-  const { description, timestepDims } = graphs
-  answer({ type: 'loaded', loaded: { description, timestepDims } })
+  answer({ type: 'loaded', timestepDims: graphs.timestepDims })
   let last = Promise.resolve()
   port.on('message', (order: ModelOrder) => {
     last = last.then(async () => {

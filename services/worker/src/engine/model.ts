@@ -108,7 +108,10 @@ export class Model {
       isGuided && !isZeros ? this.#encodedPrompt(negativePrompt ?? '', request.maxSequenceLength) : null,
     ])
     const conditioning = family.condition(spec, request, positive.value.outputs, negative?.value.outputs ?? null)
-    return { conditioning, warnings: positive.value.warnings }
+    const ofNegative = (negative?.value.warnings ?? []).map((warning) =>
+      warning.replace('the prompt', 'the negative prompt'),
+    )
+    return { conditioning, warnings: [...positive.value.warnings, ...ofNegative] }
   }
 
   /** A prompt is encoded once, however many lanes ask; so is the negative one that most of them share. */

@@ -1,23 +1,13 @@
 import { latentImage, rowsOf } from '@darkroom/diffusion'
-import { DarkroomError } from '@darkroom/chassis'
 import { BatchSizes } from './batch-sizes.ts'
+import { isOutOfMemory, meetSizes } from './meet-sizes.ts'
 import type { Shapes } from './batch-sizes.ts'
-import { ActiveJob, refined } from './job.ts'
+import { ActiveJob, refined, usualRequest } from './job.ts'
 import type { Job } from './job.ts'
+import { choose, createGroup, groupKey, isEmpty, rowsIn } from './group.ts'
+import type { Group } from './group.ts'
 import type { EngineStage, Preview, RenderedPicture, RenderState, Tick } from './messages.ts'
 import type { Model } from './model.ts'
-
-/** Jobs that can share a call of the denoiser: one checkpoint, one latent shape. The oldest come first. */
-interface Group {
-  readonly key: string
-  readonly pin: string
-  readonly waiting: Job[]
-  /** Being prepared, with the rows that they will take. */
-  readonly opening: Map<Job, number>
-  readonly active: Set<ActiveJob>
-  /** Denoised, but not yet pictures. */
-  readonly finishing: Set<ActiveJob>
-}
 
 /** Calls of the denoiser under way: while the device works on one, the lanes of the other are stepped. */
 const RING = 2
@@ -26,7 +16,7 @@ export interface RendererEvents {
   ticked(tick: Tick): void
   previewed(job: number, preview: Preview): void
   rendered(job: number, image: RenderedPicture): void
-  failed(job: number, error: DarkroomError): void
+  failed(job: number, message: string): void
   stageTaken(stage: EngineStage, seconds: number): void
 }
 
@@ -47,6 +37,7 @@ export class Renderer {
   /** In the order of their turns. */
   readonly #groups = new Map<string, Group>()
   readonly #sizes = new Map<string, BatchSizes>()
+  readonly #met = new Map<string, Promise<void>>()
   /** Jobs that somebody still waits for. */
   readonly #wanted = new Set<number>()
   #calls = 0
@@ -89,22 +80,38 @@ export class Renderer {
     return states
   }
 
+  /**
+   * Meets the sizes of the checkpoint's usual pictures before anybody waits for one: a GPU looks for its algorithms anew at each
+   * number of rows, for seconds.
+   */
+  async warmUp(pin: string, model: Model): Promise<void> {
+    if (this.#options.shapes === 'any') return
+    const job = { job: 0, pin, request: usualRequest(model.description) }
+    const active = await ActiveJob.open(job, model, undefined)
+    await this.#meetSizes(active)
+    await model.finish(active.lane, job.request).catch(() => {})
+  }
+
+  /** Once for each checkpoint and shape; each size twice, of which the second is what it takes. */
+  #meetSizes(job: ActiveJob): Promise<void> {
+    const key = groupKey(job)
+    const met = this.#met.get(key) ?? meetSizes(job, this.#sizesOf(key))
+    this.#met.set(key, met)
+    return met
+  }
+
   /** Forgets what was learned of a checkpoint that leaves. */
   forget(pin: string): void {
-    for (const key of this.#sizes.keys()) if (key.startsWith(`${pin} `)) this.#sizes.delete(key)
+    for (const key of this.#sizes.keys()) {
+      if (!key.startsWith(`${pin} `)) continue
+      this.#sizes.delete(key)
+      this.#met.delete(key)
+    }
   }
 
   #queue(job: Job): void {
-    const { width, height, task, maxSequenceLength = '' } = job.request
-    const key = `${job.pin} ${width}x${height} ${task} ${maxSequenceLength}`
-    const group = this.#groups.get(key) ?? {
-      key,
-      pin: job.pin,
-      waiting: [],
-      opening: new Map<Job, number>(),
-      active: new Set<ActiveJob>(),
-      finishing: new Set<ActiveJob>(),
-    }
+    const key = groupKey(job)
+    const group = this.#groups.get(key) ?? createGroup(job)
     this.#groups.set(key, group)
     group.waiting.push(job)
     this.#proceed()
@@ -135,7 +142,7 @@ export class Renderer {
   /** The next group in turn with a call that is worth making: one beside another of the same group must be full. */
   #nextCall(): { readonly group: Group; readonly jobs: readonly ActiveJob[] } | null {
     for (const [key, group] of this.#groups) {
-      const cap = this.#sizesOf(group).cap
+      const cap = this.#sizesOf(key).cap
       const jobs = choose(group, cap)
       const isAlone = [...group.active].every(({ isInCall }) => !isInCall)
       if (jobs.length === 0 || (!isAlone && rowsIn(jobs) < cap)) continue
@@ -148,7 +155,7 @@ export class Renderer {
 
   /** Oldest first, while there is room for them in the calls that are under way. */
   #admit(group: Group): void {
-    const room = RING * this.#sizesOf(group).cap
+    const room = RING * this.#sizesOf(group.key).cap
     while (group.waiting.length > 0 && rowsIn(group.finishing) < room) {
       const job = group.waiting[0]!
       const model = this.#models.get(job.pin)
@@ -166,6 +173,7 @@ export class Renderer {
       if (model === undefined) throw new RangeError(`the checkpoint ${job.pin} is not loaded.`)
       const refiner = job.request.refiner === undefined ? undefined : this.#models.get(job.request.refiner)
       const active = await ActiveJob.open(job, model, refiner)
+      await this.#meetSizes(active)
       if (active.isFinished) void this.#finish(active, group)
       else if (this.#wanted.has(job.job)) group.active.add(active)
     } catch (reason) {
@@ -180,7 +188,7 @@ export class Renderer {
   async #step(group: Group, jobs: readonly ActiveJob[]): Promise<void> {
     this.#calls++
     const rows = rowsIn(jobs)
-    const sizes = this.#sizesOf(group)
+    const sizes = this.#sizesOf(group.key)
     const padded = sizes.padded(rows)
     for (const job of jobs) job.isInCall = true
     try {
@@ -269,52 +277,13 @@ export class Renderer {
 
   #fail({ job }: Job, reason: unknown): void {
     if (!this.#wanted.delete(job)) return
-    const message = reason instanceof Error ? reason.message : String(reason)
-    this.#events.failed(job, new DarkroomError('RENDER_FAILED', message, { cause: reason }))
+    this.#events.failed(job, reason instanceof Error ? reason.message : String(reason))
   }
 
-  #sizesOf({ key }: Group): BatchSizes {
+  #sizesOf(key: string): BatchSizes {
     const { maxRows, shapes } = this.#options
     const sizes = this.#sizes.get(key) ?? new BatchSizes(maxRows, shapes)
     this.#sizes.set(key, sizes)
     return sizes
   }
-}
-
-/** The lanes that fit a call, the oldest first. */
-function choose({ active }: Group, cap: number): readonly ActiveJob[] {
-  const ready = [...active].filter(({ isInCall }) => !isInCall)
-  const alone = ready.find(({ isTriedAlone }) => isTriedAlone)
-  if (alone !== undefined) return [alone]
-  const chosen: ActiveJob[] = []
-  let rows = 0
-  for (const job of alike(ready)) {
-    const more = rowsIn([job])
-    if (rows > 0 && rows + more > cap) continue
-    chosen.push(job)
-    rows += more
-  }
-  return chosen
-}
-
-/** For exports with a scalar timestep, the noisiest: those that began later catch up, and from there on share calls. */
-function alike(ready: readonly ActiveJob[]): readonly ActiveJob[] {
-  if (ready[0]?.model.takesTimestepPerSample !== false) return ready
-  const noisiest = Math.max(...ready.map(({ timestep }) => timestep))
-  return ready.filter(({ timestep }) => timestep === noisiest)
-}
-
-function rowsIn(jobs: Iterable<ActiveJob>): number {
-  let rows = 0
-  for (const { lane } of jobs) rows += rowsOf(lane.spec, lane.request)
-  return rows
-}
-
-function isEmpty({ waiting, opening, active, finishing }: Group): boolean {
-  return waiting.length + opening.size + active.size + finishing.size === 0
-}
-
-/** What CUDA, cuDNN, cuBLAS, onnxruntime's arena and C++ say. */
-function isOutOfMemory(reason: unknown): boolean {
-  return /out of memory|failed to allocate|ALLOC_FAILED|bad_alloc/i.test(reason instanceof Error ? reason.message : '')
 }
