@@ -14,6 +14,7 @@ import { CheckpointShelf } from './checkpoint-shelf.ts'
 import type { WorkerConfig } from './config.ts'
 import { watchGpu } from './device/nvidia-smi.ts'
 import type { GpuReading } from './device/nvidia-smi.ts'
+import { PngEncoder } from './encoding/png-encoder.ts'
 import { Engine } from './engine/engine.ts'
 import { createEvents } from './events.ts'
 import { CoordinatorLink } from './link/coordinator-link.ts'
@@ -75,6 +76,12 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
     }),
   )
   events.deviceChosen(engine.device)
+  const png = stack.use(
+    new PngEncoder((err) => {
+      log.fatal({ err }, 'the PNG thread died')
+      leave(1)
+    }),
+  )
   let reading: GpuReading | null = null
   if (engine.device.kind !== 'cpu') {
     stack.use(
@@ -90,7 +97,7 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
   const uploads = new Limit(UPLOADS_AT_ONCE)
   const pictures = stack.use(new PictureShelf({ store, events, capacityBytes: PICTURE_BYTES }))
   const previews = new PreviewOutbox()
-  const rendering = { engine, store, events, uploads, pictures, previews }
+  const rendering = { engine, store, events, uploads, pictures, previews, png }
   const loop = new ShardLoop({ ...rendering, nats, shelf, log, workerId, pool, maxRows })
   shards = loop
 
