@@ -21,6 +21,7 @@ type OptionalField =
   | 'previewEvery'
   | 'previewMode'
   | 'safetyChecker'
+  | 'outputFormat'
 
 /** One line of an input part: the JSON form of `Item`, with `schedulerConfig` as a plain object and `seed` as a number. */
 export type ItemLine = Omit<Item, '$typeName' | '$unknown' | 'seed' | 'schedulerConfig' | OptionalField> &
@@ -78,7 +79,7 @@ export interface RenderedImage {
   /** 0 … numImages - 1. */
   readonly n: number
   readonly seed: number
-  /** Last part of the object key, ITEM-N-HASH.png. */
+  /** Last part of the object key, ITEM-N-HASH.EXTENSION. */
   readonly name: string
   readonly sha256: string
   readonly bytes: number

@@ -7,6 +7,7 @@ export interface BenchResult {
 }
 
 const BENCHES: Record<string, () => Promise<{ run: (args: readonly string[]) => Promise<BenchResult> }>> = {
+  encode: () => import('./encode.ts'),
   'farm-overhead': () => import('./farm-overhead.ts'),
   identity: () => import('./identity.ts'),
   ingest: () => import('./ingest.ts'),

@@ -1,4 +1,4 @@
-import { readPngText, withPngText } from '@darkroom/chassis'
+import { readPictureTexts, withPngText } from '@darkroom/chassis'
 import { execFile } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -30,8 +30,8 @@ test(
     const apple = { checkpoint: 'emoji-sd', prompt: 'ein Äpfelchen 🍎', guidanceScale: 4 }
     const { id } = await farm.gateway.submitJson({
     items: [
-      { ...apple, customId: 'third of an item', numImages: 3, scheduler: 'Euler a', numInferenceSteps: 6 },
-      { ...apple, customId: 'from a picture', task: 'image-to-image', image, strength: 0.5, timesteps: [900, 600, 300, 1], scheduler: 'DPM++ 2M' },
+      { ...apple, customId: 'third of an item', outputFormat: 'jpeg', numImages: 3, scheduler: 'Euler a', numInferenceSteps: 6 },
+      { ...apple, customId: 'from a picture', outputFormat: 'webp', task: 'image-to-image', image, strength: 0.5, timesteps: [900, 600, 300, 1], scheduler: 'DPM++ 2M' },
       { customId: 'unconditional', checkpoint: 'emoji-ddpm', scheduler: 'DDPMScheduler', numInferenceSteps: 5 },
     ],
   }) // prettier-ignore
@@ -49,7 +49,7 @@ test(
 
     const told = readFileSync(file)
     const inverted = await sharp(told).negate().png().toBuffer() // prettier-ignore
-    writeFileSync(file, withPngText(inverted, await readPngText(told)))
+    writeFileSync(file, withPngText(inverted, { ...(await readPictureTexts(told)) }))
     const different = await replay().then(() => null, (reason: Failed) => reason) // prettier-ignore
     expect([different?.code, different?.stdout]).toEqual([
       1,

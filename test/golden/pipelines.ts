@@ -6,7 +6,7 @@ import path from 'node:path'
 import { describeFolder } from '../../services/worker/src/engine/describe-folder.ts'
 import { Engine } from '../../services/worker/src/engine/engine.ts'
 import type { RenderRequest } from '../../services/worker/src/engine/messages.ts'
-import { encodePng } from '../../services/worker/src/shards/encode-png.ts'
+import { encodePng } from '../../services/worker/src/encoding/encode-png.ts'
 import { camelKeys } from './denoise-batch.ts'
 import { decodeFloat32 } from './float32.ts'
 import { readJson } from './read-json.ts'
@@ -91,7 +91,7 @@ export async function runPipelines(directory: string, output: string): Promise<v
         if (request.refiner !== undefined) await load(request.refiner)
         const file = `${i}.png`
         const { picture, isFlagged } = await engine.render(folder, request, signal)
-        writeFileSync(path.join(output, file), await encodePng(picture))
+        writeFileSync(path.join(output, file), encodePng(picture))
         return { name: one.name, file, nsfw: isFlagged, error: null }
       } catch (reason) {
         return {

@@ -51,6 +51,8 @@ describe('submit', () => {
       '7',
       '--seed',
       '1',
+      '--output-format',
+      'webp',
     ]
     expect(await run('submit', '-p', 'a cat', '--prompt', 'a dog', ...options)).toBe(0)
     expect(gateway.requests).toMatchObject([{ method: 'POST', url: '/api/v1/batches' }])
@@ -62,6 +64,7 @@ describe('submit', () => {
         numInferenceSteps: 20,
         negativePrompt: '7',
         seed: 1,
+        outputFormat: 'webp',
       },
     })
     expect(printed.join('\n')).toContain('darkroom watch b0123456789abcdefghijkl')

@@ -71,7 +71,10 @@ test('the OpenAPI document names every route, its answers and the item that a li
           requestBody: {
             content: {
               'application/x-ndjson': {
-                schema: { additionalProperties: false, properties: { numInferenceSteps: { maximum: 77 } } },
+                schema: {
+                  additionalProperties: false,
+                  properties: { numInferenceSteps: { maximum: 77 }, outputFormat: { enum: ['png', 'jpeg', 'webp'] } },
+                },
               },
             },
           },

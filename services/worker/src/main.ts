@@ -1,5 +1,11 @@
-import { readConfig, runService } from '@darkroom/chassis'
-import { WORKER_VARIABLES } from './config.ts'
-import { start } from './service.ts'
+import os from 'node:os'
+
+// Beside the four threads that libuv has for files and names, one for each picture that is encoded or decoded at once. libuv
+// looks when its pool starts, and what the service imports starts it.
+process.env['UV_THREADPOOL_SIZE'] ??= String(4 + os.availableParallelism())
+
+const { readConfig, runService } = await import('@darkroom/chassis')
+const { WORKER_VARIABLES } = await import('./config.ts')
+const { start } = await import('./service.ts')
 
 await runService(() => start(readConfig(WORKER_VARIABLES, process.env)))

@@ -15,6 +15,7 @@ import type { WorkerConfig } from './config.ts'
 import { WorkerMemory } from './device/memory.ts'
 import { watchGpu } from './device/nvidia-smi.ts'
 import type { GpuReading } from './device/nvidia-smi.ts'
+import { PngEncoder } from './encoding/png-encoder.ts'
 import { Engine } from './engine/engine.ts'
 import { createEvents } from './events.ts'
 import { CoordinatorLink } from './link/coordinator-link.ts'
@@ -77,6 +78,12 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
   )
   events.deviceChosen(engine.device)
   const memory = new WorkerMemory(config.memoryMib, engine.device.kind)
+  const png = stack.use(
+    new PngEncoder((err) => {
+      log.fatal({ err }, 'the PNG thread died')
+      leave(1)
+    }),
+  )
   let reading: GpuReading | null = null
   if (engine.device.kind !== 'cpu') {
     stack.use(
@@ -106,7 +113,7 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
   const uploads = new Limit(UPLOADS_AT_ONCE)
   const pictures = stack.use(new PictureShelf({ store, events, capacityBytes: PICTURE_BYTES }))
   const previews = new PreviewOutbox()
-  const rendering = { engine, store, events, uploads, pictures, previews }
+  const rendering = { engine, store, events, uploads, pictures, previews, png }
   const { maxRows } = engine.settings
   const loop = new ShardLoop({ ...rendering, nats, shelf, log, workerId, pool, maxRows })
   shards = loop

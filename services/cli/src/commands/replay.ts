@@ -1,4 +1,4 @@
-import { DarkroomError, decodePicture, readPngText } from '@darkroom/chassis'
+import { DarkroomError, decodePicture, readPictureTexts } from '@darkroom/chassis'
 import type { ErrorLine, OutputLine } from '@darkroom/proto'
 import type { Command } from 'commander'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -17,7 +17,7 @@ interface Replay {
 
 export function addReplay(program: Command, context: () => CommandContext): void {
   program
-    .command('replay <png>')
+    .command('replay <file>')
     .description('render a picture again from what it says of itself, and compare')
     .option('-o, --out <file>', 'keep the new picture')
     .action(async (file: string, { out }: { out?: string }) => {
@@ -40,8 +40,8 @@ const SENTENCES: Readonly<Record<Replay['verdict'], (replay: Replay) => string>>
     worstLevel === null ? 'came out with another size' : `came out different, by up to ${worstLevel} levels of 255`,
 }
 
-async function itemOf(png: Buffer, file: string): Promise<object> {
-  const { darkroom } = await readPngText(png)
+async function itemOf(picture: Buffer, file: string): Promise<object> {
+  const { darkroom } = await readPictureTexts(picture)
   if (darkroom === undefined) {
     const message = `${file} does not say how it was rendered: it is none of Darkroom's, or a program left that out when it saved it`
     throw new DarkroomError('INVALID_REQUEST', message)

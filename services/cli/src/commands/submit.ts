@@ -18,6 +18,7 @@ interface SubmitOptions {
   readonly width?: string
   readonly height?: string
   readonly images?: string
+  readonly outputFormat?: string
   readonly task?: string
   readonly image?: string
   readonly mask?: string
@@ -42,6 +43,7 @@ export function addSubmit(program: Command, context: () => CommandContext): void
     .option('--width <pixels>', 'width')
     .option('--height <pixels>', 'height')
     .option('--images <n>', 'pictures per item')
+    .option('--output-format <name>', 'png, jpeg or webp')
     .option('--image <file>', 'a picture to start from: PNG, JPEG or WebP')
     .option('--mask <file>', 'with --image: white is repainted')
     .option('--depth-map <file>', 'with --image: its depth, lighter is nearer')
@@ -124,6 +126,7 @@ function defaultsOf(options: SubmitOptions): Record<string, string> {
     height: options.height,
     numImages: options.images,
     strength: options.strength,
+    outputFormat: options.outputFormat,
     task: taskOf(options),
   }
   return Object.fromEntries(Object.entries(named).filter((entry): entry is [string, string] => entry[1] !== undefined))
@@ -131,7 +134,7 @@ function defaultsOf(options: SubmitOptions): Record<string, string> {
 
 /** Numbers as numbers: JSON bodies are not coerced. What is no number goes as it is, and the gateway says so. */
 function typed(defaults: Record<string, string>): Record<string, string | number> {
-  const texts = ['checkpoint', 'scheduler', 'negativePrompt', 'task', 'image', 'maskImage', 'depthMap']
+  const texts = ['checkpoint', 'scheduler', 'negativePrompt', 'task', 'image', 'maskImage', 'depthMap', 'outputFormat']
   return Object.fromEntries(
     Object.entries(defaults).map(([key, value]) => [
       key,

@@ -133,6 +133,11 @@ const SEEDED: readonly (readonly [name: string, found: string, seed: () => Promi
     'does not name its item',
     () => editRecord((_, item) => void (item.images[0]!.sha256 = sha256('else'))),
   ],
+  [
+    'an image of another format than was asked for',
+    'does not name its item, number, hash and format',
+    () => editRecord((_, item) => void (item.images[0]!.name = item.images[0]!.name.replace('.png', '.webp'))),
+  ],
   ['a committed image that is gone', 'is committed but not there', async () => store.delete(await firstImage())],
   [
     'a committed image that was overwritten',

@@ -1,5 +1,5 @@
 import type { ObjectStore } from '@darkroom/chassis'
-import { imageName, keys } from '@darkroom/proto'
+import { imageName, keys, OUTPUT_FORMATS, parseOutputFormat } from '@darkroom/proto'
 import type { CommitRecord, ItemLine, ItemResult, PlannedShard, PlanSegment, RenderedImage } from '@darkroom/proto'
 import { createHash } from 'node:crypto'
 import { forEachAtOnce } from '../at-once.ts'
@@ -88,6 +88,7 @@ function verifyItem(
     images.length === item.numImages,
     `I3: item ${index} has ${images.length} images, ${item.numImages} were asked for`,
   )
+  const { extension } = OUTPUT_FORMATS[parseOutputFormat(item.outputFormat ?? '') ?? 'png']
   for (const [n, image] of images.entries()) {
     audit.images++
     audit.check(
@@ -95,8 +96,8 @@ function verifyItem(
       `I3: image ${n} of item ${index} has number ${image.n} and seed ${image.seed}`,
     )
     audit.check(
-      image.name === imageName(index, n, image.sha256, image.name.split('.').at(-1)!),
-      `I3: ${image.name} does not name its item, number and hash`,
+      image.name === imageName(index, n, image.sha256, extension),
+      `I3: ${image.name} does not name its item, number, hash and format`,
     )
   }
 }

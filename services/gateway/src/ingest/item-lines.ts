@@ -106,7 +106,7 @@ export class ItemLines {
     const ofTask = description.defaults[task]!
     const { width = size.width, height = size.height, prompt = '', negativePrompt, eta = 0, numImages = 1 } = item
     const { guidanceScale = ofTask.guidanceScale, seed = this.#options.seeds.next() } = item
-    const { customId = `item-${index}` } = item
+    const { customId = `item-${index}`, outputFormat = 'png' } = item
     this.#checkCustomId(customId, item)
     if (usesPrompt) this.#note(promptProblem(item.prompt))
     if (negativePrompt !== undefined) this.#note(textProblem('negativePrompt', negativePrompt))
@@ -136,6 +136,7 @@ export class ItemLines {
       `,"numInferenceSteps":${steps},"guidanceScale":${guidanceScale},"eta":${eta}` +
       `,"seed":${seed},"numImages":${numImages}${strength === undefined ? '' : `,"strength":${strength}`}` +
       (refiner === null ? '' : `,"refiner":"${refiner.pin}"`) +
+      (outputFormat === 'png' ? '' : `,"outputFormat":"${outputFormat}"`) +
       `${item.safetyChecker === 'off' ? ',"safetyChecker":"off"' : ''}${copiedFields(item)}}\n`
     )
   }

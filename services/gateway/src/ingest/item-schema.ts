@@ -1,5 +1,6 @@
 import { TASKS } from '@darkroom/diffusion'
 import type { ParameterSchema } from '@darkroom/diffusion'
+import { OUTPUT_FORMATS } from '@darkroom/proto'
 import { Type } from 'typebox'
 import type { TProperties, TSchema } from 'typebox'
 import type { Parameters } from './parameters.ts'
@@ -40,6 +41,7 @@ export interface ItemInput {
   readonly previewEvery?: number
   readonly previewMode?: string
   readonly safetyChecker?: string
+  readonly outputFormat?: string
 }
 
 const MAX_CUSTOM_ID_CHARACTERS = 128
@@ -87,6 +89,9 @@ const GENERAL_FIELDS = {
   schedulerConfig: Type.Record(Type.String(), Type.Unknown(), {
     description: "Keys of scheduler_config.json, in snake_case, that override the checkpoint's own.",
     examples: [{ use_karras_sigmas: true }],
+  }),
+  outputFormat: Type.Enum(Object.keys(OUTPUT_FORMATS), {
+    description: 'What the pictures are written as; jpeg and webp lose a little, at quality 90. Default: png.',
   }),
 } satisfies TProperties
 

@@ -1,12 +1,15 @@
 import { Type } from 'typebox'
 import { DarkroomError } from '@darkroom/chassis'
-import { keys } from '@darkroom/proto'
+import { keys, OUTPUT_FORMATS } from '@darkroom/proto'
 import { batchIdParams, isBatchId } from '../batches/batch-id.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
 
 const URL_LIFE_SECONDS = 3600
+const PICTURES = Object.fromEntries(
+  Object.values(OUTPUT_FORMATS).map(({ contentType }) => [contentType, { schema: Type.String({ format: 'binary' }) }]),
+)
 
 export function getImage(app: App, { store, config }: GatewayContext): void {
   app.route({
@@ -29,7 +32,7 @@ export function getImage(app: App, { store, config }: GatewayContext): void {
         { additionalProperties: false },
       ),
       response: {
-        200: { description: 'The picture.', content: { 'image/png': { schema: Type.String({ format: 'binary' }) } } },
+        200: { description: 'The picture, as its item’s outputFormat says.', content: PICTURES },
         307: { description: 'Where the picture is.' },
         ...problemResponses,
       },

@@ -72,6 +72,14 @@ test('a picture is sent by the gateway where asked', async () => {
   expect((await get(`images/${imageName(0, 0, 'd'.repeat(64), 'png')}?proxy=1`)).status).toBe(404)
 })
 
+test('a picture is sent as the format that it is', async () => {
+  const webp = imageName(0, 1, 'e'.repeat(64), 'webp')
+  await gateway.store.put(keys.image(id, webp), picture, { contentType: 'image/webp' })
+  const response = await get(`images/${webp}?proxy=1`)
+  expect(response.headers.get('content-type')).toBe('image/webp')
+  await response.body!.cancel()
+})
+
 test('a gateway that is told to be a proxy never redirects', async () => {
   await using proxy = await startTestGateway({ DARKROOM_GATEWAY_IMAGES: 'proxy' })
   const other = await proxy.accept([{ checkpoint: 'emoji-sd', prompt: 'a fox' }])

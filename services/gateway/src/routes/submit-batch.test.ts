@@ -63,6 +63,18 @@ describe('a JSON batch', () => {
     expect(gateway.coordinator.submitted).toContain(id)
   })
 
+  test('says the format of pictures that are no PNG, in the item or for all', async () => {
+    const response = await gateway.post(
+      JSON.stringify({
+        defaults: { checkpoint: 'emoji-sd', prompt: 'a fox', outputFormat: 'webp' },
+        items: [{}, { outputFormat: 'png' }, { outputFormat: 'jpeg' }],
+      }),
+    )
+    const { id } = (await response.json()) as { id: string }
+    const lines = await linesOf((await gateway.store.getJson<BatchDocument>(keys.batch(id)))!)
+    expect(lines.map(({ outputFormat }) => outputFormat)).toEqual(['webp', undefined, 'jpeg'])
+  })
+
   test('gets random seeds where it names none', async () => {
     const item = { checkpoint: 'emoji-sd', prompt: 'a fox' }
     const lines = await linesOf(await gateway.accept([item, item, item]))
@@ -115,6 +127,7 @@ const BAD_ITEMS: readonly (readonly [string, unknown, string, RegExp])[] = [
   ['a negative seed', { ...apple, seed: -1 }, 'seed', /from 0/],
   ['a seed above 2^53', JSON.parse('{"checkpoint":"emoji-sd","prompt":"x","seed":9007199254740993}'), 'seed', /from 0 to 9007199254740991/],
   ['a seed whose images go above 2^53', { ...apple, seed: Number.MAX_SAFE_INTEGER, numImages: 2 }, 'seed', /at most 9007199254740990/],
+  ['an unknown format', { ...apple, outputFormat: 'jpg' }, 'outputFormat', /one of png, jpeg, webp.*did you mean "jpeg"/],
   ['no images', { ...apple, numImages: 0 }, 'numImages', /from 1/],
   ['a width that the checkpoint cannot do', { ...apple, width: 65 }, 'width', /multiple of 16: 64 or 80/],
   ['a height below the least', { ...apple, height: 8 }, 'height', /multiple of 16: 16 or 32/],

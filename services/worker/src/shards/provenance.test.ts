@@ -46,6 +46,11 @@ test('a schedule of its own takes the place of the steps, and pictures are named
   expect(item).not.toHaveProperty('numInferenceSteps')
 })
 
+test('a picture that is no PNG says what it is, so that it is written as that again', () => {
+  expect(said({ outputFormat: 'webp' }).item).toMatchObject({ outputFormat: 'webp' })
+  expect(said({ outputFormat: 'png' }).item).not.toHaveProperty('outputFormat')
+})
+
 test('an unconditional image says neither prompt nor guidance', () => {
   const { item, parameters } = said({ task: 'unconditional-image-generation', prompt: '', guidanceScale: 0 })
   expect(Object.keys(item)).not.toEqual(expect.arrayContaining(['prompt']))

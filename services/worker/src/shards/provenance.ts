@@ -1,21 +1,18 @@
+import type { PictureTexts } from '@darkroom/chassis'
 import { resolveSchedulerAlias, SAMPLERS, SPACINGS } from '@darkroom/diffusion'
 import { parsePin } from '@darkroom/proto'
 import type { Item } from '@darkroom/proto'
 import runtime from 'onnxruntime-node/package.json' with { type: 'json' }
 import darkroom from '../../package.json' with { type: 'json' }
 import type { ChosenDevice } from '../engine/messages.ts'
-import { pictureKeysOf, requestOf } from './request-of.ts'
+import { formatOf, pictureKeysOf, requestOf } from './request-of.ts'
 
-/** What a picture says of itself, by the keywords of its PNG's texts. */
-export interface Provenance {
-  /** The item that renders exactly this picture, as the gateway takes it, and what rendered it: JSON. */
-  readonly darkroom: string
-  /** As A1111 writes it, for the programs that read that. */
-  readonly parameters: string
-}
-
-/** The same for every worker of one version and kind of device, so that whoever renders a picture renders the same bytes. */
-export function provenanceOf(item: Item, n: number, device: ChosenDevice['kind']): Provenance {
+/**
+ * What a picture says of itself: `darkroom` is the item that renders exactly this picture, as the gateway takes it, and what
+ * rendered it. The same for every worker of one version and kind of device, so that whoever renders a picture renders the same
+ * bytes.
+ */
+export function provenanceOf(item: Item, n: number, device: ChosenDevice['kind']): PictureTexts {
   const {
     prompt,
     negativePrompt,
@@ -25,6 +22,7 @@ export function provenanceOf(item: Item, n: number, device: ChosenDevice['kind']
     preview: _,
     ...rest
   } = requestOf(item, n, {})
+  const outputFormat = formatOf(item)
   const hasOwnSchedule = rest.timesteps !== undefined || rest.sigmas !== undefined
   const replay = {
     checkpoint: item.checkpoint,
@@ -34,6 +32,7 @@ export function provenanceOf(item: Item, n: number, device: ChosenDevice['kind']
     ...(negativePrompt !== null && { negativePrompt }),
     ...(!safetyChecker && { safetyChecker: 'off' }),
     ...pictureKeysOf(item),
+    ...(outputFormat !== 'png' && { outputFormat }),
   }
   const renderedBy = { darkroom: darkroom.version, onnxruntime: runtime.version, device }
   return { darkroom: JSON.stringify({ item: replay, renderedBy }), parameters: parametersOf(item, n) }

@@ -2,10 +2,12 @@ import { createLogger, DarkroomError, Metrics, ObjectStore } from '@darkroom/cha
 import type { ShardDelivery } from '@darkroom/chassis'
 import { startS3Server } from '@darkroom/local/s3'
 import type { S3Server } from '@darkroom/local/s3'
+import { keys } from '@darkroom/proto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { PngEncoder } from '../encoding/png-encoder.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { RenderedPicture, RenderRequest } from '../engine/messages.ts'
 import { createEvents } from '../events.ts'
@@ -17,6 +19,7 @@ import { PictureShelf } from './picture-shelf.ts'
 import { renderShard } from './render-shard.ts'
 
 const CREDENTIALS = { accessKeyId: 'test', secretAccessKey: 'test-secret' }
+const BATCH = 'b0123456789abcdefghijkl'
 const PIN = `emoji-sd@sha256:${'a'.repeat(64)}`
 
 let directory: string
@@ -51,9 +54,10 @@ async function render(answer: (request: RenderRequest) => boolean | null, items:
       return { picture, seconds: 1, steps: 2, warnings: [], isFlagged: answer(request) }
     },
   } as unknown as Engine
+  await using png = new PngEncoder((reason) => expect.unreachable(reason.message))
   using pictures = new PictureShelf({ store, events, capacityBytes: 1 })
-  const parts = { engine, store, events, uploads: new Limit(8), pictures, previews: new PreviewOutbox() }
-  const shard = new HeldShard({ assignment: shardOf(PIN, items) } as ShardDelivery)
+  const parts = { engine, store, events, uploads: new Limit(8), pictures, previews: new PreviewOutbox(), png }
+  const shard = new HeldShard({ assignment: { ...shardOf(PIN, items), batchId: BATCH } } as ShardDelivery)
   const results = await renderShard(parts, shard)
   return { results, metrics: await metrics.registry.metrics() }
 }
@@ -97,4 +101,18 @@ test('an image that fails takes its item with it, and no other', async () => {
     { state: 'failed', message: 'the picture came out black all over' },
     { state: 'rendered' },
   ])
+})
+
+test('each picture is stored as its item asks, under its extension and type', async () => {
+  const { results } = await render(() => null, [{}, { outputFormat: 'jpeg' }, { outputFormat: 'webp' }])
+  const names = results.map((result) => (result.state === 'rendered' ? result.images[0]!.name : ''))
+  expect(names.map((name) => name.split('.').at(-1))).toEqual(['png', 'jpg', 'webp'])
+  const stored = await Promise.all(names.map(async (name) => store.getStream(keys.image(BATCH, name))))
+  expect(stored.map((stream) => stream?.contentType)).toEqual(['image/png', 'image/jpeg', 'image/webp'])
+  for (const stream of stored) stream?.body.destroy()
+})
+
+test('an item whose format this worker does not know fails before it is rendered', async () => {
+  const { results } = await render(() => expect.unreachable('rendered'), [{ outputFormat: 'tiff' }])
+  expect(results).toMatchObject([{ state: 'failed', code: 'RENDER_FAILED', message: expect.stringMatching(/'tiff'/) }])
 })

@@ -1,19 +1,20 @@
-import { DarkroomError, withPngText } from '@darkroom/chassis'
+import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
-import { imageName, keys } from '@darkroom/proto'
+import { imageName, keys, OUTPUT_FORMATS } from '@darkroom/proto'
 import type { Item, ItemResult, RenderedImage } from '@darkroom/proto'
 import { createHash } from 'node:crypto'
+import { encodePicture } from '../encoding/encode-picture.ts'
+import type { PngEncoder } from '../encoding/png-encoder.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { RenderedPicture, RenderRequest } from '../engine/messages.ts'
 import type { WorkerEvents } from '../events.ts'
 import type { ImageId, PreviewOutbox } from '../link/preview-outbox.ts'
-import { encodePng } from './encode-png.ts'
 import type { HeldShard } from './held-shard.ts'
 import { insist } from './insist.ts'
 import type { Limit } from './limit.ts'
 import type { PictureShelf } from './picture-shelf.ts'
 import { provenanceOf } from './provenance.ts'
-import { itemPicturesOf, pictureKeysOf, requestOf } from './request-of.ts'
+import { formatOf, itemPicturesOf, pictureKeysOf, requestOf } from './request-of.ts'
 import type { ItemPictures } from './request-of.ts'
 
 export interface RenderParts {
@@ -23,6 +24,7 @@ export interface RenderParts {
   readonly uploads: Limit
   readonly pictures: PictureShelf
   readonly previews: PreviewOutbox
+  readonly png: PngEncoder
 }
 
 /** Renders and uploads every image of a shard. An item that cannot be rendered fails alone; anything else fails the attempt. */
@@ -69,22 +71,25 @@ async function renderImage(
   const { store, events, uploads } = parts
   const { batchId, checkpoint } = shard.assignment
   const request = requestOf(item, n, pictures)
+  const format = formatOf(item)
   const result = await renderWatched(parts, shard, request, { batchId, item: item.index, image: n })
   events.imageRendered(item.scheduler, checkpoint, item.task, result)
   const encodeStart = performance.now()
-  const png = withPngText(await encodePng(result.picture), { ...provenanceOf(item, n, parts.engine.device.kind) })
+  const texts = provenanceOf(item, n, parts.engine.device.kind)
+  const file = await encodePicture(parts.png, result.picture, format, texts)
   events.stageTaken('encode', (performance.now() - encodeStart) / 1000)
-  const sha256 = createHash('sha256').update(png).digest('hex')
-  const name = imageName(item.index, n, sha256, 'png')
+  const sha256 = createHash('sha256').update(file).digest('hex')
+  const { contentType, extension } = OUTPUT_FORMATS[format]
+  const name = imageName(item.index, n, sha256, extension)
   await uploads.run(async () => {
     const start = performance.now()
-    await insist(shard.signal, () => store.put(keys.image(batchId, name), png, { contentType: 'image/png' }))
+    await insist(shard.signal, () => store.put(keys.image(batchId, name), file, { contentType }))
     events.stageTaken('upload', (performance.now() - start) / 1000)
   })
   const { width, height } = result.picture
   const judged = result.isFlagged === null ? {} : { nsfwContentDetected: result.isFlagged }
   return {
-    image: { n, seed: request.seed, name, sha256, bytes: png.length, width, height, ...judged },
+    image: { n, seed: request.seed, name, sha256, bytes: file.length, width, height, ...judged },
     seconds: result.seconds,
     warnings: result.warnings,
   }

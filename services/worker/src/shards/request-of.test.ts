@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf'
 import { ItemSchema } from '@darkroom/proto'
 import type { Item } from '@darkroom/proto'
 import { expect, test } from 'vitest'
-import { itemPicturesOf, pictureKeysOf, requestOf } from './request-of.ts'
+import { formatOf, itemPicturesOf, pictureKeysOf, requestOf } from './request-of.ts'
 
 const itemOf = (fields: Partial<Omit<Item, '$typeName' | '$unknown'>> = {}): Item =>
   create(ItemSchema, {
@@ -67,6 +67,11 @@ test('previews are asked for where the item asks, as estimates unless it wants t
 test('an unknown task and half a pair are refused by name', () => {
   expect(() => requestOf(itemOf({ task: 'text-to-video' }), 0, {})).toThrow(/'text-to-video'/)
   expect(() => requestOf(itemOf({ targetSize: [64] }), 0, {})).toThrow('targetSize is [64]; want two numbers')
+})
+
+test('pictures are PNG unless the item asks for another format, which must be known', () => {
+  expect([itemOf(), itemOf({ outputFormat: 'jpeg' })].map(formatOf)).toEqual(['png', 'jpeg'])
+  expect(() => formatOf(itemOf({ outputFormat: 'tiff' }))).toThrow(/outputFormat 'tiff'/)
 })
 
 test('only fields that name a picture are looked up', () => {

@@ -1,7 +1,8 @@
 import { DarkroomError } from '@darkroom/chassis'
 import { isTaskName, toLuminance } from '@darkroom/diffusion'
 import type { DepthMap, Raster } from '@darkroom/diffusion'
-import type { Item } from '@darkroom/proto'
+import { parseOutputFormat } from '@darkroom/proto'
+import type { Item, OutputFormat } from '@darkroom/proto'
 import type { RenderRequest } from '../engine/messages.ts'
 
 /** Fields of an item that name a picture. */
@@ -56,6 +57,16 @@ export function requestOf(item: Item, n: number, pictures: ItemPictures): Render
       denoisingEnd: item.denoisingEnd,
     }),
   }
+}
+
+/**
+ * What an item's pictures are written as.
+ * @throws DarkroomError RENDER_FAILED for a format that this worker cannot write
+ */
+export function formatOf({ outputFormat }: Item): OutputFormat {
+  const format = parseOutputFormat(outputFormat)
+  if (format !== null) return format
+  throw new DarkroomError('RENDER_FAILED', `this worker does not know the outputFormat '${outputFormat}'`)
 }
 
 /** Object keys of an item's pictures by field. */
