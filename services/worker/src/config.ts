@@ -1,4 +1,13 @@
-import { COMMON_VARIABLES, integer, list, NATS_VARIABLES, oneOf, STORE_VARIABLES, text } from '@darkroom/chassis'
+import {
+  COMMON_VARIABLES,
+  folders,
+  integer,
+  list,
+  NATS_VARIABLES,
+  oneOf,
+  STORE_VARIABLES,
+  text,
+} from '@darkroom/chassis'
 import type { Values, Variable } from '@darkroom/chassis'
 import os from 'node:os'
 import path from 'node:path'
@@ -24,6 +33,10 @@ export const WORKER_VARIABLES = {
     'auto',
   ),
   deviceOrdinal: integer('DARKROOM_WORKER_DEVICE_ORDINAL', 'which GPU of the host', 0, { min: 0, max: 63 }),
+  cudaLibraryPath: folders(
+    'DARKROOM_CUDA_LIBRARY_PATH',
+    "folders with CUDA's and cuDNN's libraries, or with those of Python's nvidia-* wheels below them; searched first",
+  ),
   threads: integer('DARKROOM_WORKER_THREADS', 'CPU threads of one UNet call', 1, { min: 1, max: 256 }),
   maxRows: integer('DARKROOM_WORKER_MAX_BATCH', 'rows of one UNet call; an image with guidance takes two', 8, {
     min: 2,

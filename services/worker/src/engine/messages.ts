@@ -22,6 +22,8 @@ export interface PreviewRequest {
 export interface EngineOptions {
   readonly device: 'auto' | 'cpu' | 'cuda' | 'webgpu'
   readonly deviceOrdinal: number
+  /** Folders that are searched first for what CUDA needs. */
+  readonly cudaLibraryPath: readonly string[]
   readonly threads: number
   /** Rows of one UNet call. */
   readonly maxRows: number
