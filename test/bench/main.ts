@@ -9,6 +9,7 @@ export interface BenchResult {
 const BENCHES: Record<string, () => Promise<{ run: (args: readonly string[]) => Promise<BenchResult> }>> = {
   encode: () => import('./encode.ts'),
   'farm-overhead': () => import('./farm-overhead.ts'),
+  gpu: () => import('./gpu.ts'),
   identity: () => import('./identity.ts'),
   ingest: () => import('./ingest.ts'),
   'scheduler-step': () => import('./scheduler-step.ts'),

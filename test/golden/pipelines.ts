@@ -72,7 +72,7 @@ export async function runPipelines(directory: string, output: string): Promise<v
   mkdirSync(output, { recursive: true })
   const { cases } = readJson(path.join(directory, 'pipelines.json')) as { cases: PipelineCase[] }
   await using engine = await Engine.start(
-    { device: 'cpu', deviceOrdinal: 0, threads: 1, maxRows: 8, shapes: 'auto' },
+    { device: 'cpu', deviceOrdinal: 0, cudaLibraryPath: [], threads: 1, maxRows: 8, shapes: 'auto' },
     { ticked() {}, stageTaken() {}, died: (reason) => console.error(reason) },
   )
   const loads = new Map<string, Promise<void>>()

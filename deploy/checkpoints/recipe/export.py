@@ -1,10 +1,12 @@
 """Turns a pipeline folder of diffusers (safetensors) into a checkpoint: ONNX in the layout of Hugging Face Optimum.
 
-    python export.py PIPELINE OUT [--dtype fp16] [--no-check]
+    python export.py PIPELINE OUT [--dtype fp16] [--lora FILE[:SCALE]]... [--no-check]
 
 Stable Diffusion 1 and 2 (inpainting, depth, safety checker), LCM, SDXL and its refiner, SD3, Flux.1, and unconditional
 UNets. Every sample has a timestep of its own, batch and sizes are free. Graphs take and give float32, whatever --dtype
 computes in between; a VAE that overflows in fp16 (force_upcast) and the vision models stay float32.
+
+LoRA files (safetensors of diffusers, PEFT or kohya) become part of the weights; lora.json in the checkpoint names them.
 
 Each graph is compared with torch, at two batch sizes and two picture sizes; exits with 1 where one is off.
 """
@@ -26,12 +28,14 @@ import transformers
 from torch.onnx import register_custom_op_symbolic, symbolic_helper
 
 from graphs import GRAPHS, Graph, Pipeline, Traced
+from lora import Lora, fuse
 
 OPSET = 18
 THREADS = 2
 # Protobuf ends at 2 GiB, and the graph needs room beside its weights.
 INLINE_BYTES = 2**31 - 2**26
 DATA = "model.onnx_data"
+LORA_RECORD = "lora.json"
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 # Largest difference from torch, relative to the largest output where that is above 1.
 TOLERANCES = {torch.float32: 1e-3, torch.float16: 1e-1}
@@ -126,11 +130,20 @@ def copy_rest(source: Path, out: Path) -> None:
             shutil.copytree(source / name, out / name, dirs_exist_ok=True, copy_function=shutil.copyfile)
 
 
-def export(source: Path, out: Path, dtype: torch.dtype, check: bool) -> bool:
+def record_loras(out: Path, loras: list[Lora]) -> None:
+    """Which LoRA files the weights contain; an earlier export's record would be wrong."""
+    record = out / LORA_RECORD
+    record.unlink(missing_ok=True)
+    if loras:
+        record.write_text(json.dumps([lora.record() for lora in loras], indent=2) + "\n", encoding="utf-8")
+
+
+def export(source: Path, out: Path, dtype: torch.dtype, loras: list[Lora], check: bool) -> bool:
     """Writes the checkpoint; whether every graph agrees with torch."""
-    pipeline = Pipeline(source, dtype)
+    pipeline = Pipeline(source, dtype, fuse(source, loras) if loras else None)
     copy_rest(source, out)
     copy_config(source / "model_index.json", out / "model_index.json")
+    record_loras(out, loras)
     all_agree = True
     for name in pipeline.index:
         name_of_class = pipeline.class_of(name)
@@ -170,6 +183,14 @@ def main() -> None:
     parser.add_argument("pipeline", type=Path, help="local folder with model_index.json and safetensors")
     parser.add_argument("out", type=Path, help="folder to write the checkpoint into")
     parser.add_argument("--dtype", choices=sorted(DTYPES), default="fp32", help="precision of the weights (fp32)")
+    parser.add_argument(
+        "--lora",
+        type=Lora.parse,
+        action="append",
+        default=[],
+        metavar="FILE[:SCALE]",
+        help="LoRA in safetensors to fuse into the weights (scale 1); may be repeated",
+    )
     parser.add_argument("--check", action=argparse.BooleanOptionalAction, default=True, help="compare with torch")
     args = parser.parse_args()
     torch.set_num_threads(THREADS)
@@ -178,7 +199,7 @@ def main() -> None:
         raise SystemExit(
             f"{args.pipeline} has no model_index.json; want a pipeline folder as save_pretrained writes it."
         )
-    if not export(args.pipeline, args.out, DTYPES[args.dtype], args.check):
+    if not export(args.pipeline, args.out, DTYPES[args.dtype], args.lora, args.check):
         sys.exit(1)
 
 

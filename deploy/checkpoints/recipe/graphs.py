@@ -59,8 +59,9 @@ class Traced(torch.nn.Module):
 class Pipeline:
     """A pipeline folder, its components loaded when asked for."""
 
-    def __init__(self, folder: Path, dtype: torch.dtype):
-        self.folder, self.dtype = folder, dtype
+    def __init__(self, folder: Path, dtype: torch.dtype, fused: dict[str, Tensors] | None = None):
+        """@param fused weights by component, in place of those in the folder"""
+        self.folder, self.dtype, self.fused = folder, dtype, fused or {}
         self.index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
 
     def class_of(self, name: str) -> str | None:
@@ -71,6 +72,12 @@ class Pipeline:
         return json.loads((self.folder / name / "config.json").read_text(encoding="utf-8"))
 
     def load(self, name: str, dtype: torch.dtype) -> torch.nn.Module:
+        model = self._read(name, dtype)
+        if name in self.fused:
+            model.load_state_dict(self.fused[name])
+        return model
+
+    def _read(self, name: str, dtype: torch.dtype) -> torch.nn.Module:
         """@raises OSError where the weights are no safetensors: a pickle could run anything."""
         name_of_class = self.class_of(name)
         if name_of_class == StableDiffusionSafetyChecker.__name__:

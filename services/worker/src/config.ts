@@ -1,5 +1,6 @@
 import {
   COMMON_VARIABLES,
+  folders,
   integer,
   list,
   NATS_VARIABLES,
@@ -33,6 +34,10 @@ export const WORKER_VARIABLES = {
     'auto',
   ),
   deviceOrdinal: integer('DARKROOM_WORKER_DEVICE_ORDINAL', 'which GPU of the host', 0, { min: 0, max: 63 }),
+  cudaLibraryPath: folders(
+    'DARKROOM_CUDA_LIBRARY_PATH',
+    "folders with CUDA's and cuDNN's libraries, or with those of Python's nvidia-* wheels below them; searched first",
+  ),
   threads: integer('DARKROOM_WORKER_THREADS', 'CPU threads of one UNet call', 1, { min: 1, max: 256 }),
   maxRows: optional(
     integer(

@@ -8,4 +8,6 @@ const { readConfig, runService } = await import('@darkroom/chassis')
 const { WORKER_VARIABLES } = await import('./config.ts')
 const { start } = await import('./service.ts')
 
+// GPUs are counted as nvidia-smi counts them; CUDA's driver reads this when it is first used.
+process.env['CUDA_DEVICE_ORDER'] ??= 'PCI_BUS_ID'
 await runService(() => start(readConfig(WORKER_VARIABLES, process.env)))

@@ -13,7 +13,7 @@ export function addWorkers(program: Command, context: () => CommandContext): voi
           id,
           state,
           pool,
-          device?.kind ?? '',
+          device === null ? '' : `${device.kind} (${device.name})`,
           running.length,
           imagesRendered,
           Number(busySeconds.toFixed(1)),

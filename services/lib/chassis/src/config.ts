@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { delimiter, isAbsolute } from 'node:path'
 import { DarkroomError } from './errors.ts'
 import type { Problem } from './errors.ts'
 
@@ -134,6 +135,18 @@ export function list(name: string, describe: string, fallback?: string): Variabl
   }
   const inner = variable(name, describe, fallback, (value) => value)
   return { ...inner, read: (environment) => parse(inner.read(environment)) }
+}
+
+/** As PATH lists them; none where it is not set. */
+export function folders(name: string, describe: string): Variable<readonly string[]> {
+  const inner = variable(name, describe, '', (value) => value)
+  const parse = (value: string): readonly string[] => {
+    const entries = value.split(delimiter).filter((entry) => entry !== '')
+    const relative = entries.find((entry) => !isAbsolute(entry))
+    if (relative !== undefined) throw new Error(`want absolute folders separated by '${delimiter}', got '${relative}'`)
+    return entries
+  }
+  return { ...inner, defaultText: 'none', read: (environment) => parse(inner.read(environment)) }
 }
 
 export function url(name: string, describe: string, fallback?: string): Variable<string> {

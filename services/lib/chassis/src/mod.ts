@@ -7,7 +7,20 @@ export { parsePythonJson } from './checkpoints/python-json.ts'
 export { pushCheckpoint } from './checkpoints/push.ts'
 export { readCheckpointConfigs } from './checkpoints/configs.ts'
 export { resolveCheckpoint } from './checkpoints/resolve.ts'
-export { flag, integer, list, number, oneOf, optional, readConfig, Secret, secret, text, url } from './config.ts'
+export {
+  flag,
+  folders,
+  integer,
+  list,
+  number,
+  oneOf,
+  optional,
+  readConfig,
+  Secret,
+  secret,
+  text,
+  url,
+} from './config.ts'
 export type { Values, Variable, VariableTable } from './config.ts'
 export { DarkroomError, ERROR_CODES, isErrorCode } from './errors.ts'
 export type { ErrorCode, Problem } from './errors.ts'

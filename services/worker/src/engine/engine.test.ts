@@ -68,7 +68,7 @@ const never = new AbortController().signal
 
 beforeAll(async () => {
   engine = await Engine.start(
-    { device: 'cpu', deviceOrdinal: 0, threads: 1, maxRows: 8, shapes: 'auto' },
+    { device: 'cpu', deviceOrdinal: 0, cudaLibraryPath: [], threads: 1, maxRows: 8, shapes: 'auto' },
     { ticked: (tick) => ticks.push(tick), stageTaken() {}, died: (reason) => expect.unreachable(String(reason)) },
   )
   await engine.load(SD, path.join(ROOT, 'deploy/checkpoints/emoji-sd'))

@@ -48,6 +48,8 @@ export interface BaseWork {
 export interface EngineOptions {
   readonly device: 'auto' | 'cpu' | 'cuda' | 'webgpu'
   readonly deviceOrdinal: number
+  /** Folders that are searched first for what CUDA needs. */
+  readonly cudaLibraryPath: readonly string[]
   readonly threads: number
   /** Rows of one UNet call at most; null: 8 on the CPU, 32 on a GPU. */
   readonly maxRows: number | null
