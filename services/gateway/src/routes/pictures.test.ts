@@ -100,7 +100,7 @@ describe('an uploaded picture', () => {
       .toBuffer()
     for (const [body, status, code, detail] of [
       [Buffer.from('no picture'), 415, 'UNSUPPORTED_MEDIA_TYPE', /PNG, JPEG or WebP/],
-      [gif, 415, 'UNSUPPORTED_MEDIA_TYPE', /gif.*PNG, JPEG or WebP/],
+      [gif, 415, 'UNSUPPORTED_MEDIA_TYPE', /PNG, JPEG or WebP/],
       [moving, 400, 'INVALID_REQUEST', /2 frames/],
       [wide, 413, 'PAYLOAD_TOO_LARGE', /5000x4000/],
       [Buffer.alloc(PICTURE_LIMITS.bytes + 1), 413, 'PAYLOAD_TOO_LARGE', /longer than 20971520 bytes/],
