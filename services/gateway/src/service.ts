@@ -98,7 +98,6 @@ function contextOf(
       catalog,
       itemCheck,
       parameters,
-      pictures,
       defaultCheckpoint,
       maxItems,
       maxSide,
