@@ -18,6 +18,7 @@ import { PartWriter } from './part-writer.ts'
 import { Problems } from '../field-problems.ts'
 import type { FieldProblem } from '../field-problems.ts'
 import { RandomSeeds } from './random-seeds.ts'
+import { TENANT } from '../tenants.ts'
 
 /** What all intakes of a gateway share. */
 export interface IntakeRules {
@@ -31,8 +32,6 @@ export interface IntakeRules {
   /** Tenants whose items may say safetyChecker: off. */
   readonly safetyCheckerOffTenants: readonly string[]
 }
-
-const TENANT = 'default'
 
 /** What came with a batch besides its items. */
 export interface IntakeRequest {
