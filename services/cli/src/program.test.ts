@@ -125,16 +125,16 @@ describe('submit', () => {
     expect(gateway.requests).toEqual([])
   })
 
-  test('a refusal says line and field of every problem, with exit code 2', async () => {
+  test('a refusal says line, field and value of every problem, with exit code 2', async () => {
     const errors = [{ line: 3, field: 'numInferenceSteps', value: 0, message: 'want an integer from 1 to 1000' }]
     gateway.answer = (_, response) => sendJson(response, { status: 400, detail: 'the batch is bad', errors }, 400)
     expect(await run('submit', '-p', 'a cat')).toBe(2)
     expect(complained).toEqual([
       'darkroom: the batch is bad',
-      '  line 3, numInferenceSteps: want an integer from 1 to 1000',
+      '  line 3, numInferenceSteps = 0: want an integer from 1 to 1000',
     ])
     expect(await run('submit', '-p', 'a cat', '--json')).toBe(2)
-    expect(JSON.parse(complained.at(-1)!)).toMatchObject({ code: 'INVALID_REQUEST', errors: [{ line: 3 }] })
+    expect(JSON.parse(complained.at(-1)!)).toMatchObject({ code: 'INVALID_REQUEST', errors })
   })
 })
 
@@ -151,9 +151,12 @@ describe('the exit code', () => {
     expect(await run('status', 'b')).toBe(2)
   })
 
-  test('is 78 when the bucket is needed and not configured, and every variable is named', async () => {
+  test('is 78 when the bucket is needed and not configured, and every variable is named once', async () => {
     expect(await run('verify', 'b')).toBe(78)
-    expect(complained.join('\n')).toContain('DARKROOM_S3_BUCKET')
+    expect(complained).toEqual([
+      'darkroom: the bucket is not known: export what npm run dev prints, or the DARKROOM_S3_* of your farm',
+      '  DARKROOM_S3_BUCKET: is required but not set',
+    ])
   })
 
   test('is 1 when a watched batch ends with items that were not rendered', async () => {

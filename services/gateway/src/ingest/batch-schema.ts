@@ -1,7 +1,7 @@
 import { DarkroomError } from '@darkroom/chassis'
 import { Type } from 'typebox'
 import type { TProperties } from 'typebox'
-import type { FieldProblem } from '../field-problems.ts'
+import type { Problem } from '@darkroom/chassis'
 import type { InputPictures } from '../pictures/input-pictures.ts'
 import { BatchPictures } from './batch-pictures.ts'
 import { ShapeCheck } from './check-item.ts'
@@ -78,7 +78,7 @@ export async function picturesOf(defaults: ItemInput, known: InputPictures): Pro
   return pictures
 }
 
-function unusable(problems: readonly FieldProblem[]): DarkroomError {
+function unusable(problems: readonly Problem[]): DarkroomError {
   return new DarkroomError('INVALID_REQUEST', 'the defaults are not usable; nothing was stored', {
     problems: problems.map(({ field, ...problem }) => ({
       field: field === undefined ? 'defaults' : `defaults.${field}`,

@@ -16,7 +16,7 @@ import type { ItemInput } from './item-schema.ts'
 import type { Parameters } from './parameters.ts'
 import { PartWriter } from './part-writer.ts'
 import { Problems } from '../field-problems.ts'
-import type { FieldProblem } from '../field-problems.ts'
+import type { Problem } from '@darkroom/chassis'
 import { RandomSeeds } from './random-seeds.ts'
 import { TENANT } from '../tenants.ts'
 
@@ -41,7 +41,7 @@ export interface IntakeRequest {
   readonly traceparent: string
   readonly now: Date
   /** Puts an item's place into a problem: `position` is the line of an NDJSON body, or the index in a JSON body. */
-  locate(problem: FieldProblem, position: number): FieldProblem
+  locate(problem: Problem, position: number): Problem
 }
 
 /**
@@ -104,7 +104,7 @@ export class Intake {
     return this.#request.pictures.keep(examined.pictures).then(() => this.#take(line, position))
   }
 
-  #take(line: string | readonly FieldProblem[], position: number): Promise<void> | undefined {
+  #take(line: string | readonly Problem[], position: number): Promise<void> | undefined {
     this.#itemCount++
     if (typeof line !== 'string') {
       this.#refuse(line, position)
@@ -123,7 +123,7 @@ export class Intake {
     return this.#write(item, position, await examinePictures(need.item, this.#request.pictures, need.task))
   }
 
-  #refuse(problems: readonly FieldProblem[], position: number): void {
+  #refuse(problems: readonly Problem[], position: number): void {
     if (problems.length === 0) throw new Error('an item was refused without a reason')
     for (const problem of problems) this.problems.add(this.#request.locate(problem, position))
   }

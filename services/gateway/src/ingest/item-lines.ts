@@ -2,7 +2,7 @@ import { defaultSize, TASKS } from '@darkroom/diffusion'
 import type { TaskName } from '@darkroom/diffusion'
 import type { KnownCheckpoint } from '../checkpoints/known-checkpoint.ts'
 import { shown } from '../field-problems.ts'
-import type { FieldProblem } from '../field-problems.ts'
+import type { Problem } from '@darkroom/chassis'
 import type { BatchCheckpoints } from './batch-checkpoints.ts'
 import type { BatchPictures } from './batch-pictures.ts'
 import type { CustomIdSet } from './custom-ids.ts'
@@ -58,7 +58,7 @@ export class ItemLines {
   readonly #options: ItemLinesOptions
   readonly #defaults: ItemDefaults
   readonly #foreign: Readonly<Record<string, readonly string[]>>
-  #problems: FieldProblem[] = []
+  #problems: Problem[] = []
   /** Sum of `numImages` of the lines made. */
   imageCount = 0
 
@@ -74,7 +74,7 @@ export class ItemLines {
    * One line of an input part with its newline (`ItemLine`), or what is wrong with the item. Its pictures, where they were
    * needed and then `examined`, are not yet stored.
    */
-  lineOf(item: ItemInput, index: number, examined?: ExaminedPictures): string | ItemNeed | readonly FieldProblem[] {
+  lineOf(item: ItemInput, index: number, examined?: ExaminedPictures): string | ItemNeed | readonly Problem[] {
     const { checkpoints, defaultCheckpoint } = this.#options
     const reference = item.checkpoint ?? this.#defaults.given.checkpoint ?? defaultCheckpoint
     if (reference === null)
@@ -103,7 +103,7 @@ export class ItemLines {
     item: ItemInput,
     index: number,
     { task, checkpoint, refiner, pictures, size }: Resolved,
-  ): string | readonly FieldProblem[] {
+  ): string | readonly Problem[] {
     const { description } = checkpoint
     const { usesPrompt, usesImage } = TASKS[task]
     const ofTask = description.defaults[task]!
@@ -143,7 +143,7 @@ export class ItemLines {
     )
   }
 
-  #note(problem: FieldProblem | null): void {
+  #note(problem: Problem | null): void {
     if (problem !== null) this.#problems.push(problem)
   }
 
@@ -190,7 +190,7 @@ interface Resolved {
   readonly size: { readonly width: number; readonly height: number }
 }
 
-const SAFETY_CHECKER_STAYS: FieldProblem = {
+const SAFETY_CHECKER_STAYS: Problem = {
   field: 'safetyChecker',
   value: 'off',
   message:

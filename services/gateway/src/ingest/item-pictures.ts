@@ -4,7 +4,7 @@ import type { TaskName } from '@darkroom/diffusion'
 import type { KnownCheckpoint } from '../checkpoints/known-checkpoint.ts'
 import type { InputPicture } from '../pictures/input-pictures.ts'
 import { shown } from '../field-problems.ts'
-import type { FieldProblem } from '../field-problems.ts'
+import type { Problem } from '@darkroom/chassis'
 import type { BatchPictures } from './batch-pictures.ts'
 import type { ItemInput } from './item-schema.ts'
 
@@ -23,7 +23,7 @@ type ItemPictures = Readonly<Partial<Record<PictureField, InputPicture>>>
 /** An item's pictures as far as they are usable, and what is wrong with the others. */
 export interface ExaminedPictures {
   readonly pictures: ItemPictures
-  readonly problems: readonly FieldProblem[]
+  readonly problems: readonly Problem[]
 }
 
 /** Those of the pictures that the task takes, where all of them are known; null where one must be examined first. */
@@ -49,7 +49,7 @@ export async function examinePictures(
   task?: TaskName,
 ): Promise<ExaminedPictures> {
   const pictures: Partial<Record<PictureField, InputPicture>> = {}
-  const problems: FieldProblem[] = []
+  const problems: Problem[] = []
   for (const field of task === undefined ? PICTURE_FIELDS : TAKEN[task]) {
     const reference = item[field]
     if (reference === undefined) continue
@@ -84,8 +84,8 @@ export function pictureProblems(
   item: ItemInput,
   { image, maskImage }: ItemPictures,
   { name, description }: KnownCheckpoint,
-): readonly FieldProblem[] {
-  const problems: FieldProblem[] = []
+): readonly Problem[] {
+  const problems: Problem[] = []
   if (item.image === undefined) problems.push({ field: 'image', message: `is required: ${task} starts from a picture` })
   if (task === 'inpainting' && item.maskImage === undefined) {
     problems.push({ field: 'maskImage', message: 'is required: white is repainted, black stays' })
