@@ -1,6 +1,5 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { Problem } from '@darkroom/chassis'
-import type { Readable } from 'node:stream'
 
 export interface BatchJson {
   readonly id: string
@@ -69,7 +68,7 @@ export class GatewayClient {
   }
 
   /** Streams a file of one item a line; defaults go into the query. */
-  async submitNdjson(lines: Readable, defaults: Record<string, string>): Promise<BatchJson> {
+  async submitNdjson(lines: AsyncIterable<Uint8Array>, defaults: Record<string, string>): Promise<BatchJson> {
     const query = new URLSearchParams(defaults).toString()
     return this.#json('POST', `/api/v1/batches${query === '' ? '' : `?${query}`}`, {
       body: lines as unknown as NonNullable<RequestInit['body']>,

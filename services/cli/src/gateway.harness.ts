@@ -34,12 +34,10 @@ export class StandInGateway implements AsyncDisposable {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const received = {
-      method: request.method!,
-      url: request.url!,
-      headers: request.headers,
-      body: await text(request),
-    }
+    const body = await text(request).catch(() => null)
+    // The command broke off in the middle of it.
+    if (body === null) return
+    const received = { method: request.method!, url: request.url!, headers: request.headers, body }
     this.requests.push(received)
     this.answer(received, response)
   }

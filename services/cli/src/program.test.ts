@@ -112,6 +112,32 @@ describe('submit', () => {
     })
   })
 
+  test('a prompt is sent where none is taken: the gateway refuses it rather than losing it', async () => {
+    expect(await run('submit', '--task', 'unconditional-image-generation', '-p', 'a cat')).toBe(0)
+    expect(JSON.parse(gateway.requests[0]!.body)).toMatchObject({ items: [{ prompt: 'a cat' }] })
+  })
+
+  test('without a prompt, the task that needs none is named', async () => {
+    expect(await run('submit', '-c', 'emoji-ddpm')).toBe(2)
+    expect(complained.join('')).toContain('--task unconditional-image-generation')
+  })
+
+  test('uploads the files that lines name, from where the lines lie', async () => {
+    gateway.answer = ({ url, body }, response) =>
+      sendJson(response, url === '/api/v1/pictures' ? { key: `key of ${body}` } : batchJson())
+    await writeFile(path.join(folder, 'cat.png'), 'a picture')
+    const file = path.join(folder, 'items.jsonl')
+    await writeFile(file, '{"prompt":"a cat"}\n{"image":"cat.png"}')
+    expect(await run('submit', file)).toBe(0)
+    expect(gateway.requests.at(-1)!.body).toBe('{"prompt":"a cat"}\n{"image":"key of a picture"}\n')
+    await writeFile(file, '{"prompt":"a cat"}\n{"image":"none.png"}')
+    expect(await run('submit', file)).toBe(2)
+    expect(complained.slice(-2)).toEqual([
+      'darkroom: a picture of a line cannot be uploaded; nothing was submitted',
+      expect.stringMatching(/^ {2}line 2, image = "none.png": cannot read .*none\.png/),
+    ])
+  })
+
   test.for([
     ['neither a file nor a prompt', ['submit']],
     ['both a file and a prompt', ['submit', 'items.jsonl', '-p', 'a cat']],
@@ -136,6 +162,14 @@ describe('submit', () => {
     expect(await run('submit', '-p', 'a cat', '--json')).toBe(2)
     expect(JSON.parse(complained.at(-1)!)).toMatchObject({ code: 'INVALID_REQUEST', errors })
   })
+})
+
+test('a picture that says nothing of its making is refused by name, with exit code 2', async () => {
+  const file = path.join(folder, 'cat.jpg')
+  await writeFile(file, Buffer.from([0xff, 0xd8, 0xff, 0xe0]))
+  expect(await run('replay', file)).toBe(2)
+  expect(complained.at(-1)).toBe(`darkroom: ${file}: this is no PNG`)
+  expect(gateway.requests).toEqual([])
 })
 
 describe('the exit code', () => {
