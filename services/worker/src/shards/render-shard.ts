@@ -97,11 +97,13 @@ async function renderWatched(
   request: RenderRequest,
   id: ImageId,
 ): Promise<RenderedPicture> {
+  const { shardId } = shard.assignment
   try {
     return await engine.render(shard.assignment.checkpoint, request, shard.signal, {
       started: (job) => shard.addJob(job),
       ...(request.preview !== undefined && {
-        previewed: (preview) => previews.offer({ ...id, width: request.width, height: request.height, preview }),
+        previewed: (preview) =>
+          previews.offer({ ...id, shardId, width: request.width, height: request.height, preview }),
       }),
     })
   } finally {
