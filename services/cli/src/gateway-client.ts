@@ -42,6 +42,16 @@ export interface WorkerJson {
   readonly busySeconds: number
 }
 
+/** A picture on its way. */
+export interface PreviewJson {
+  readonly item: number
+  readonly image: number
+  readonly step: number
+  readonly steps: number
+  /** A JPEG as a data URL. */
+  readonly picture: string
+}
+
 /** The problem document of RFC 9457 as the gateway writes it. */
 interface ProblemJson {
   readonly title?: string
@@ -110,8 +120,15 @@ export class GatewayClient {
     return this.#send('GET', path)
   }
 
-  /** The batch now and after each change, until it ends; goes on after a broken connection where it stopped. */
-  async *follow(id: string, signal: AbortSignal): AsyncGenerator<BatchJson> {
+  /**
+   * The batch now and after each change, until it ends; goes on after a broken connection where it stopped. A DarkroomError of
+   * `onPreview` ends it.
+   */
+  async *follow(
+    id: string,
+    signal: AbortSignal,
+    onPreview: (preview: PreviewJson) => Promise<void> = async () => {},
+  ): AsyncGenerator<BatchJson> {
     let last: string | null = null
     for (;;) {
       try {
@@ -121,7 +138,10 @@ export class GatewayClient {
         })
         if (response.status === 204) return
         for await (const event of eventsOf(response)) {
-          if (event.name === 'preview') continue
+          if (event.name === 'preview') {
+            await onPreview(JSON.parse(event.data) as PreviewJson)
+            continue
+          }
           last = event.id
           yield JSON.parse(event.data) as BatchJson
           if (event.name === 'end') return

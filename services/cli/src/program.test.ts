@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -51,6 +51,10 @@ describe('submit', () => {
       '7',
       '--seed',
       '1',
+      '--preview-every',
+      '5',
+      '--preview-mode',
+      'decode',
     ]
     expect(await run('submit', '-p', 'a cat', '--prompt', 'a dog', ...options)).toBe(0)
     expect(gateway.requests).toMatchObject([{ method: 'POST', url: '/api/v1/batches' }])
@@ -62,6 +66,8 @@ describe('submit', () => {
         numInferenceSteps: 20,
         negativePrompt: '7',
         seed: 1,
+        previewEvery: 5,
+        previewMode: 'decode',
       },
     })
     expect(printed.join('\n')).toContain('darkroom watch b0123456789abcdefghijkl')
@@ -170,6 +176,20 @@ test('a picture that says nothing of its making is refused by name, with exit co
   expect(await run('replay', file)).toBe(2)
   expect(complained.at(-1)).toBe(`darkroom: ${file}: this is no PNG`)
   expect(gateway.requests).toEqual([])
+})
+
+test('watch keeps the newest preview of each image in a folder', async () => {
+  const batch = batchJson()
+  const preview = { item: 3, image: 1, step: 5, steps: 20, picture: 'data:image/jpeg;base64,eHl6' }
+  gateway.answer = ({ url }, response) => {
+    if (!url.endsWith('/events')) return sendJson(response, batch)
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.write(`event: preview\ndata: ${JSON.stringify(preview)}\n\n`)
+    response.end(`id: 1\nevent: end\ndata: ${JSON.stringify(batch)}\n\n`)
+  }
+  const previews = path.join(folder, 'previews')
+  expect(await run('watch', batch.id, '--previews', previews)).toBe(0)
+  expect(await readFile(path.join(previews, '3-1.jpg'), 'utf8')).toBe('xyz')
 })
 
 describe('the exit code', () => {

@@ -25,6 +25,8 @@ interface SubmitOptions {
   readonly mask?: string
   readonly depthMap?: string
   readonly strength?: string
+  readonly previewEvery?: string
+  readonly previewMode?: string
   readonly watch?: boolean
 }
 
@@ -50,6 +52,8 @@ export function addSubmit(program: Command, context: () => CommandContext): void
     .option('--mask <file>', 'with --image: white is repainted')
     .option('--depth-map <file>', 'with --image: its depth, lighter is nearer')
     .option('--strength <n>', 'how much of the picture is redrawn, up to 1')
+    .option('--preview-every <n>', 'show pictures on their way after every so many steps: darkroom watch --previews')
+    .option('--preview-mode <mode>', 'estimate: a cheap sketch, the default; decode: what the VAE makes of it')
     .option('--task <name>', 'what to do, where checkpoint and pictures leave a choice')
     .option('-w, --watch', 'follow it until it ends')
     .action(async (file: string | undefined, options: SubmitOptions, command: Command) => {
@@ -131,6 +135,8 @@ function defaultsOf(options: SubmitOptions): Record<string, string> {
     height: options.height,
     numImages: options.images,
     strength: options.strength,
+    previewEvery: options.previewEvery,
+    previewMode: options.previewMode,
     task: taskOf(options),
   }
   return Object.fromEntries(Object.entries(named).filter((entry): entry is [string, string] => entry[1] !== undefined))
@@ -138,7 +144,7 @@ function defaultsOf(options: SubmitOptions): Record<string, string> {
 
 /** Numbers as numbers: JSON bodies are not coerced. What is no number goes as it is, and the gateway says so. */
 function typed(defaults: Record<string, string>): Record<string, string | number> {
-  const texts = ['checkpoint', 'scheduler', 'negativePrompt', 'task', 'image', 'maskImage', 'depthMap']
+  const texts = ['checkpoint', 'scheduler', 'negativePrompt', 'task', 'image', 'maskImage', 'depthMap', 'previewMode']
   return Object.fromEntries(
     Object.entries(defaults).map(([key, value]) => [
       key,
