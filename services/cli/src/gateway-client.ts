@@ -16,6 +16,9 @@ export interface BatchJson {
     readonly cancelled: number
   }
   readonly imagesRendered: number
+  readonly imagesFailed: number
+  readonly imagesFlagged: number
+  readonly itemsWarned: number
   readonly imagesPerSecond: number
   readonly etaSeconds: number | null
   readonly schedulers: readonly {

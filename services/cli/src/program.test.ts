@@ -213,7 +213,7 @@ describe('the exit code', () => {
     ])
   })
 
-  test('is 1 when a watched batch ends with items that were not rendered', async () => {
+  test('is 1 when a watched batch ends with items or images that were not rendered', async () => {
     const batch = batchJson({ items: { open: 0, rendered: 1, failed: 1, cancelled: 0 } })
     gateway.answer = ({ url }, response) => {
       if (!url.endsWith('/events')) return sendJson(response, batch)
@@ -222,6 +222,15 @@ describe('the exit code', () => {
     }
     expect(await run('watch', batch.id)).toBe(1)
     expect(printed.join('\n')).toContain(`1 items failed, 0 were cancelled: darkroom download ${batch.id} says why`)
+    Object.assign(batch, batchJson({ imagesFailed: 1 }))
+    expect(await run('watch', batch.id)).toBe(1)
+    expect(printed.at(-1)).toContain('1 images of rendered items failed')
+    Object.assign(batch, batchJson({ imagesFlagged: 1, itemsWarned: 1 }))
+    expect(await run('watch', batch.id)).toBe(0)
+    expect(printed.slice(-2)).toEqual([expect.stringContaining('are black'), expect.stringContaining('cut off')])
+    gateway.answer = (_, response) => sendJson(response, batch)
+    expect(await run('status', batch.id)).toBe(0)
+    expect(printed.at(-1)).toContain('cut off')
   })
 
   test('is 0 for help, which documents all of them', async () => {

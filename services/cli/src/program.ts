@@ -25,7 +25,7 @@ function createProgram(environment: Environment): Command {
     .showHelpAfterError('(darkroom --help shows every command)')
     .addHelpText(
       'after',
-      '\nExit codes: 0 all is well; 1 items failed or were cancelled, or verify found violations; 2 wrong usage, or the request was refused; 69 gateway, coordinator or store away; 78 the environment is not usable',
+      '\nExit codes: 0 all is well; 1 items or images failed or were cancelled, or verify found violations; 2 wrong usage, or the request was refused; 69 gateway, coordinator or store away; 78 the environment is not usable',
     )
   program.exitOverride((reason) => {
     process.exitCode = reason.exitCode === 0 ? EXIT.ok : EXIT.usage

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { batchNotes, isWhole } from '../batch-notes.ts'
 import type { CommandContext } from '../command-context.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GatewayClient, PreviewJson } from '../gateway-client.ts'
@@ -32,9 +33,6 @@ export async function watchBatch(
   if (isJson) for await (const batch of updates) console.log(JSON.stringify(batch))
   else await showProgress(updates, process.stdout.isTTY)
   const batch = await gateway.batch(id)
-  if (!isJson) console.log(schedulerTable(batch))
-  const { rendered, failed, cancelled } = batch.items
-  if (rendered === batch.itemCount) return
-  process.exitCode = EXIT.failed
-  if (!isJson) console.log(`${failed} items failed, ${cancelled} were cancelled: darkroom download ${id} says why`)
+  if (!isJson) for (const line of [schedulerTable(batch), ...batchNotes(batch)]) console.log(line)
+  if (!isWhole(batch)) process.exitCode = EXIT.failed
 }
