@@ -13,6 +13,7 @@ export type {
   CommitRecord,
   DoneDocument,
   ErrorLine,
+  FailedImage,
   InputPart,
   ItemLine,
   ItemResult,

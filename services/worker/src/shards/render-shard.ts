@@ -1,7 +1,7 @@
 import { DarkroomError, withPngText } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import { imageName, keys } from '@darkroom/proto'
-import type { Item, ItemResult, RenderedImage } from '@darkroom/proto'
+import type { Item, ItemResult } from '@darkroom/proto'
 import { createHash } from 'node:crypto'
 import type { Engine } from '../engine/engine.ts'
 import type { RenderedPicture, RenderRequest } from '../engine/messages.ts'
@@ -10,6 +10,8 @@ import type { ImageId, PreviewOutbox } from '../link/preview-outbox.ts'
 import { encodePng } from './encode-png.ts'
 import type { HeldShard } from './held-shard.ts'
 import { insist } from './insist.ts'
+import { failedImage, itemResultOf } from './item-result.ts'
+import type { FinishedImage } from './item-result.ts'
 import type { Limit } from './limit.ts'
 import type { PictureShelf } from './picture-shelf.ts'
 import { provenanceOf } from './provenance.ts'
@@ -25,7 +27,7 @@ export interface RenderParts {
   readonly previews: PreviewOutbox
 }
 
-/** Renders and uploads every image of a shard. An item that cannot be rendered fails alone; anything else fails the attempt. */
+/** Renders and uploads every image of a shard. What cannot be rendered fails alone, an image or an item; anything else fails the attempt. */
 export async function renderShard(parts: RenderParts, shard: HeldShard): Promise<ItemResult[]> {
   return Promise.all(
     shard.assignment.items.map(async (item): Promise<ItemResult> => {
@@ -43,20 +45,18 @@ export async function renderShard(parts: RenderParts, shard: HeldShard): Promise
 }
 
 async function renderItem(parts: RenderParts, shard: HeldShard, item: Item): Promise<ItemResult> {
-  using held = await parts.pictures.hold(pictureKeysOf(item), shard.signal)
-  const pictures = itemPicturesOf(held.pictures)
-  const numbers = Array.from({ length: item.numImages }, (_, n) => n)
-  const rendered = await Promise.all(numbers.map((n) => renderImage(parts, shard, item, n, pictures)))
-  return {
-    index: item.index,
-    customId: item.customId,
-    state: 'rendered',
-    scheduler: item.scheduler,
-    numInferenceSteps: item.numInferenceSteps,
-    images: rendered.map(({ image }) => image),
-    seconds: rendered.reduce((sum, { seconds }) => sum + seconds, 0),
-    warnings: rendered[0]!.warnings,
-  }
+  using held = new DisposableStack()
+  const pictures = itemPicturesOf(held.use(await parts.pictures.hold(pictureKeysOf(item), shard.signal)).pictures)
+  const outcomes = Array.from({ length: item.numImages }, (_, n) =>
+    renderImage(parts, shard, item, n, pictures).catch((reason: unknown) => failedImage(item, n, reason)),
+  )
+  // Where one of them fails the attempt, the others are still at work on the pictures.
+  const working = held.move()
+  void Promise.allSettled(outcomes).then(() => working.dispose())
+  const result = itemResultOf(item, await Promise.all(outcomes))
+  if (result.state === 'rendered' && result.failedImages !== undefined)
+    parts.events.imagesFailed(shard.assignment, item.index, result.failedImages)
+  return result
 }
 
 async function renderImage(
@@ -65,7 +65,7 @@ async function renderImage(
   item: Item,
   n: number,
   pictures: ItemPictures,
-): Promise<{ image: RenderedImage; seconds: number; warnings: readonly string[] }> {
+): Promise<FinishedImage> {
   const { store, events, uploads } = parts
   const { batchId, checkpoint } = shard.assignment
   const request = requestOf(item, n, pictures)
@@ -85,6 +85,7 @@ async function renderImage(
   const judged = result.isFlagged === null ? {} : { nsfwContentDetected: result.isFlagged }
   return {
     image: { n, seed: request.seed, name, sha256, bytes: png.length, width, height, ...judged },
+    steps: result.steps,
     seconds: result.seconds,
     warnings: result.warnings,
   }
