@@ -89,6 +89,14 @@ export interface RenderedImage {
   readonly nsfwContentDetected?: boolean
 }
 
+/** An image that could not be rendered, of an item that has others. */
+export interface FailedImage {
+  readonly n: number
+  readonly seed: number
+  readonly code: string
+  readonly message: string
+}
+
 /** What became of one item inside a `rendered` record. */
 export type ItemResult =
   | {
@@ -97,7 +105,12 @@ export type ItemResult =
       readonly state: 'rendered'
       readonly scheduler: string
       readonly numInferenceSteps: number
+      /** Model calls that were made for its images; absent in records from before they were counted. */
+      readonly steps?: number
+      /** At least one. */
       readonly images: readonly RenderedImage[]
+      /** Those that are missing among its images; absent where none is. */
+      readonly failedImages?: readonly FailedImage[]
       /** Engine seconds that its images took, their share of each UNet call. */
       readonly seconds: number
       readonly warnings: readonly string[]
@@ -158,6 +171,11 @@ export interface DoneDocument {
   readonly endedAt: string
   readonly items: { readonly rendered: number; readonly failed: number; readonly cancelled: number }
   readonly images: number
+  /** The next three are absent in documents from before they were counted. */
+  readonly imagesFailed?: number
+  readonly imagesFlagged?: number
+  /** Rendered items with a warning. */
+  readonly itemsWarned?: number
   readonly shards: number
   readonly schedulers: readonly { scheduler: string; images: number; steps: number; seconds: number }[]
   readonly output: ResultFile

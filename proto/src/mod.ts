@@ -15,6 +15,7 @@ export type {
   CommitRecord,
   DoneDocument,
   ErrorLine,
+  FailedImage,
   InputPart,
   ItemLine,
   ItemResult,

@@ -19,19 +19,21 @@ export function schedulersPage(): string {
 function overview(names: readonly SchedulerName[]): string {
   const rows = names.map((name) => {
     const { about } = SCHEDULERS[name] as AnyScheduler
-    const papers = about.papers.map((id) => `[${id}](https://arxiv.org/abs/${id})`).join(', ')
+    const { origin } = about
+    const papers = about.papers.map((id) => `[${id}](https://arxiv.org/abs/${id})`)
+    const from = origin === undefined ? papers : [...papers, `none: [${origin.name}](${origin.url})`]
     const other = aliasesOf(name).join(', ')
-    return `| [${name}](#${name.toLowerCase()}) | ${papers} | ${about.evaluations} | ${about.stochastic} | ${other} |`
+    return `| [${name}](#${name.toLowerCase()}) | ${from.join(', ')} | ${about.evaluations} | ${about.stochastic} | ${other} |`
   })
-  return `| class | paper | model calls per step | draws noise | also called |
+  return `| class | paper | model calls per step | draws noise | also called ([with what](#names-of-other-programs)) |
 |---|---|---|---|---|
 ${rows.join('\n')}
 `
 }
 
 function aliasesOf(name: string): string[] {
-  return SAMPLERS.filter(({ scheduler, config }) => scheduler === name && Object.keys(config).length === 0).flatMap(
-    ({ a1111, comfyui }) => [a1111, comfyui].filter((alias) => alias !== undefined),
+  return SAMPLERS.filter(({ scheduler }) => scheduler === name).flatMap(({ a1111, comfyui }) =>
+    [a1111, comfyui].filter((alias) => alias !== undefined),
   )
 }
 
@@ -59,8 +61,11 @@ DPM++ 2S a, DPM fast and DPM adaptive have no counterpart.
 function details(name: SchedulerName): string {
   const { about, keys } = SCHEDULERS[name] as AnyScheduler
   const rows = Object.entries(keys as Readonly<Record<string, ConfigKey<unknown>>>).map(
-    ([key, { default: fallback, values }]) =>
-      `| ${key} | ${JSON.stringify(fallback)} | ${values === undefined ? '' : values.map((value) => JSON.stringify(value)).join(', ')} |`,
+    ([key, { default: fallback, want, values }]) => {
+      const choices = values?.map((value) => JSON.stringify(value)).concat(want(null) === null ? 'null' : [])
+      // What it says to a value of no type is all that it takes.
+      return `| ${key} | ${JSON.stringify(fallback)} | ${choices?.join(', ') ?? want(undefined)} |`
+    },
   )
   return `## ${name}
 

@@ -19,11 +19,11 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 test('the example shows its sample every few steps, and ends at the picture of diffusers', async () => {
   await promisify(execFile)(process.execPath, [EXAMPLE, '50', '10', '100'], { cwd: directory })
-  const pictures = readdirSync(directory).filter((name) => name.endsWith('.png'))
+  const pictures = readdirSync(path.join(directory, 'renders'))
   expect(pictures.toSorted()).toEqual(['step-10.png', 'step-20.png', 'step-30.png', 'step-40.png', 'step-50.png'])
   const raw = (file: string): Promise<Buffer> => sharp(file).removeAlpha().raw().toBuffer()
   const [got, want] = await Promise.all([
-    raw(path.join(directory, 'step-50.png')),
+    raw(path.join(directory, 'renders/step-50.png')),
     raw(path.join(ROOT, 'test/golden/reference', 'uncond_0_ddpm.png')),
   ])
   expect(got.reduce((worst, level, j) => Math.max(worst, Math.abs(level - want[j]!)), 0)).toBeLessThanOrEqual(1)

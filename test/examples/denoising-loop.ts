@@ -1,9 +1,10 @@
 import { drawNoise, schedulerFromConfig, toRgb8, TorchGenerator } from '@darkroom/diffusion'
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import sharp from 'sharp'
 
 const CHECKPOINT = 'deploy/checkpoints/emoji-ddpm'
+const OUT = 'renders'
 const SIDE = 32
 const [steps = 50, every = 10, seed = 0] = process.argv.slice(2).map(Number)
 
@@ -17,6 +18,7 @@ const plan = scheduler.plan(config, { numInferenceSteps: steps })
 const generator = new TorchGenerator(seed)
 let sample = generator.randn(3 * SIDE * SIDE)
 let state = scheduler.initialState(plan)
+mkdirSync(OUT, { recursive: true })
 
 for (const [i, timestep] of plan.timesteps.entries()) {
   const input = new Float32Array(sample.length)
@@ -34,7 +36,7 @@ for (const [i, timestep] of plan.timesteps.entries()) {
     const { data, width, height } = toRgb8(sample, SIDE, SIDE)
     await sharp(data, { raw: { width, height, channels: 3 } })
       .png()
-      .toFile(`step-${i + 1}.png`)
-    console.log(`step ${i + 1} of ${plan.timesteps.length}, timestep ${timestep}: step-${i + 1}.png`)
+      .toFile(`${OUT}/step-${i + 1}.png`)
+    console.log(`step ${i + 1} of ${plan.timesteps.length}, timestep ${timestep}: ${OUT}/step-${i + 1}.png`)
   }
 }

@@ -1,4 +1,4 @@
-import { ObjectStore, readConfig, STORE_VARIABLES, storeConfigFrom } from '@darkroom/chassis'
+import { DarkroomError, ObjectStore, readConfig, STORE_VARIABLES, storeConfigFrom } from '@darkroom/chassis'
 import { GatewayClient } from './gateway-client.ts'
 
 export interface GlobalOptions {
@@ -20,7 +20,14 @@ export class CommandContext {
 
   /** The bucket itself, for what must not go through the farm. @throws DarkroomError INVALID_CONFIG that names every missing variable */
   openStore(): ObjectStore {
-    return ObjectStore.open(storeConfigFrom(readConfig(STORE_VARIABLES, this.#environment)))
+    try {
+      return ObjectStore.open(storeConfigFrom(readConfig(STORE_VARIABLES, this.#environment)))
+    } catch (reason) {
+      const { code, problems } = DarkroomError.from(reason)
+      if (code !== 'INVALID_CONFIG') throw reason
+      const message = 'the bucket is not known: export what npm run dev prints, or the DARKROOM_S3_* of your farm'
+      throw new DarkroomError(code, message, { cause: reason, problems })
+    }
   }
 
   /** One result: JSON for programs, else a text for people. */

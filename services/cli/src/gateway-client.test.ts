@@ -1,3 +1,4 @@
+import { DarkroomError } from '@darkroom/chassis'
 import type { ServerResponse } from 'node:http'
 import { describe, expect, test } from 'vitest'
 import { batchJson, sendJson, StandInGateway } from './gateway.harness.ts'
@@ -24,13 +25,21 @@ describe('following a batch', () => {
     expect(gateway.requests.map(({ headers }) => headers['last-event-id'])).toEqual([undefined, '9'])
   })
 
-  test('passes previews over: they are no news of the batch', async () => {
+  test('hands previews over apart: they are no news of the batch', async () => {
     await using gateway = await StandInGateway.start((_, response) => {
       startEvents(response)
       response.end(`event: preview\ndata: {"item":0}\n\n${event(3, 'end', 'completed')}`)
     })
-    const seen = await Array.fromAsync(new GatewayClient(gateway.url).follow('b', new AbortController().signal))
+    const client = new GatewayClient(gateway.url)
+    const previews: unknown[] = []
+    const { signal } = new AbortController()
+    const seen = await Array.fromAsync(client.follow('b', signal, async (preview) => void previews.push(preview)))
     expect(seen.map(({ state }) => state)).toEqual(['completed'])
+    expect(previews).toEqual([{ item: 0 }])
+    const refusing = client.follow('b', signal, async () => {
+      throw new DarkroomError('INVALID_REQUEST', 'cannot write')
+    })
+    await expect(Array.fromAsync(refusing)).rejects.toThrow('cannot write')
   })
 
   test('puts an event together that came in pieces, in the middle of a letter too', async () => {

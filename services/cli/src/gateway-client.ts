@@ -1,6 +1,5 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { Problem } from '@darkroom/chassis'
-import type { Readable } from 'node:stream'
 
 export interface BatchJson {
   readonly id: string
@@ -17,6 +16,9 @@ export interface BatchJson {
     readonly cancelled: number
   }
   readonly imagesRendered: number
+  readonly imagesFailed: number
+  readonly imagesFlagged: number
+  readonly itemsWarned: number
   readonly imagesPerSecond: number
   readonly etaSeconds: number | null
   readonly schedulers: readonly {
@@ -41,6 +43,16 @@ export interface WorkerJson {
   }[]
   readonly imagesRendered: number
   readonly busySeconds: number
+}
+
+/** A picture on its way. */
+export interface PreviewJson {
+  readonly item: number
+  readonly image: number
+  readonly step: number
+  readonly steps: number
+  /** A JPEG as a data URL. */
+  readonly picture: string
 }
 
 /** The problem document of RFC 9457 as the gateway writes it. */
@@ -69,7 +81,7 @@ export class GatewayClient {
   }
 
   /** Streams a file of one item a line; defaults go into the query. */
-  async submitNdjson(lines: Readable, defaults: Record<string, string>): Promise<BatchJson> {
+  async submitNdjson(lines: AsyncIterable<Uint8Array>, defaults: Record<string, string>): Promise<BatchJson> {
     const query = new URLSearchParams(defaults).toString()
     return this.#json('POST', `/api/v1/batches${query === '' ? '' : `?${query}`}`, {
       body: lines as unknown as NonNullable<RequestInit['body']>,
@@ -111,8 +123,15 @@ export class GatewayClient {
     return this.#send('GET', path)
   }
 
-  /** The batch now and after each change, until it ends; goes on after a broken connection where it stopped. */
-  async *follow(id: string, signal: AbortSignal): AsyncGenerator<BatchJson> {
+  /**
+   * The batch now and after each change, until it ends; goes on after a broken connection where it stopped. A DarkroomError of
+   * `onPreview` ends it.
+   */
+  async *follow(
+    id: string,
+    signal: AbortSignal,
+    onPreview: (preview: PreviewJson) => Promise<void> = async () => {},
+  ): AsyncGenerator<BatchJson> {
     let last: string | null = null
     for (;;) {
       try {
@@ -122,7 +141,10 @@ export class GatewayClient {
         })
         if (response.status === 204) return
         for await (const event of eventsOf(response)) {
-          if (event.name === 'preview') continue
+          if (event.name === 'preview') {
+            await onPreview(JSON.parse(event.data) as PreviewJson)
+            continue
+          }
           last = event.id
           yield JSON.parse(event.data) as BatchJson
           if (event.name === 'end') return

@@ -34,12 +34,10 @@ export class StandInGateway implements AsyncDisposable {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const received = {
-      method: request.method!,
-      url: request.url!,
-      headers: request.headers,
-      body: await text(request),
-    }
+    const body = await text(request).catch(() => null)
+    // The command broke off in the middle of it.
+    if (body === null) return
+    const received = { method: request.method!, url: request.url!, headers: request.headers, body }
     this.requests.push(received)
     this.answer(received, response)
   }
@@ -67,6 +65,9 @@ export function batchJson(changes: Partial<BatchJson> = {}): BatchJson {
     imageCount: 2,
     items: { open: 0, rendered: 2, failed: 0, cancelled: 0 },
     imagesRendered: 2,
+    imagesFailed: 0,
+    imagesFlagged: 0,
+    itemsWarned: 0,
     imagesPerSecond: 2,
     etaSeconds: null,
     schedulers: [{ scheduler: 'PNDMScheduler', images: 2, steps: 40, seconds: 4 }],

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -53,6 +53,10 @@ describe('submit', () => {
       '1',
       '--output-format',
       'webp',
+      '--preview-every',
+      '5',
+      '--preview-mode',
+      'decode',
     ]
     expect(await run('submit', '-p', 'a cat', '--prompt', 'a dog', ...options)).toBe(0)
     expect(gateway.requests).toMatchObject([{ method: 'POST', url: '/api/v1/batches' }])
@@ -65,6 +69,8 @@ describe('submit', () => {
         negativePrompt: '7',
         seed: 1,
         outputFormat: 'webp',
+        previewEvery: 5,
+        previewMode: 'decode',
       },
     })
     expect(printed.join('\n')).toContain('darkroom watch b0123456789abcdefghijkl')
@@ -115,6 +121,32 @@ describe('submit', () => {
     })
   })
 
+  test('a prompt is sent where none is taken: the gateway refuses it rather than losing it', async () => {
+    expect(await run('submit', '--task', 'unconditional-image-generation', '-p', 'a cat')).toBe(0)
+    expect(JSON.parse(gateway.requests[0]!.body)).toMatchObject({ items: [{ prompt: 'a cat' }] })
+  })
+
+  test('without a prompt, the task that needs none is named', async () => {
+    expect(await run('submit', '-c', 'emoji-ddpm')).toBe(2)
+    expect(complained.join('')).toContain('--task unconditional-image-generation')
+  })
+
+  test('uploads the files that lines name, from where the lines lie', async () => {
+    gateway.answer = ({ url, body }, response) =>
+      sendJson(response, url === '/api/v1/pictures' ? { key: `key of ${body}` } : batchJson())
+    await writeFile(path.join(folder, 'cat.png'), 'a picture')
+    const file = path.join(folder, 'items.jsonl')
+    await writeFile(file, '{"prompt":"a cat"}\n{"image":"cat.png"}')
+    expect(await run('submit', file)).toBe(0)
+    expect(gateway.requests.at(-1)!.body).toBe('{"prompt":"a cat"}\n{"image":"key of a picture"}\n')
+    await writeFile(file, '{"prompt":"a cat"}\n{"image":"none.png"}')
+    expect(await run('submit', file)).toBe(2)
+    expect(complained.slice(-2)).toEqual([
+      'darkroom: a picture of a line cannot be uploaded; nothing was submitted',
+      expect.stringMatching(/^ {2}line 2, image = "none.png": cannot read .*none\.png/),
+    ])
+  })
+
   test.for([
     ['neither a file nor a prompt', ['submit']],
     ['both a file and a prompt', ['submit', 'items.jsonl', '-p', 'a cat']],
@@ -128,17 +160,39 @@ describe('submit', () => {
     expect(gateway.requests).toEqual([])
   })
 
-  test('a refusal says line and field of every problem, with exit code 2', async () => {
+  test('a refusal says line, field and value of every problem, with exit code 2', async () => {
     const errors = [{ line: 3, field: 'numInferenceSteps', value: 0, message: 'want an integer from 1 to 1000' }]
     gateway.answer = (_, response) => sendJson(response, { status: 400, detail: 'the batch is bad', errors }, 400)
     expect(await run('submit', '-p', 'a cat')).toBe(2)
     expect(complained).toEqual([
       'darkroom: the batch is bad',
-      '  line 3, numInferenceSteps: want an integer from 1 to 1000',
+      '  line 3, numInferenceSteps = 0: want an integer from 1 to 1000',
     ])
     expect(await run('submit', '-p', 'a cat', '--json')).toBe(2)
-    expect(JSON.parse(complained.at(-1)!)).toMatchObject({ code: 'INVALID_REQUEST', errors: [{ line: 3 }] })
+    expect(JSON.parse(complained.at(-1)!)).toMatchObject({ code: 'INVALID_REQUEST', errors })
   })
+})
+
+test('a picture that says nothing of its making is refused by name, with exit code 2', async () => {
+  const file = path.join(folder, 'cat.jpg')
+  await writeFile(file, Buffer.from([0xff, 0xd8, 0xff, 0xe0]))
+  expect(await run('replay', file)).toBe(2)
+  expect(complained.at(-1)).toBe(`darkroom: ${file}: this is no PNG`)
+  expect(gateway.requests).toEqual([])
+})
+
+test('watch keeps the newest preview of each image in a folder', async () => {
+  const batch = batchJson()
+  const preview = { item: 3, image: 1, step: 5, steps: 20, picture: 'data:image/jpeg;base64,eHl6' }
+  gateway.answer = ({ url }, response) => {
+    if (!url.endsWith('/events')) return sendJson(response, batch)
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.write(`event: preview\ndata: ${JSON.stringify(preview)}\n\n`)
+    response.end(`id: 1\nevent: end\ndata: ${JSON.stringify(batch)}\n\n`)
+  }
+  const previews = path.join(folder, 'previews')
+  expect(await run('watch', batch.id, '--previews', previews)).toBe(0)
+  expect(await readFile(path.join(previews, '3-1.jpg'), 'utf8')).toBe('xyz')
 })
 
 describe('the exit code', () => {
@@ -154,12 +208,15 @@ describe('the exit code', () => {
     expect(await run('status', 'b')).toBe(2)
   })
 
-  test('is 78 when the bucket is needed and not configured, and every variable is named', async () => {
+  test('is 78 when the bucket is needed and not configured, and every variable is named once', async () => {
     expect(await run('verify', 'b')).toBe(78)
-    expect(complained.join('\n')).toContain('DARKROOM_S3_BUCKET')
+    expect(complained).toEqual([
+      'darkroom: the bucket is not known: export what npm run dev prints, or the DARKROOM_S3_* of your farm',
+      '  DARKROOM_S3_BUCKET: is required but not set',
+    ])
   })
 
-  test('is 1 when a watched batch ends with items that were not rendered', async () => {
+  test('is 1 when a watched batch ends with items or images that were not rendered', async () => {
     const batch = batchJson({ items: { open: 0, rendered: 1, failed: 1, cancelled: 0 } })
     gateway.answer = ({ url }, response) => {
       if (!url.endsWith('/events')) return sendJson(response, batch)
@@ -168,6 +225,15 @@ describe('the exit code', () => {
     }
     expect(await run('watch', batch.id)).toBe(1)
     expect(printed.join('\n')).toContain(`1 items failed, 0 were cancelled: darkroom download ${batch.id} says why`)
+    Object.assign(batch, batchJson({ imagesFailed: 1 }))
+    expect(await run('watch', batch.id)).toBe(1)
+    expect(printed.at(-1)).toContain('1 images of rendered items failed')
+    Object.assign(batch, batchJson({ imagesFlagged: 1, itemsWarned: 1 }))
+    expect(await run('watch', batch.id)).toBe(0)
+    expect(printed.slice(-2)).toEqual([expect.stringContaining('are black'), expect.stringContaining('cut off')])
+    gateway.answer = (_, response) => sendJson(response, batch)
+    expect(await run('status', batch.id)).toBe(0)
+    expect(printed.at(-1)).toContain('cut off')
   })
 
   test('is 0 for help, which documents all of them', async () => {

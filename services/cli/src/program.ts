@@ -13,6 +13,7 @@ import { addVerify } from './commands/verify.ts'
 import { addWatch } from './commands/watch.ts'
 import { addWorkers } from './commands/workers.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
+import { problemLines } from './problem-lines.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -24,7 +25,7 @@ function createProgram(environment: Environment): Command {
     .showHelpAfterError('(darkroom --help shows every command)')
     .addHelpText(
       'after',
-      '\nExit codes: 0 all is well; 1 items failed or were cancelled, or verify found violations; 2 wrong usage, or the request was refused; 69 gateway, coordinator or store away; 78 the environment is not usable',
+      '\nExit codes: 0 all is well; 1 items or images failed or were cancelled, or verify found violations; 2 wrong usage, or the request was refused; 69 gateway, coordinator or store away; 78 the environment is not usable',
     )
   program.exitOverride((reason) => {
     process.exitCode = reason.exitCode === 0 ? EXIT.ok : EXIT.usage
@@ -60,11 +61,7 @@ export async function runProgram(args: readonly string[], environment: Environme
       console.error(JSON.stringify({ code: error.code, message: text, errors: error.problems }))
     else {
       console.error(`darkroom: ${text}`)
-      for (const { line, field, message } of error.problems.slice(0, 20)) {
-        console.error(
-          `  ${[line === undefined ? '' : `line ${line}`, field ?? ''].filter((part) => part !== '').join(', ')}: ${message}`,
-        )
-      }
+      for (const line of problemLines(error.problems)) console.error(line)
     }
     process.exitCode = exitCodeOf(error)
   }

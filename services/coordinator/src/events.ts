@@ -31,11 +31,9 @@ export function createEvents(metrics: Metrics, log: Logger) {
   const ended = metrics.counter('darkroom_ended_batches_total', 'Batches that ended, by how.', ['outcome'])
   const items = metrics.counter('darkroom_items_total', 'Items that ended, by how.', ['outcome'])
   const images = metrics.counter('darkroom_committed_images_total', 'Images in commit records.', ['scheduler'])
-  const steps = metrics.counter(
-    'darkroom_committed_steps_total',
-    'Denoising steps of committed images, as users count them.',
-    ['scheduler'],
-  )
+  const steps = metrics.counter('darkroom_committed_steps_total', 'Model calls that were made for committed images.', [
+    'scheduler',
+  ])
   const seconds = metrics.counter('darkroom_committed_device_seconds_total', 'Device seconds of committed images.', [
     'scheduler',
   ])

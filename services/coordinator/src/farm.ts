@@ -27,6 +27,7 @@ export interface FarmOptions {
   readonly workerLeaseMs: number
   readonly targetShardSeconds: number
   readonly onChange: (batchId: string) => void
+  readonly onShardEnded: (batchId: string, shardId: string) => void
 }
 
 const MAX_FAILURES = 5
@@ -112,6 +113,7 @@ export class Farm {
     const result = summariseRecord(record)
     this.#costs.learn(shard.checkpoint, shard.cost, result.deviceSeconds)
     this.#options.events.shardEnded(batchId, shardId, result)
+    this.#options.onShardEnded(batchId, shardId)
     this.handle({ type: 'shardEnded', batchId, shardId, result })
   }
 

@@ -37,7 +37,7 @@ export async function finalizeBatch(
       startedAt: totals.startedAt,
       endedAt: new Date().toISOString(),
       items,
-      images: totals.images,
+      ...totals.images,
       shards: totals.shards,
       schedulers: totals.schedulers,
       ...written,

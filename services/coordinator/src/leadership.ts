@@ -111,6 +111,7 @@ export class Leadership implements AsyncDisposable {
         workerLeaseMs: config.workerLeaseMs,
         targetShardSeconds: config.targetShardSeconds,
         onChange: (batchId) => watchers.changed(batchId),
+        onShardEnded: (batchId, shardId) => watchers.shardEnded(batchId, shardId),
       },
       stop.signal,
     )
@@ -132,7 +133,7 @@ export class Leadership implements AsyncDisposable {
     this.#onLeading(false)
     this.#options.links.closeAll()
     // Whoever watches here learns that he has to ask the next leader.
-    this.#options.watchers.allChanged()
+    this.#options.watchers.leadershipLost()
   }
 
   async #recover(farm: Farm, signal: AbortSignal): Promise<void> {

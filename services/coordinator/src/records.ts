@@ -1,11 +1,12 @@
 import type { CommitRecord } from '@darkroom/proto'
+import { noCounts } from './core/counts.ts'
 import type { ShardResult } from './core/state.ts'
 import { addTally } from './core/tally.ts'
 import type { Tallies } from './core/tally.ts'
 
 /** What the core counts of a commit record. */
 export function summariseRecord(record: CommitRecord): ShardResult {
-  const nothing = { rendered: 0, failed: 0, cancelled: 0, images: 0, deviceSeconds: 0, schedulers: [] }
+  const nothing = { ...noCounts(), deviceSeconds: 0, schedulers: [] }
   switch (record.kind) {
     case 'cancelled':
       return { ...nothing, kind: 'cancelled', cancelled: record.itemCount }
@@ -19,17 +20,17 @@ export function summariseRecord(record: CommitRecord): ShardResult {
 }
 
 function summariseRendered(record: Extract<CommitRecord, { kind: 'rendered' }>): ShardResult {
-  const rendered = record.items.filter((item) => item.state === 'rendered')
+  const counts = noCounts()
   const tallies: Tallies = new Map()
-  for (const { scheduler, images, numInferenceSteps, seconds } of rendered)
-    addTally(tallies, { scheduler, images: images.length, steps: images.length * numInferenceSteps, seconds })
-  return {
-    kind: 'rendered',
-    rendered: rendered.length,
-    failed: record.items.length - rendered.length,
-    cancelled: 0,
-    images: rendered.reduce((sum, { images }) => sum + images.length, 0),
-    deviceSeconds: record.deviceSeconds,
-    schedulers: [...tallies.values()],
+  for (const item of record.items) {
+    counts[item.state]++
+    if (item.state === 'failed') continue
+    const { scheduler, images, numInferenceSteps, steps = images.length * numInferenceSteps, seconds } = item
+    counts.images += images.length
+    counts.imagesFailed += item.failedImages?.length ?? 0
+    counts.imagesFlagged += images.filter(({ nsfwContentDetected }) => nsfwContentDetected === true).length
+    counts.itemsWarned += item.warnings.length > 0 ? 1 : 0
+    addTally(tallies, { scheduler, images: images.length, steps, seconds })
   }
+  return { ...counts, kind: 'rendered', deviceSeconds: record.deviceSeconds, schedulers: [...tallies.values()] }
 }

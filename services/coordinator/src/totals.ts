@@ -1,5 +1,7 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { BatchDocument, CommitRecord, DoneDocument, PlannedShard } from '@darkroom/proto'
+import { addCounts, noCounts } from './core/counts.ts'
+import type { Counts } from './core/counts.ts'
 import { addTally } from './core/tally.ts'
 import type { Tallies } from './core/tally.ts'
 import { summariseRecord } from './records.ts'
@@ -7,21 +9,24 @@ import { summariseRecord } from './records.ts'
 /** What the commit records of a batch sum to. */
 export class Totals {
   readonly #tallies: Tallies = new Map()
-  readonly #items = { rendered: 0, failed: 0, cancelled: 0 }
+  readonly #counts = noCounts()
   #planned = 0
   shards = 0
-  images = 0
   startedAt: string | null = null
 
   add(shard: PlannedShard, record: CommitRecord): void {
     const result = summariseRecord(record)
     this.shards++
-    this.images += result.images
     this.#planned += shard.items.length
-    for (const state of ['rendered', 'failed', 'cancelled'] as const) this.#items[state] += result[state]
+    addCounts(this.#counts, result)
     for (const tally of result.schedulers) addTally(this.#tallies, tally)
     if (record.kind !== 'rendered') return
     if (this.startedAt === null || record.startedAt < this.startedAt) this.startedAt = record.startedAt
+  }
+
+  get images(): Pick<Counts, 'images' | 'imagesFailed' | 'imagesFlagged' | 'itemsWarned'> {
+    const { images, imagesFailed, imagesFlagged, itemsWarned } = this.#counts
+    return { images, imagesFailed, imagesFlagged, itemsWarned }
   }
 
   get schedulers(): DoneDocument['schedulers'] {
@@ -32,8 +37,8 @@ export class Totals {
   itemsOf(batch: BatchDocument, isCancelled: boolean): DoneDocument['items'] {
     // Items of segments that were never planned, since the batch was cancelled first.
     const unplanned = batch.itemCount - this.#planned
-    const { rendered, failed } = this.#items
-    const items = { rendered, failed, cancelled: this.#items.cancelled + unplanned }
+    const { rendered, failed } = this.#counts
+    const items = { rendered, failed, cancelled: this.#counts.cancelled + unplanned }
     const sum = items.rendered + items.failed + items.cancelled
     if (sum === batch.itemCount && (unplanned === 0 || isCancelled)) return items
     throw new DarkroomError(

@@ -35,7 +35,7 @@ test('a watcher of any batch is woken when all have changed', async () => {
 })
 
 const previewOf = (batchId: string, item: number, step: number): Preview =>
-  create(PreviewSchema, { batchId, item, image: 0, step, steps: 50, jpeg: Uint8Array.of(step) })
+  create(PreviewSchema, { batchId, shardId: 's1', item, image: 0, step, steps: 50, jpeg: Uint8Array.of(step) })
 
 test('previews reach those who watch their batch, the newest of each image, and are then gone', async () => {
   const watchers = new Watchers()
@@ -48,7 +48,7 @@ test('previews reach those who watch their batch, the newest of each image, and 
     [1, 1],
     [0, 2],
   ] as const)
-    watchers.previewed(previewOf('b1', item, step))
+    watchers.previewed(previewOf('b1', item, step), true)
   const { value: previews } = await mine!.next()
   expect((previews as Preview[]).map(({ item, step }) => [item, step])).toEqual([
     [0, 2],
@@ -66,16 +66,47 @@ test('a watcher that is too slow misses previews of the images that waited longe
   const stop = new AbortController()
   const wakes = watchers.watch('b1', stop.signal)
   await wakes.next()
-  for (let item = 0; item < 1_000; item++) watchers.previewed(previewOf('b1', item, 1))
+  for (let item = 0; item < 1_000; item++) watchers.previewed(previewOf('b1', item, 1), true)
   const { value: previews } = await wakes.next()
   expect((previews as Preview[]).map(({ item }) => item)).toEqual(Array.from({ length: 16 }, (_, i) => 984 + i))
   stop.abort()
 })
 
-test('previews of a batch that nobody watches are kept nowhere', async () => {
-  const watchers = new Watchers()
+/** What somebody who comes now is shown first: items and steps. */
+async function firstSeen(watchers: Watchers, batchId: string): Promise<readonly (readonly [number, number])[]> {
   const stop = new AbortController()
-  watchers.previewed(previewOf('b1', 0, 1))
-  expect((await watchers.watch('b1', stop.signal).next()).value).toEqual([])
+  const { value } = await watchers.watch(batchId, stop.signal).next()
   stop.abort()
+  return (value as Preview[]).map(({ item, step }) => [item, step])
+}
+
+test('who comes later is first shown the newest preview of each image of the batch, until its shard ends', async () => {
+  const watchers = new Watchers()
+  for (const [batchId, item, step] of [
+    ['b1', 0, 1],
+    ['b1', 1, 1],
+    ['b2', 7, 1],
+    ['b1', 0, 2],
+  ] as const)
+    watchers.previewed(previewOf(batchId, item, step), true)
+  expect(await firstSeen(watchers, 'b1')).toEqual([
+    [1, 1],
+    [0, 2],
+  ])
+  watchers.shardEnded('b1', 's2')
+  expect(await firstSeen(watchers, 'b1')).toHaveLength(2)
+  watchers.shardEnded('b1', 's1')
+  expect(await firstSeen(watchers, 'b1')).toEqual([])
+  expect(await firstSeen(watchers, 'b2')).toEqual([[7, 1]])
+  watchers.leadershipLost()
+  expect(await firstSeen(watchers, 'b2')).toEqual([])
+})
+
+test('previews are kept of so many images at most, and of none whose shard has ended', async () => {
+  const watchers = new Watchers()
+  for (let item = 0; item < 1_000; item++) watchers.previewed(previewOf('b1', item, 1), true)
+  watchers.previewed(previewOf('b1', 1_000, 1), false)
+  expect((await firstSeen(watchers, 'b1')).map(([item]) => item)).toEqual(
+    Array.from({ length: 128 }, (_, i) => 872 + i),
+  )
 })

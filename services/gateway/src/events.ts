@@ -93,6 +93,13 @@ export class GatewayEvents {
     this.#log.warn({ batchId, err }, 'coordinator was not told of a batch and will find it by listing')
   }
 
+  tenantsUnknown(variable: string, tenants: readonly string[]): void {
+    this.#log.warn(
+      { variable, tenants },
+      'names of tenants that are not there are ignored: only "default" exists today',
+    )
+  }
+
   eventStreamBroken(batchId: string, err: unknown): void {
     this.#log.warn({ batchId, err }, 'event stream lost the coordinator and tries again')
   }

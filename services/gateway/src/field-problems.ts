@@ -1,22 +1,17 @@
 import type { Problem } from '@darkroom/chassis'
 
-/** One thing wrong with a request. `value` is what was given, cut short; `message` says what to do instead. */
-export interface FieldProblem extends Problem {
-  readonly value?: string | number | boolean | null
-}
-
 const MAX_PROBLEMS = 20
 const SHOWN_CHARACTERS = 80
 
 /** What is wrong with one batch: the first twenty problems, in the order of the body. */
 export class Problems {
-  readonly #found: FieldProblem[] = []
+  readonly #found: Problem[] = []
 
-  add(problem: FieldProblem): void {
+  add(problem: Problem): void {
     if (!this.isFull) this.#found.push(problem)
   }
 
-  get list(): readonly FieldProblem[] {
+  get list(): readonly Problem[] {
     return this.#found
   }
 

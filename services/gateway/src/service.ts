@@ -7,6 +7,7 @@ import { CoordinatorService } from '@darkroom/proto'
 import manifest from '../package.json' with { type: 'json' }
 import { BatchDocuments } from './batches/batch-documents.ts'
 import { CheckpointCatalog } from './checkpoints/catalog.ts'
+import { GATEWAY_VARIABLES } from './config.ts'
 import type { GatewayConfig } from './config.ts'
 import type { GatewayContext } from './context.ts'
 import { GatewayEvents } from './events.ts'
@@ -17,6 +18,7 @@ import { itemProperties, itemSchema } from './ingest/item-schema.ts'
 import { taskParameters } from './ingest/parameters.ts'
 import { InputPictures } from './pictures/input-pictures.ts'
 import { ROUTES } from './routes/mod.ts'
+import { unknownTenants } from './tenants.ts'
 
 const COORDINATOR_TIMEOUT_MS = 10_000
 const HEARTBEAT_MS = 15_000
@@ -35,6 +37,8 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
   await using stack = new AsyncDisposableStack()
   const log = createLogger('gateway', config.logLevel)
   const events = new GatewayEvents(log)
+  const strangers = unknownTenants(config.safetyCheckerOffTenants ?? [])
+  if (strangers.length > 0) events.tenantsUnknown(GATEWAY_VARIABLES.safetyCheckerOffTenants.name, strangers)
   const store = stack.use(
     ObjectStore.open(storeConfigFrom(config), {
       onRequest: (op, outcome, seconds) => events.storeRequested(op, outcome, seconds),
@@ -98,7 +102,6 @@ function contextOf(
       catalog,
       itemCheck,
       parameters,
-      pictures,
       defaultCheckpoint,
       maxItems,
       maxSide,

@@ -1,5 +1,6 @@
 import type { Logger, Metrics } from '@darkroom/chassis'
 import { parsePin } from '@darkroom/proto'
+import type { FailedImage } from '@darkroom/proto'
 import type { ChosenDevice, EngineStage, RenderedPicture, Tick } from './engine/messages.ts'
 import type { GpuReading } from './device/nvidia-smi.ts'
 
@@ -98,6 +99,11 @@ export function createEvents(metrics: Metrics, log: Logger) {
   const failedItems = metrics.counter(
     'darkroom_failed_items_total',
     'Items that failed alone inside a rendered shard.',
+    ['code'],
+  )
+  const failedImages = metrics.counter(
+    'darkroom_failed_images_total',
+    'Images that failed alone inside a rendered item.',
     ['code'],
   )
   const attempts = metrics.counter(
@@ -219,6 +225,10 @@ export function createEvents(metrics: Metrics, log: Logger) {
     itemFailed(ids: ShardIds, index: number, code: string, message: string): void {
       log.warn({ ...idsOf(ids), index, code, reason: message }, 'item failed alone')
       failedItems.inc({ code })
+    },
+    imagesFailed(ids: ShardIds, index: number, images: readonly FailedImage[]): void {
+      log.warn({ ...idsOf(ids), index, images }, 'images failed alone')
+      for (const { code } of images) failedImages.inc({ code })
     },
     storeRequested(op: string, outcome: string, seconds: number): void {
       storeSeconds.observe({ op, outcome }, seconds)

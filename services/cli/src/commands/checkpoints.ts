@@ -53,7 +53,7 @@ export function addCheckpoints(program: Command, context: () => CommandContext):
     .option('--offline', 'use the cache alone; default where $HF_HUB_OFFLINE is 1')
     .option(
       '--token <token>',
-      'for gated and private repositories; $HF_TOKEN keeps it from other users of this machine',
+      'for gated and private repositories; default $HF_TOKEN or what hf auth login saved, which other users of this machine do not see',
     )
     .option('--endpoint <url>', 'another hub; default $HF_ENDPOINT or https://huggingface.co')
     .action(async (source: string, { name, tag, revision, ...options }: ImportCommandOptions) => {

@@ -41,7 +41,10 @@ const SENTENCES: Readonly<Record<Replay['verdict'], (replay: Replay) => string>>
 }
 
 async function itemOf(picture: Buffer, file: string): Promise<object> {
-  const { darkroom } = await readPictureTexts(picture)
+  const { darkroom } = await readPictureTexts(picture).catch((cause: unknown) => {
+    const { code, message } = DarkroomError.from(cause)
+    throw new DarkroomError(code, `${file}: ${message}`, { cause })
+  })
   if (darkroom === undefined) {
     const message = `${file} does not say how it was rendered: it is none of Darkroom's, or a program left that out when it saved it`
     throw new DarkroomError('INVALID_REQUEST', message)

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { batchNotes } from '../batch-notes.ts'
 import type { CommandContext } from '../command-context.ts'
 import type { BatchJson } from '../gateway-client.ts'
 import { progressLine } from '../progress.ts'
@@ -11,7 +12,7 @@ export function addStatus(program: Command, context: () => CommandContext): void
     .action(async (id: string) => {
       const { gateway } = context()
       const batch = await gateway.batch(id)
-      context().print(batch, () => `${progressLine(batch)}\n${schedulerTable(batch)}`)
+      context().print(batch, () => [progressLine(batch), schedulerTable(batch), ...batchNotes(batch)].join('\n'))
     })
 }
 

@@ -1,10 +1,12 @@
-import { DarkroomError } from '@darkroom/chassis'
 import type { Command } from 'commander'
-import { open, readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
+import path from 'node:path'
 import type { Readable } from 'node:stream'
 import type { CommandContext } from '../command-context.ts'
 import { EXIT } from '../exit-codes.ts'
-import type { GatewayClient } from '../gateway-client.ts'
+import type { BatchJson, GatewayClient } from '../gateway-client.ts'
+import { linesWithPictures } from '../lines-with-pictures.ts'
+import { unreadable, uploadPicture } from '../upload-picture.ts'
 import { watchBatch } from './watch.ts'
 
 interface SubmitOptions {
@@ -24,6 +26,8 @@ interface SubmitOptions {
   readonly mask?: string
   readonly depthMap?: string
   readonly strength?: string
+  readonly previewEvery?: string
+  readonly previewMode?: string
   readonly watch?: boolean
 }
 
@@ -32,7 +36,9 @@ const collect = (value: string, previous: readonly string[]): string[] => [...pr
 export function addSubmit(program: Command, context: () => CommandContext): void {
   program
     .command('submit [file]')
-    .description('submit a batch: a file with one JSON item a line, - for standard input, or prompts by --prompt')
+    .description(
+      'submit a batch: a file with one JSON item a line, - for standard input, or prompts by --prompt; pictures that lines name are uploaded',
+    )
     .option('-p, --prompt <text>', 'a prompt; may be given often', collect, [])
     .option('-c, --checkpoint <name>', 'checkpoint of items that name none: a name, name:tag or pin')
     .option('-s, --scheduler <name>', 'EulerDiscreteScheduler and the like, or a sampler such as "DPM++ 2M Karras"')
@@ -48,24 +54,51 @@ export function addSubmit(program: Command, context: () => CommandContext): void
     .option('--mask <file>', 'with --image: white is repainted')
     .option('--depth-map <file>', 'with --image: its depth, lighter is nearer')
     .option('--strength <n>', 'how much of the picture is redrawn, up to 1')
+    .option('--preview-every <n>', 'show pictures on their way after every so many steps: darkroom watch --previews')
+    .option('--preview-mode <mode>', 'estimate: a cheap sketch, the default; decode: what the VAE makes of it')
     .option('--task <name>', 'what to do, where checkpoint and pictures leave a choice')
     .option('-w, --watch', 'follow it until it ends')
     .action(async (file: string | undefined, options: SubmitOptions, command: Command) => {
       const { gateway, isJson, print } = context()
       const needsPrompt = options.task !== 'unconditional-image-generation'
       if (file !== undefined ? options.prompt.length > 0 : needsPrompt && options.prompt.length === 0)
-        command.error('error: give a file, or prompts by --prompt', { exitCode: EXIT.usage })
+        command.error(`error: ${file === undefined ? NO_PROMPT : TWO_SOURCES}`, { exitCode: EXIT.usage })
       const defaults = { ...defaultsOf(options), ...(await uploadPictures(gateway, options)) }
-      const items = needsPrompt ? options.prompt.map((prompt) => ({ prompt })) : [{}]
+      // A prompt goes along where none is taken, too: the gateway says so better than its silent loss would.
+      const items = options.prompt.length > 0 ? options.prompt.map((prompt) => ({ prompt })) : [{}]
       const batch =
         file === undefined
           ? await gateway.submitJson({ items, defaults: typed(defaults) })
-          : await gateway.submitNdjson(await openLines(file), defaults)
+          : await submitLines(gateway, file, defaults)
       const accepted = `${batch.id}  ${batch.itemCount} items, ${batch.imageCount} images accepted`
       if (options.watch !== true) return print(batch, () => `${accepted}\nfollow it: darkroom watch ${batch.id}`)
       if (!isJson) console.log(accepted)
       await watchBatch(gateway, batch.id, isJson)
     })
+}
+
+const TWO_SOURCES = 'prompts by --prompt go without a file: write them into it'
+const NO_PROMPT =
+  'give a file, or prompts by --prompt; a checkpoint that takes none needs --task unconditional-image-generation'
+
+async function submitLines(gateway: GatewayClient, file: string, defaults: Record<string, string>): Promise<BatchJson> {
+  const lines = await openLines(file)
+  const folder = file === '-' ? '.' : path.dirname(file)
+  let failure: unknown = null
+  async function* body(): AsyncGenerator<Buffer> {
+    try {
+      yield* linesWithPictures(lines, folder, (picture) => uploadPicture(gateway, picture))
+    } catch (reason) {
+      failure = reason
+      throw reason
+    }
+  }
+  try {
+    return await gateway.submitNdjson(body(), defaults)
+  } catch (reason) {
+    // A body that breaks off looks to the sender like a gateway that is away.
+    throw failure ?? reason
+  }
 }
 
 async function openLines(file: string): Promise<Readable> {
@@ -82,28 +115,6 @@ async function uploadPictures(gateway: GatewayClient, options: SubmitOptions): P
   const files = Object.entries(named).filter((entry): entry is [string, string] => entry[1] !== undefined)
   const keys = files.map(async ([field, file]) => [field, await uploadPicture(gateway, file)] as const)
   return Object.fromEntries(await Promise.all(keys))
-}
-
-async function uploadPicture(gateway: GatewayClient, file: string): Promise<string> {
-  const bytes = await readPicture(file)
-  try {
-    return (await gateway.uploadPicture(bytes)).key
-  } catch (reason) {
-    const { code, message, problems } = DarkroomError.from(reason)
-    throw new DarkroomError(code, `${file}: ${message}`, { cause: reason, problems })
-  }
-}
-
-async function readPicture(file: string): Promise<Uint8Array<ArrayBuffer>> {
-  try {
-    return new Uint8Array(await readFile(file))
-  } catch (reason) {
-    throw unreadable(file, reason)
-  }
-}
-
-function unreadable(file: string, reason: unknown): DarkroomError {
-  return new DarkroomError('INVALID_REQUEST', `cannot read ${file}: ${(reason as Error).message}`, { cause: reason })
 }
 
 /** The task that the pictures are for; none for the checkpoint's own. */
@@ -127,6 +138,8 @@ function defaultsOf(options: SubmitOptions): Record<string, string> {
     numImages: options.images,
     strength: options.strength,
     outputFormat: options.outputFormat,
+    previewEvery: options.previewEvery,
+    previewMode: options.previewMode,
     task: taskOf(options),
   }
   return Object.fromEntries(Object.entries(named).filter((entry): entry is [string, string] => entry[1] !== undefined))
@@ -134,7 +147,17 @@ function defaultsOf(options: SubmitOptions): Record<string, string> {
 
 /** Numbers as numbers: JSON bodies are not coerced. What is no number goes as it is, and the gateway says so. */
 function typed(defaults: Record<string, string>): Record<string, string | number> {
-  const texts = ['checkpoint', 'scheduler', 'negativePrompt', 'task', 'image', 'maskImage', 'depthMap', 'outputFormat']
+  const texts = [
+    'checkpoint',
+    'scheduler',
+    'negativePrompt',
+    'task',
+    'image',
+    'maskImage',
+    'depthMap',
+    'outputFormat',
+    'previewMode',
+  ]
   return Object.fromEntries(
     Object.entries(defaults).map(([key, value]) => [
       key,

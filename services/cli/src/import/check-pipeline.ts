@@ -3,6 +3,8 @@ import { describeCheckpoint } from '@darkroom/diffusion'
 import { readFile } from 'node:fs/promises'
 import { isConfig } from './select-files.ts'
 
+const RECIPE = 'deploy/checkpoints/recipe'
+const EXPORT = `pip install -r ${RECIPE}/requirements.txt && python ${RECIPE}/export.py SRC DST`
 const DENOISERS = ['unet/model.onnx', 'transformer/model.onnx']
 /** Exporters leave these out and still name them; a pipeline runs without. */
 const OPTIONAL = new Set(['safety_checker', 'feature_extractor', 'image_encoder'])
@@ -20,7 +22,7 @@ export function checkLayout(source: string, files: readonly string[]): void {
   if (!files.some((file) => DENOISERS.includes(file)))
     throw new DarkroomError(
       'CHECKPOINT_INVALID',
-      `${source} has no ONNX model (${DENOISERS.join(' or ')}): export it with "python deploy/checkpoints/recipe/export.py SRC DST", then import DST`,
+      `${source} has no ONNX model (${DENOISERS.join(' or ')}): export it with "${EXPORT}", then import DST`,
     )
 }
 

@@ -1,4 +1,7 @@
-import { expect, test } from 'vitest'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
 import { hubSettings } from './hub-settings.ts'
 
 const HOME = { HOME: '/home/me' }
@@ -22,6 +25,24 @@ test('the hub, the token and being offline come from the command first, then fro
     token: 'u',
   })
   expect(hubSettings({}, { HF_HUB_OFFLINE: '0' }).isOffline).toBe(false)
+})
+
+test('a token that was saved by hf auth login is taken where none is given', () => {
+  const home = mkdtempSync(path.join(os.tmpdir(), 'darkroom-home-'))
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  const environment = { HOME: home }
+  expect(hubSettings({}, environment).token).toBeNull()
+  mkdirSync(path.join(home, '.cache/huggingface'), { recursive: true })
+  writeFileSync(path.join(home, '.cache/huggingface/token'), 'saved\n')
+  writeFileSync(path.join(home, 'elsewhere'), 'other')
+  expect(hubSettings({}, environment).token).toBe('saved')
+  expect(hubSettings({}, { ...environment, HF_TOKEN_PATH: '~/elsewhere' }).token).toBe('other')
+  expect(hubSettings({}, { ...environment, HF_TOKEN: 'given' }).token).toBe('given')
+  expect(hubSettings({ token: 'said' }, environment).token).toBe('said')
+  writeFileSync(path.join(home, 'elsewhere'), 'two words')
+  expect(messageOf(() => hubSettings({}, { ...environment, HF_TOKEN_PATH: '~/elsewhere' }))).toMatch(
+    /elsewhere holds characters/,
+  )
 })
 
 test('an endpoint that is no address and a token that can be none are refused, and the token is not shown', () => {

@@ -1,4 +1,5 @@
 import { DarkroomError } from '@darkroom/chassis'
+import { readFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 
@@ -35,10 +36,13 @@ export function hubSettings(
     variable('HF_HOME') ?? path.join(variable('XDG_CACHE_HOME') ?? path.join(home, '.cache'), 'huggingface')
   const cacheDir =
     options.cacheDir ?? variable('HF_HUB_CACHE') ?? variable('HUGGINGFACE_HUB_CACHE') ?? path.join(hfHome, 'hub')
+  const tilde = (file: string): string => path.resolve(file.replace(/^~(?=\/|$)/, home))
   return {
-    cacheDir: path.resolve(cacheDir.replace(/^~(?=\/|$)/, home)),
+    cacheDir: tilde(cacheDir),
     endpoint: endpointOf(options.endpoint ?? variable('HF_ENDPOINT') ?? 'https://huggingface.co'),
-    token: tokenOf(options.token ?? variable('HF_TOKEN')),
+    token:
+      tokenOf(options.token ?? variable('HF_TOKEN'), '--token or HF_TOKEN') ??
+      savedToken(tilde(variable('HF_TOKEN_PATH') ?? path.join(hfHome, 'token'))),
     isOffline: options.offline === true || /^(1|on|yes|true)$/i.test(variable('HF_HUB_OFFLINE') ?? ''),
     backoffMs: 500,
   }
@@ -54,11 +58,25 @@ function endpointOf(text: string): string {
   return url.href.replace(/\/+$/, '')
 }
 
-function tokenOf(text: string | undefined): string | null {
+/** What `hf auth login` has written down. */
+function savedToken(file: string): string | null {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw new DarkroomError('INVALID_REQUEST', `cannot read the token in ${file}: ${(cause as Error).message}`, {
+      cause,
+    })
+  }
+  return tokenOf(text, file)
+}
+
+function tokenOf(text: string | undefined, source: string): string | null {
   const token = text?.trim() ?? ''
   if (token === '') return null
   // Never shown, not even where it is wrong.
   if (!/^[\u0021-\u007e]+$/.test(token))
-    throw new DarkroomError('INVALID_REQUEST', '--token or HF_TOKEN holds characters that no token has: copy it again')
+    throw new DarkroomError('INVALID_REQUEST', `${source} holds characters that no token has: copy it again`)
   return token
 }

@@ -254,7 +254,9 @@ describe('from the hub', () => {
     hub.commit(REPO, torch)
     await expect(run(REPO)).rejects.toMatchObject({
       code: 'CHECKPOINT_INVALID',
-      message: expect.stringContaining('python deploy/checkpoints/recipe/export.py SRC DST'),
+      message: expect.stringContaining(
+        'pip install -r deploy/checkpoints/recipe/requirements.txt && python deploy/checkpoints/recipe/export.py SRC DST',
+      ),
     })
     expect([...hub.sent.keys()]).toEqual([])
   })
@@ -354,7 +356,7 @@ describe('from a folder', () => {
 
   test('one without ONNX is told of the exporter', async () => {
     await rm(path.join(folder, MODEL))
-    await expect(run(folder)).rejects.toThrow(/export it with "python deploy\/checkpoints\/recipe\/export\.py SRC DST"/)
+    await expect(run(folder)).rejects.toThrow(/export it with "pip install .*export\.py SRC DST"/)
   })
 
   test('one without model_index.json is told what is wanted', async () => {

@@ -5,6 +5,8 @@ export class Audit {
   readonly counts = { rendered: 0, failed: 0, cancelled: 0 }
   items = 0
   images = 0
+  /** Images that their rendered items lack, and say so. */
+  imagesFailed = 0
   shards = 0
 
   violate(sentence: string): void {

@@ -52,6 +52,8 @@ type Spoilt<T> = { -readonly [K in keyof T]: Spoilt<T[K]> }
 const editRecord = (change: (record: Spoilt<Rendered>, item: Spoilt<RenderedItem>) => void): Promise<void> =>
   edit<Spoilt<Rendered>>(FIRST, (record) => change(record, record.items[0] as Spoilt<RenderedItem>))
 
+const failed = (n: number) => ({ n, seed: n, code: 'RENDER_FAILED', message: 'is black' })
+
 const firstImage = async (): Promise<string> => {
   const record = (await store.getJson<Rendered>(FIRST))!
   return keys.image(ID, (record.items[0] as RenderedItem).images[0]!.name)
@@ -125,8 +127,32 @@ const SEEDED: readonly (readonly [name: string, found: string, seed: () => Promi
     'another customId, scheduler',
     () => editRecord((_, item) => void (item.scheduler = 'DDIMScheduler')),
   ],
-  ['an item with an image too few', 'has 1 images', () => editRecord((_, item) => void item.images.pop())],
+  [
+    'an item with an image too few',
+    'has 1 images and 0 failed ones',
+    () => editRecord((_, item) => void item.images.pop()),
+  ],
   ['an image committed twice', 'has number 0', () => editRecord((_, item) => void (item.images[1] = item.images[0]!))],
+  [
+    'an image that failed and is there',
+    'has 2 images and 1 failed ones',
+    () => editRecord((_, item) => void (item.failedImages = [failed(1)])),
+  ],
+  [
+    'a failed image of another number',
+    'has number 2 and seed 2',
+    () => editRecord((_, item) => void ([item.failedImages] = [[failed(2)], item.images.pop()])),
+  ],
+  [
+    'an item that counts as rendered without any image',
+    'has 0 images and 2 failed ones',
+    () => editRecord((_, item) => void ([item.failedImages, item.images] = [[failed(0), failed(1)], []])),
+  ],
+  [
+    'a done.json that counts failed images wrongly',
+    'done.json counts 1 failed images',
+    () => edit<Spoilt<DoneDocument>>(keys.done(ID), (d) => void (d.imagesFailed = 1)),
+  ],
   ['an image of another seed', 'seed 99', () => editRecord((_, item) => void (item.images[0]!.seed = 99))],
   [
     'an image whose name is not its hash',
@@ -191,6 +217,27 @@ describe('verify', () => {
       counts: { rendered: 1, failed: 2, cancelled: 0 },
       checked: { items: 3, images: 2, shards: 2 },
     })
+  })
+
+  test('an item that says which of its images failed is whole', async () => {
+    await editRecord((_, item) => {
+      item.images.pop()
+      item.failedImages = [failed(1)]
+    })
+    const { items } = (await store.getJson<Rendered>(FIRST))!
+    const errors = Buffer.from((await store.get(keys.errors(ID)))!)
+      .toString()
+      .trimEnd()
+      .split('\n')
+    await writeEnd(
+      store,
+      [{ ...items[0]!, shardId: '00000-00000' }],
+      errors.map((line) => JSON.parse(line) as object),
+    )
+    await edit<DoneDocument>(keys.done(ID), (done) => ({ ...done, images: 1, imagesFailed: 1 }))
+    const { violations, checked } = await verifyBatch(store, ID)
+    expect(violations).toEqual([])
+    expect(checked).toEqual({ items: 3, images: 1, shards: 2 })
   })
 
   test.for(SEEDED)('finds %s', async ([, found, seed]) => {

@@ -20,6 +20,11 @@ export async function verifyFiles(
     `I1: done.json counts ${said.rendered}/${said.failed}/${said.cancelled} (rendered/failed/cancelled), the records ${rendered}/${failed}/${cancelled}`,
   )
   audit.check(done.images === audit.images, `I3: done.json counts ${done.images} images, the records ${audit.images}`)
+  const { imagesFailed = 0 } = done
+  audit.check(
+    imagesFailed === audit.imagesFailed,
+    `I3: done.json counts ${imagesFailed} failed images, the records ${audit.imagesFailed}`,
+  )
   audit.check(done.shards === audit.shards, `I4: done.json counts ${done.shards} shards, the plan ${audit.shards}`)
   const seen = new Set<number>()
   const once = (index: number): void => {

@@ -77,27 +77,32 @@ function verifyItem(
   item: ItemLine | undefined,
   audit: Audit,
 ): void {
-  const { index, images } = result
+  const { index, images, failedImages = [] } = result
   if (item === undefined) return
   const isAsked =
     result.customId === item.customId &&
     result.scheduler === item.scheduler &&
     result.numInferenceSteps === item.numInferenceSteps
   audit.check(isAsked, `I3: item ${index} was rendered under another customId, scheduler or number of steps`)
+  audit.images += images.length
+  audit.imagesFailed += failedImages.length
   audit.check(
-    images.length === item.numImages,
-    `I3: item ${index} has ${images.length} images, ${item.numImages} were asked for`,
+    images.length > 0 && images.length + failedImages.length === item.numImages,
+    `I3: item ${index} has ${images.length} images and ${failedImages.length} failed ones, ${item.numImages} were asked for`,
   )
   const { extension } = OUTPUT_FORMATS[parseOutputFormat(item.outputFormat ?? '') ?? 'png']
-  for (const [n, image] of images.entries()) {
-    audit.images++
+  const seen = new Set<number>()
+  for (const { n, seed } of [...images, ...failedImages]) {
     audit.check(
-      image.n === n && image.seed === item.seed + n,
-      `I3: image ${n} of item ${index} has number ${image.n} and seed ${image.seed}`,
+      n >= 0 && n < item.numImages && !seen.has(n) && seed === item.seed + n,
+      `I3: an image of item ${index} has number ${n} and seed ${seed}`,
     )
+    seen.add(n)
+  }
+  for (const { n, sha256, name } of images) {
     audit.check(
-      image.name === imageName(index, n, image.sha256, extension),
-      `I3: ${image.name} does not name its item, number, hash and format`,
+      name === imageName(index, n, sha256, extension),
+      `I3: ${name} does not name its item, number, hash and format`,
     )
   }
 }

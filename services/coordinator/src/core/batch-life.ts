@@ -1,4 +1,5 @@
 import type { FarmCommand, FarmEvent, SegmentSummary } from './messages.ts'
+import { addCounts, noCounts } from './counts.ts'
 import { moveShard } from './state.ts'
 import type { FarmState, OpenBatch, ShardResult } from './state.ts'
 import { addTally } from './tally.ts'
@@ -16,10 +17,7 @@ export function openBatch(farm: FarmState, event: EventOf<'batchOpened'>, comman
     ready: [],
     open: new Map(),
     endedShards: 0,
-    rendered: 0,
-    failed: 0,
-    cancelled: 0,
-    images: 0,
+    ...noCounts(),
     schedulers: new Map(),
     startedAtMs: event.startedAtMs,
     rateSinceMs: null,
@@ -95,10 +93,7 @@ export function hasWork(batch: OpenBatch): boolean {
 
 export function tally(batch: OpenBatch, result: ShardResult): void {
   batch.endedShards++
-  batch.rendered += result.rendered
-  batch.failed += result.failed
-  batch.cancelled += result.cancelled
-  batch.images += result.images
+  addCounts(batch, result)
   for (const tally of result.schedulers) addTally(batch.schedulers, tally)
 }
 

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import { WorkerSchema } from '@darkroom/proto'
 import type { Worker } from '@darkroom/proto'
+import { noCounts } from './counts.ts'
 import type { FarmCommand, FarmEvent, SegmentSummary } from './messages.ts'
 import type { FarmSettings, ShardResult } from './state.ts'
 
@@ -24,6 +25,7 @@ export const workerOf = (id: string, running: Running = []): Worker =>
 
 export function resultOf(kind: ShardResult['kind'], itemCount: number): ShardResult {
   return {
+    ...noCounts(),
     kind,
     rendered: kind === 'rendered' ? itemCount : 0,
     failed: kind === 'failed' ? itemCount : 0,

@@ -1,4 +1,5 @@
 import type { Worker } from '@darkroom/proto'
+import type { Counts } from './counts.ts'
 import type { SchedulerTally, Tallies } from './tally.ts'
 
 /** What the core knows of a batch at its opening. */
@@ -18,12 +19,8 @@ export interface ShardSummary {
 }
 
 /** What a commit record says, as far as the core counts it. */
-export interface ShardResult {
+export interface ShardResult extends Readonly<Counts> {
   readonly kind: 'rendered' | 'cancelled' | 'failed' | 'split'
-  readonly rendered: number
-  readonly failed: number
-  readonly cancelled: number
-  readonly images: number
   readonly deviceSeconds: number
   readonly schedulers: readonly SchedulerTally[]
 }
@@ -58,7 +55,7 @@ export interface OpenShard extends ShardSummary {
 
 export type BatchState = 'queued' | 'running' | 'cancelling' | 'finalizing'
 
-export interface OpenBatch extends BatchSummary {
+export interface OpenBatch extends BatchSummary, Counts {
   state: BatchState
   readonly segmentCount: number
   /** The next to plan. */
@@ -68,10 +65,6 @@ export interface OpenBatch extends BatchSummary {
   ready: string[]
   readonly open: Map<string, OpenShard>
   endedShards: number
-  rendered: number
-  failed: number
-  cancelled: number
-  images: number
   readonly schedulers: Tallies
   startedAtMs: number | null
   /** When this coordinator saw its first shard on the way: the rate counts from there. */

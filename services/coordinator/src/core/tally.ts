@@ -1,4 +1,4 @@
-/** What one scheduler did: images, the denoising steps of those images as users count them, engine seconds. */
+/** What one scheduler did: images, the model calls that were made for them, engine seconds. */
 export interface SchedulerTally {
   readonly scheduler: string
   readonly images: number

@@ -1,6 +1,7 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { ServiceImpl } from '@darkroom/chassis'
 import type { WorkerLinkService } from '@darkroom/proto'
+import { findShard } from '../core/state.ts'
 import type { RpcContext } from './context.ts'
 
 /** A worker's stream: its state and previews up, orders down. When it breaks, what the worker held is dispatched again. */
@@ -33,7 +34,8 @@ export function attach({
         for (let next = await heartbeats.next(); next.done !== true; next = await heartbeats.next()) {
           const { worker: now, preview } = next.value
           if (now !== undefined) farm.handle({ type: 'workerSeen', worker: now })
-          if (preview !== undefined) watchers.previewed(preview)
+          if (preview !== undefined)
+            watchers.previewed(preview, findShard(farm.state, preview.batchId, preview.shardId) !== null)
         }
       } catch {
         // The stream broke: the worker is gone, which is what the end of the outbox says below.

@@ -10,7 +10,7 @@ import {
 } from '@darkroom/diffusion'
 import type { CheckpointDescription, ImageRequest, SchedulerName } from '@darkroom/diffusion'
 import { shown, suggestion } from '../field-problems.ts'
-import type { FieldProblem } from '../field-problems.ts'
+import type { Problem } from '@darkroom/chassis'
 
 /** Distinct schedulers of one checkpoint, and schedules of one of them, whose check is remembered. */
 const MAX_REMEMBERED = 256
@@ -42,7 +42,7 @@ const SCHEDULER_NAMES = [
 ]
 
 type Planned = ReturnType<SchedulerSetup['plan']>
-type Checked = SchedulerSetup | readonly FieldProblem[]
+type Checked = SchedulerSetup | readonly Problem[]
 
 const NO_OVERRIDES = Object.freeze({})
 
@@ -136,7 +136,7 @@ function remembered<T>(map: Map<string, T>, key: string, make: () => T): T {
   return value
 }
 
-function overrideProblems(name: SchedulerName, overrides: Readonly<Record<string, unknown>>): readonly FieldProblem[] {
+function overrideProblems(name: SchedulerName, overrides: Readonly<Record<string, unknown>>): readonly Problem[] {
   const keys = SCHEDULERS[name].keys as Readonly<Record<string, { want(value: unknown): string | null }>>
   const names = Object.keys(keys)
   return Object.entries(overrides).flatMap(([key, value]) => {

@@ -4,7 +4,7 @@ import type { ErrorCode } from '@darkroom/chassis'
 import { Type } from 'typebox'
 import type { FastifyError } from 'fastify'
 import { shown } from '../field-problems.ts'
-import type { FieldProblem } from '../field-problems.ts'
+import type { Problem } from '@darkroom/chassis'
 
 const fieldProblemSchema = Type.Object({
   line: Type.Optional(Type.Integer({ description: 'Line of an NDJSON body, from 1.' })),
@@ -40,7 +40,7 @@ export interface ProblemDetails {
   readonly detail: string
   readonly code: ErrorCode
   readonly requestId: string
-  readonly errors?: readonly FieldProblem[]
+  readonly errors?: readonly Problem[]
 }
 
 export function problemDetails(error: DarkroomError, requestId: string): ProblemDetails {
@@ -61,7 +61,7 @@ export function errorOf(reason: unknown): DarkroomError {
   if (reason instanceof DarkroomError) return reason
   const { validation, statusCode, message } = reason as Partial<FastifyError>
   if (validation !== undefined) {
-    const problems = validation.map(({ instancePath, params, message: wanted = 'is wrong' }): FieldProblem => {
+    const problems = validation.map(({ instancePath, params, message: wanted = 'is wrong' }): Problem => {
       const unknown = params['additionalProperty']
       if (typeof unknown === 'string') return { field: unknown, message: 'unknown parameter: remove it' }
       const { allowedValues } = params as { allowedValues?: readonly string[] }

@@ -1,10 +1,10 @@
 import { DarkroomError } from '@darkroom/chassis'
 import { Type } from 'typebox'
 import type { TProperties } from 'typebox'
-import type { FieldProblem } from '../field-problems.ts'
+import type { Problem } from '@darkroom/chassis'
 import type { InputPictures } from '../pictures/input-pictures.ts'
+import { BatchPictures } from './batch-pictures.ts'
 import { ShapeCheck } from './check-item.ts'
-import { adoptPictures } from './item-pictures.ts'
 import { defaultsSchema, itemSchema, metadataSchema } from './item-schema.ts'
 import type { ItemInput } from './item-schema.ts'
 
@@ -68,16 +68,17 @@ export function parseDefaults(defaults: unknown, check: ShapeCheck): ItemInput {
 }
 
 /**
- * The defaults with keys for their pictures, which are then in the bucket: once, not for each item.
+ * Examines the pictures that the defaults name: once, not for each item.
  * @throws DarkroomError INVALID_REQUEST, STORE_UNAVAILABLE
  */
-export async function withStoredPictures(defaults: ItemInput, pictures: InputPictures): Promise<ItemInput> {
-  const adopted = await adoptPictures(defaults, pictures)
-  if ('problems' in adopted) throw unusable(adopted.problems)
-  return adopted.item
+export async function picturesOf(defaults: ItemInput, known: InputPictures): Promise<BatchPictures> {
+  const pictures = new BatchPictures(known)
+  const problems = await pictures.examineDefaults(defaults)
+  if (problems.length > 0) throw unusable(problems)
+  return pictures
 }
 
-function unusable(problems: readonly FieldProblem[]): DarkroomError {
+function unusable(problems: readonly Problem[]): DarkroomError {
   return new DarkroomError('INVALID_REQUEST', 'the defaults are not usable; nothing was stored', {
     problems: problems.map(({ field, ...problem }) => ({
       field: field === undefined ? 'defaults' : `defaults.${field}`,

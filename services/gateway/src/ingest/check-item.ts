@@ -4,7 +4,7 @@ import { Check } from 'typebox/value'
 import { wanted } from './item-schema.ts'
 import type { ItemInput } from './item-schema.ts'
 import { shown, suggestion } from '../field-problems.ts'
-import type { FieldProblem } from '../field-problems.ts'
+import type { Problem } from '@darkroom/chassis'
 
 /** Checks a value's shape against a schema: one compiled expression where all is well, sentences where not. */
 export class ShapeCheck {
@@ -23,7 +23,7 @@ export class ShapeCheck {
   }
 
   /** What is wrong with a value that did not pass. */
-  problemsOf(value: unknown): readonly FieldProblem[] {
+  problemsOf(value: unknown): readonly Problem[] {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       return [{ value: shown(value), message: 'want a JSON object such as {"prompt": "a red apple"}' }]
     }

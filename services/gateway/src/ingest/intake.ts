@@ -6,17 +6,19 @@ import { createBatchId } from '../batches/batch-id.ts'
 import type { CheckpointCatalog } from '../checkpoints/catalog.ts'
 import { BatchCheckpoints } from './batch-checkpoints.ts'
 import type { ShapeCheck } from './check-item.ts'
-import type { InputPictures } from '../pictures/input-pictures.ts'
+import type { BatchPictures } from './batch-pictures.ts'
 import { CustomIdSet } from './custom-ids.ts'
 import { ItemLines } from './item-lines.ts'
 import type { ItemNeed } from './item-lines.ts'
-import { adoptPictures } from './item-pictures.ts'
+import { examinePictures } from './item-pictures.ts'
+import type { ExaminedPictures } from './item-pictures.ts'
 import type { ItemInput } from './item-schema.ts'
 import type { Parameters } from './parameters.ts'
 import { PartWriter } from './part-writer.ts'
 import { Problems } from '../field-problems.ts'
-import type { FieldProblem } from '../field-problems.ts'
+import type { Problem } from '@darkroom/chassis'
 import { RandomSeeds } from './random-seeds.ts'
+import { TENANT } from '../tenants.ts'
 
 /** What all intakes of a gateway share. */
 export interface IntakeRules {
@@ -24,7 +26,6 @@ export interface IntakeRules {
   readonly catalog: CheckpointCatalog
   readonly itemCheck: ShapeCheck
   readonly parameters: Parameters
-  readonly pictures: InputPictures
   readonly defaultCheckpoint: string | null
   readonly maxItems: number
   readonly maxSide: number
@@ -32,16 +33,15 @@ export interface IntakeRules {
   readonly safetyCheckerOffTenants: readonly string[]
 }
 
-const TENANT = 'default'
-
 /** What came with a batch besides its items. */
 export interface IntakeRequest {
   readonly defaults: ItemInput
+  readonly pictures: BatchPictures
   readonly metadata: Readonly<Record<string, string>>
   readonly traceparent: string
   readonly now: Date
   /** Puts an item's place into a problem: `position` is the line of an NDJSON body, or the index in a JSON body. */
-  locate(problem: FieldProblem, position: number): FieldProblem
+  locate(problem: Problem, position: number): Problem
 }
 
 /**
@@ -68,6 +68,7 @@ export class Intake {
     this.#lines = new ItemLines({
       ...rules,
       defaults: request.defaults,
+      pictures: request.pictures,
       checkpoints: this.#checkpoints,
       customIds: new CustomIdSet(),
       seeds: new RandomSeeds(),
@@ -96,18 +97,22 @@ export class Intake {
     return this.#write(value, position)
   }
 
-  #write(item: ItemInput, position: number): Promise<void> | undefined {
-    const line = this.#lines.lineOf(item, this.#itemCount)
-    if (typeof line === 'string') {
-      this.#itemCount++
-      if (!this.problems.isEmpty) return undefined
-      this.#parts.append(line)
-      return this.#parts.isFull ? this.#parts.flush() : undefined
-    }
-    if ('needs' in line) return this.#supply(item, line, position)
+  #write(item: ItemInput, position: number, examined?: ExaminedPictures): Promise<void> | undefined {
+    const line = this.#lines.lineOf(item, this.#itemCount, examined)
+    if (typeof line !== 'string' && 'needs' in line) return this.#supply(item, line, position)
+    if (examined === undefined || typeof line !== 'string' || !this.problems.isEmpty) return this.#take(line, position)
+    return this.#request.pictures.keep(examined.pictures).then(() => this.#take(line, position))
+  }
+
+  #take(line: string | readonly Problem[], position: number): Promise<void> | undefined {
     this.#itemCount++
-    this.#refuse(line, position)
-    return undefined
+    if (typeof line !== 'string') {
+      this.#refuse(line, position)
+      return undefined
+    }
+    if (!this.problems.isEmpty) return undefined
+    this.#parts.append(line)
+    return this.#parts.isFull ? this.#parts.flush() : undefined
   }
 
   async #supply(item: ItemInput, need: ItemNeed, position: number): Promise<void> {
@@ -115,13 +120,10 @@ export class Intake {
       await this.#checkpoints.resolve(need.reference)
       return this.#write(item, position)
     }
-    const adopted = await adoptPictures(need.item, this.#rules.pictures)
-    if ('item' in adopted) return this.#write(adopted.item, position)
-    this.#itemCount++
-    this.#refuse(adopted.problems, position)
+    return this.#write(item, position, await examinePictures(need.item, this.#request.pictures, need.task))
   }
 
-  #refuse(problems: readonly FieldProblem[], position: number): void {
+  #refuse(problems: readonly Problem[], position: number): void {
     if (problems.length === 0) throw new Error('an item was refused without a reason')
     for (const problem of problems) this.problems.add(this.#request.locate(problem, position))
   }
@@ -135,6 +137,7 @@ export class Intake {
       this.problems.add({ field: 'items', message: 'the batch has no items: send at least one' })
     }
     if (!this.problems.isEmpty) throw this.refusal()
+    await this.#request.pictures.keepDefaults()
     const parts = await this.#parts.finish()
     const { metadata, traceparent, now } = this.#request
     const document: BatchDocument = {

@@ -1,17 +1,17 @@
 import type { KnownCheckpoint } from '../checkpoints/known-checkpoint.ts'
 import { shown } from '../field-problems.ts'
-import type { FieldProblem } from '../field-problems.ts'
+import type { Problem } from '@darkroom/chassis'
 import { MAX_PROMPT_BYTES } from './parameters.ts'
 
 const MAX_BYTES_PER_UTF16_UNIT = 3
 
-export function promptProblem(prompt: string | undefined): FieldProblem | null {
+export function promptProblem(prompt: string | undefined): Problem | null {
   if (prompt === undefined) return { field: 'prompt', message: 'is required: say what to draw' }
   if (prompt.trim() === '') return { field: 'prompt', value: shown(prompt), message: 'is empty: say what to draw' }
   return textProblem('prompt', prompt)
 }
 
-export function textProblem(field: string, text: string): FieldProblem | null {
+export function textProblem(field: string, text: string): Problem | null {
   if (text.length > MAX_PROMPT_BYTES / MAX_BYTES_PER_UTF16_UNIT && Buffer.byteLength(text) > MAX_PROMPT_BYTES) {
     const message = `has ${Buffer.byteLength(text)} bytes of UTF-8, want at most ${MAX_PROMPT_BYTES}: shorten it`
     return { field, value: shown(text), message }
@@ -25,7 +25,7 @@ export function sizeProblem(
   pixels: number,
   { name, description }: KnownCheckpoint,
   maxSide: number,
-): FieldProblem | null {
+): Problem | null {
   const { sizeMultiple, spec } = description
   const most = Math.min(maxSide, spec.maxSide ?? maxSide)
   if (pixels > most) {
@@ -41,7 +41,7 @@ export function sizeProblem(
   return { field, value: pixels, message }
 }
 
-export function seedProblem(seed: number, numImages: number): FieldProblem | null {
+export function seedProblem(seed: number, numImages: number): Problem | null {
   const most = Number.MAX_SAFE_INTEGER - (numImages - 1)
   if (seed <= most) return null
   return { field: 'seed', value: seed, message: `image n uses seed + n: with ${numImages} images want at most ${most}` }

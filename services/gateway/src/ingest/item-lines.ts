@@ -2,13 +2,14 @@ import { defaultSize, TASKS } from '@darkroom/diffusion'
 import type { TaskName } from '@darkroom/diffusion'
 import type { KnownCheckpoint } from '../checkpoints/known-checkpoint.ts'
 import { shown } from '../field-problems.ts'
-import type { FieldProblem } from '../field-problems.ts'
-import type { InputPictures } from '../pictures/input-pictures.ts'
+import type { Problem } from '@darkroom/chassis'
 import type { BatchCheckpoints } from './batch-checkpoints.ts'
+import type { BatchPictures } from './batch-pictures.ts'
 import type { CustomIdSet } from './custom-ids.ts'
 import { promptProblem, seedProblem, sizeProblem, textProblem } from './item-checks.ts'
 import { ItemDefaults } from './item-defaults.ts'
-import { knownPictures, pictureProblems } from './item-pictures.ts'
+import { knownPictures, pictureKeys, pictureProblems } from './item-pictures.ts'
+import type { ExaminedPictures } from './item-pictures.ts'
 import { plannedSteps, refinerProblem } from './item-schedule.ts'
 import type { ItemInput } from './item-schema.ts'
 import { foreignFields } from './parameters.ts'
@@ -18,8 +19,8 @@ import type { RandomSeeds } from './random-seeds.ts'
 /** The item names something that must be looked up: do so, then ask again. */
 export type ItemNeed =
   | { readonly needs: 'checkpoint'; readonly reference: string }
-  /** With what its defaults say. */
-  | { readonly needs: 'pictures'; readonly item: ItemInput }
+  /** With what its defaults say, and the task that says which of them are taken. */
+  | { readonly needs: 'pictures'; readonly item: ItemInput; readonly task: TaskName }
 
 /** Fields that go into the line as they are, where they are given. */
 const COPIED: ReadonlySet<string> = new Set<keyof ItemInput>([
@@ -28,9 +29,6 @@ const COPIED: ReadonlySet<string> = new Set<keyof ItemInput>([
   'sigmas',
   'originalInferenceSteps',
   'guidanceRescale',
-  'image',
-  'maskImage',
-  'depthMap',
   'paddingMaskCrop',
   'maxSequenceLength',
   'originalSize',
@@ -47,7 +45,7 @@ export interface ItemLinesOptions {
   readonly defaults: ItemInput
   readonly defaultCheckpoint: string | null
   readonly checkpoints: BatchCheckpoints
-  readonly pictures: InputPictures
+  readonly pictures: BatchPictures
   readonly customIds: CustomIdSet
   readonly seeds: RandomSeeds
   readonly parameters: Parameters
@@ -60,7 +58,7 @@ export class ItemLines {
   readonly #options: ItemLinesOptions
   readonly #defaults: ItemDefaults
   readonly #foreign: Readonly<Record<string, readonly string[]>>
-  #problems: FieldProblem[] = []
+  #problems: Problem[] = []
   /** Sum of `numImages` of the lines made. */
   imageCount = 0
 
@@ -72,8 +70,11 @@ export class ItemLines {
     )
   }
 
-  /** One line of an input part with its newline (`ItemLine`), or what is wrong with the item. */
-  lineOf(item: ItemInput, index: number): string | ItemNeed | readonly FieldProblem[] {
+  /**
+   * One line of an input part with its newline (`ItemLine`), or what is wrong with the item. Its pictures, where they were
+   * needed and then `examined`, are not yet stored.
+   */
+  lineOf(item: ItemInput, index: number, examined?: ExaminedPictures): string | ItemNeed | readonly Problem[] {
     const { checkpoints, defaultCheckpoint } = this.#options
     const reference = item.checkpoint ?? this.#defaults.given.checkpoint ?? defaultCheckpoint
     if (reference === null)
@@ -89,18 +90,20 @@ export class ItemLines {
     const refiner = asked.refiner === undefined ? null : checkpoints.get(asked.refiner)
     if (refiner === undefined) return { needs: 'checkpoint', reference: asked.refiner! }
     if (typeof refiner === 'string') return [{ field: 'refiner', value: shown(asked.refiner), message: refiner }]
-    const pictures = TASKS[task].usesImage ? knownPictures(asked, this.#options.pictures) : {}
-    if (pictures === null) return { needs: 'pictures', item: asked }
+    const found = examined ?? knownPictures(asked, task, this.#options.pictures)
+    if (found === null) return { needs: 'pictures', item: asked, task }
+    const { pictures } = found
+    this.#problems.push(...found.problems)
     if (TASKS[task].usesImage) this.#problems.push(...pictureProblems(task, asked, pictures, checkpoint))
     const size = defaultSize(checkpoint.description, task, pictures.image)
-    return this.#write(asked, index, { task, checkpoint, refiner, size })
+    return this.#write(asked, index, { task, checkpoint, refiner, pictures, size })
   }
 
   #write(
     item: ItemInput,
     index: number,
-    { task, checkpoint, refiner, size }: Resolved,
-  ): string | readonly FieldProblem[] {
+    { task, checkpoint, refiner, pictures, size }: Resolved,
+  ): string | readonly Problem[] {
     const { description } = checkpoint
     const { usesPrompt, usesImage } = TASKS[task]
     const ofTask = description.defaults[task]!
@@ -137,11 +140,11 @@ export class ItemLines {
       `,"seed":${seed},"numImages":${numImages}${strength === undefined ? '' : `,"strength":${strength}`}` +
       (refiner === null ? '' : `,"refiner":"${refiner.pin}"`) +
       (outputFormat === 'png' ? '' : `,"outputFormat":"${outputFormat}"`) +
-      `${item.safetyChecker === 'off' ? ',"safetyChecker":"off"' : ''}${copiedFields(item)}}\n`
+      `${item.safetyChecker === 'off' ? ',"safetyChecker":"off"' : ''}${pictureKeys(pictures)}${copiedFields(item)}}\n`
     )
   }
 
-  #note(problem: FieldProblem | null): void {
+  #note(problem: Problem | null): void {
     if (problem !== null) this.#problems.push(problem)
   }
 
@@ -183,11 +186,12 @@ interface Resolved {
   readonly task: TaskName
   readonly checkpoint: KnownCheckpoint
   readonly refiner: KnownCheckpoint | null
+  readonly pictures: ExaminedPictures['pictures']
   /** Pixels, where the item says nothing. */
   readonly size: { readonly width: number; readonly height: number }
 }
 
-const SAFETY_CHECKER_STAYS: FieldProblem = {
+const SAFETY_CHECKER_STAYS: Problem = {
   field: 'safetyChecker',
   value: 'off',
   message:

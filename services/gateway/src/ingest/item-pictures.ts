@@ -1,51 +1,74 @@
 import { DarkroomError } from '@darkroom/chassis'
+import { TASKS } from '@darkroom/diffusion'
 import type { TaskName } from '@darkroom/diffusion'
 import type { KnownCheckpoint } from '../checkpoints/known-checkpoint.ts'
-import type { InputPictures, StoredPicture } from '../pictures/input-pictures.ts'
+import type { InputPicture } from '../pictures/input-pictures.ts'
 import { shown } from '../field-problems.ts'
-import type { FieldProblem } from '../field-problems.ts'
+import type { Problem } from '@darkroom/chassis'
+import type { BatchPictures } from './batch-pictures.ts'
 import type { ItemInput } from './item-schema.ts'
 
 /** Fields of an item that hold a picture. */
 const PICTURE_FIELDS = ['image', 'maskImage', 'depthMap'] as const
 type PictureField = (typeof PICTURE_FIELDS)[number]
-export type ItemPictures = Readonly<Partial<Record<PictureField, StoredPicture>>>
+/** By task: those that it takes. */
+const TAKEN = Object.fromEntries(
+  Object.entries(TASKS).map(([task, { parameters }]) => [
+    task,
+    PICTURE_FIELDS.filter((field) => Object.hasOwn(parameters, field)),
+  ]),
+) as unknown as Readonly<Record<TaskName, readonly PictureField[]>>
+type ItemPictures = Readonly<Partial<Record<PictureField, InputPicture>>>
 
-/** The item's pictures as far as they are known; null where one must be adopted first. */
-export function knownPictures(item: ItemInput, pictures: InputPictures): ItemPictures | null {
-  const known: Partial<Record<PictureField, StoredPicture>> = {}
-  for (const field of PICTURE_FIELDS) {
+/** An item's pictures as far as they are usable, and what is wrong with the others. */
+export interface ExaminedPictures {
+  readonly pictures: ItemPictures
+  readonly problems: readonly Problem[]
+}
+
+/** Those of the pictures that the task takes, where all of them are known; null where one must be examined first. */
+export function knownPictures(item: ItemInput, task: TaskName, known: BatchPictures): ExaminedPictures | null {
+  const pictures: Partial<Record<PictureField, InputPicture>> = {}
+  for (const field of TAKEN[task]) {
     const reference = item[field]
     if (reference === undefined) continue
-    const picture = pictures.get(reference)
+    const picture = known.get(reference)
     if (picture === undefined) return null
-    known[field] = picture
+    pictures[field] = picture
   }
-  return known
+  return { pictures, problems: [] }
 }
 
 /**
- * The same item with keys for its pictures, which are then in the bucket; or what is wrong with them.
+ * Holds the item's pictures, all or those that a task takes, against the limits. Nothing is stored.
  * @throws DarkroomError STORE_UNAVAILABLE
  */
-export async function adoptPictures(
+export async function examinePictures(
   item: ItemInput,
-  pictures: InputPictures,
-): Promise<{ readonly item: ItemInput } | { readonly problems: readonly FieldProblem[] }> {
-  const adopted: Partial<Record<PictureField, string>> = {}
-  const problems: FieldProblem[] = []
-  for (const field of PICTURE_FIELDS) {
+  known: BatchPictures,
+  task?: TaskName,
+): Promise<ExaminedPictures> {
+  const pictures: Partial<Record<PictureField, InputPicture>> = {}
+  const problems: Problem[] = []
+  for (const field of task === undefined ? PICTURE_FIELDS : TAKEN[task]) {
     const reference = item[field]
     if (reference === undefined) continue
     try {
-      adopted[field] = (await pictures.adopt(reference)).key
+      pictures[field] = known.get(reference) ?? (await known.examine(reference))
     } catch (reason) {
       const { code, message } = DarkroomError.from(reason)
       if (!REFUSALS.has(code)) throw reason
       problems.push({ field, value: shown(reference), message })
     }
   }
-  return problems.length > 0 ? { problems } : { item: { ...item, ...adopted } }
+  return { pictures, problems }
+}
+
+/** The keys of the pictures, as the end of a line. */
+export function pictureKeys(pictures: ItemPictures): string {
+  return Object.entries(pictures)
+    .map(([field, { key }]) => `,"${field}":"${key}"`)
+    .join('')
 }
 
 const REFUSALS: ReadonlySet<string> = new Set([
@@ -61,8 +84,8 @@ export function pictureProblems(
   item: ItemInput,
   { image, maskImage }: ItemPictures,
   { name, description }: KnownCheckpoint,
-): readonly FieldProblem[] {
-  const problems: FieldProblem[] = []
+): readonly Problem[] {
+  const problems: Problem[] = []
   if (item.image === undefined) problems.push({ field: 'image', message: `is required: ${task} starts from a picture` })
   if (task === 'inpainting' && item.maskImage === undefined) {
     problems.push({ field: 'maskImage', message: 'is required: white is repainted, black stays' })

@@ -1,6 +1,6 @@
 import type { KnownCheckpoint, ScheduleRequest, SchedulerSetup } from '../checkpoints/known-checkpoint.ts'
 import { shown } from '../field-problems.ts'
-import type { FieldProblem } from '../field-problems.ts'
+import type { Problem } from '@darkroom/chassis'
 import type { ItemInput } from './item-schema.ts'
 
 /** The ways to say how a schedule is spaced: one of them is enough. */
@@ -11,7 +11,7 @@ export function hasSchedule(item: ItemInput): boolean {
 }
 
 /** Steps of the item's schedule, which is planned once; or what is wrong with it. */
-export function plannedSteps(item: ItemInput, setup: SchedulerSetup, request: ScheduleRequest): number | FieldProblem {
+export function plannedSteps(item: ItemInput, setup: SchedulerSetup, request: ScheduleRequest): number | Problem {
   const [spacing = 'numInferenceSteps', second] = SCHEDULE_FIELDS.filter((field) => item[field] !== undefined)
   if (second !== undefined) {
     const message = `${spacing} says already what the schedule is: leave one of them out`
@@ -32,14 +32,14 @@ export function refinerProblem(
   request: ScheduleRequest,
   checkpoint: KnownCheckpoint,
   refiner: KnownCheckpoint | null,
-): FieldProblem | null {
+): Problem | null {
   const { denoisingEnd } = item
   if (refiner === null) {
     if (denoisingEnd === undefined) return null
     const message = 'leaves the rest to a refiner: name one in refiner, or leave denoisingEnd out'
     return { field: 'denoisingEnd', value: denoisingEnd, message }
   }
-  const refuse = (message: string): FieldProblem => ({ field: 'refiner', value: shown(item.refiner), message })
+  const refuse = (message: string): Problem => ({ field: 'refiner', value: shown(item.refiner), message })
   if (denoisingEnd === undefined) return refuse('want denoisingEnd too: the part of the schedule before the refiner')
   const [base, own] = [checkpoint.description, refiner.description]
   if (base.spec.family !== 'stable-diffusion-xl')

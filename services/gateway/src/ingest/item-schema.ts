@@ -155,7 +155,13 @@ export function wanted(schema: TSchema): string {
   }
   const noun = type === 'integer' ? 'an integer' : type === 'number' ? 'a number' : 'a string'
   if (minLength !== undefined) return `${noun} of ${minLength} to ${keywords.maxLength} characters`
+  if (keywords.exclusiveMinimum !== undefined) return `${noun} ${between(keywords)}`
   return minimum === undefined ? noun : `${noun} from ${minimum} to ${keywords.maximum}`
+}
+
+function between({ exclusiveMinimum, exclusiveMaximum, maximum }: SchemaKeywords): string {
+  const end = exclusiveMaximum === undefined ? `at most ${maximum}` : `less than ${exclusiveMaximum}`
+  return `more than ${exclusiveMinimum}, ${end}`
 }
 
 interface SchemaKeywords {
@@ -164,6 +170,8 @@ interface SchemaKeywords {
   readonly enum?: readonly string[]
   readonly minimum?: number
   readonly maximum?: number
+  readonly exclusiveMinimum?: number
+  readonly exclusiveMaximum?: number
   readonly minLength?: number
   readonly maxLength?: number
   readonly minItems?: number

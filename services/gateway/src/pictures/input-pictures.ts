@@ -10,6 +10,12 @@ export interface StoredPicture extends PictureFacts {
   readonly bytes: number
 }
 
+/** A picture that an item means, within the limits. */
+export interface InputPicture extends StoredPicture {
+  /** What is not yet stored under its key; absent where it is there. */
+  readonly content?: Uint8Array
+}
+
 const MAX_REMEMBERED = 16_384
 
 /** Pictures that items start from, in the bucket by their content: the same picture is stored once, whoever sends it. */
@@ -22,7 +28,7 @@ export class InputPictures {
     this.#store = store
   }
 
-  /** What is remembered of a stored picture; undefined for one that `adopt` must look up. */
+  /** What is remembered of a stored picture; undefined for one that `examine` must look up. */
   get(reference: string): StoredPicture | undefined {
     if (!isInputPictureKey(reference)) return undefined
     const known = this.#known.get(reference)
@@ -35,21 +41,22 @@ export class InputPictures {
    * @throws DarkroomError INVALID_REQUEST, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, STORE_UNAVAILABLE
    */
   async store(bytes: Uint8Array): Promise<StoredPicture> {
-    const key = keys.inputPicture(createHash('sha256').update(bytes).digest('hex'))
-    const known = this.get(key)
-    if (known !== undefined) return known
-    const facts = await inspectPicture(bytes)
-    await this.#store.put(key, bytes, { contentType: facts.contentType })
-    return this.#remember({ key, bytes: bytes.length, ...facts })
+    return this.keep(await this.#inspect(bytes))
+  }
+
+  /** Stores an examined picture, if it is not there. @throws DarkroomError STORE_UNAVAILABLE */
+  async keep({ content, ...picture }: InputPicture): Promise<StoredPicture> {
+    if (content !== undefined) await this.#store.put(picture.key, content, { contentType: picture.contentType })
+    return this.#remember(picture)
   }
 
   /**
-   * The picture that an item's field means: a data URL, which is stored, or the key of one that was. Nothing is ever fetched
-   * from an address that a caller gives.
+   * The picture that an item's field means: a data URL, which `keep` stores, or the key of one that was uploaded. Nothing is
+   * ever fetched from an address that a caller gives.
    * @throws DarkroomError as `store`, and NOT_FOUND
    */
-  async adopt(reference: string): Promise<StoredPicture> {
-    if (isDataUrl(reference)) return this.store(parseDataUrl(reference))
+  async examine(reference: string): Promise<InputPicture> {
+    if (isDataUrl(reference)) return this.#inspect(parseDataUrl(reference))
     if (!isInputPictureKey(reference)) {
       const isAddress = /^[a-z][a-z0-9+.-]*:/i.test(reference)
       throw new DarkroomError(
@@ -58,6 +65,11 @@ export class InputPictures {
       )
     }
     return this.get(reference) ?? this.#lookUp(reference)
+  }
+
+  async #inspect(content: Uint8Array): Promise<InputPicture> {
+    const key = keys.inputPicture(createHash('sha256').update(content).digest('hex'))
+    return this.get(key) ?? { key, bytes: content.length, ...(await inspectPicture(content)), content }
   }
 
   async #lookUp(key: string): Promise<StoredPicture> {

@@ -32,7 +32,10 @@ export function batchEvents(app: App, context: GatewayContext): void {
         'Event `progress` with the batch as it is now, then one for each change, and `end` with its last state. Ids are ' +
         'revisions: send the last one as Last-Event-ID to go on from there. 204 where nothing can follow. Of items with ' +
         '`previewEvery`, events `preview` show images on their way: `item` and `image` by index, `step` of `steps`, and ' +
-        '`picture`, a JPEG as a data URL. They have no id and are not kept: who reads too slowly misses some.',
+        '`picture`, a JPEG as a data URL. They have no id. Who connects is sent the newest of each image that is being ' +
+        'rendered (of 128 images of the farm at most), then each as it comes. One that was not sent when the next of its ' +
+        'image came is skipped, and so is the one that waited longest where more than 16 images wait for a slow reader. ' +
+        'All are gone when their images are finished.',
       tags: ['batches'],
       params: batchIdParams,
       headers: Type.Object({ 'last-event-id': Type.Optional(Type.String({ pattern: '^[0-9]{1,19}$' })) }),

@@ -66,8 +66,13 @@ async function page(id: string, query = ''): Promise<Page> {
 test('each item stands where its shard stands', async () => {
   const id = await submit(10)
   await plan(id, 0, 0, 10, 2)
+  const lacking = {
+    ...rendered(0),
+    steps: 99,
+    failedImages: [{ n: 1, seed: 1, code: 'RENDER_FAILED', message: 'nan' }],
+  }
   const failed: ItemResult = { index: 1, customId: 'item-1', state: 'failed', code: 'RENDER_FAILED', message: 'nan' }
-  await record(id, '00000-00000', { kind: 'rendered', items: [rendered(0), failed] })
+  await record(id, '00000-00000', { kind: 'rendered', items: [lacking, failed] })
   await record(id, '00000-00001', { kind: 'failed', itemCount: 2, code: 'INTERNAL', message: 'five attempts' })
   await record(id, '00000-00002', { kind: 'cancelled', itemCount: 2 })
   gateway.coordinator.put(id, { state: BatchState.RUNNING, runningShards: ['00000-00003'] })
@@ -80,6 +85,8 @@ test('each item stands where its shard stands', async () => {
   expect(items[0]!.images).toMatchObject([
     { seed: 0, url: `/api/v1/batches/${id}/images/${imageName(0, 0, 'a'.repeat(64), 'png')}` },
   ])
+  expect(items[0]).toMatchObject({ steps: 99, failedImages: lacking.failedImages })
+  expect(items[1]).toMatchObject({ steps: null, failedImages: [] })
   expect(items.map(({ error }) => error?.code ?? null).slice(0, 5)).toEqual([
     null,
     'RENDER_FAILED',

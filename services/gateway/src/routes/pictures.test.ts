@@ -100,7 +100,7 @@ describe('an uploaded picture', () => {
       .toBuffer()
     for (const [body, status, code, detail] of [
       [Buffer.from('no picture'), 415, 'UNSUPPORTED_MEDIA_TYPE', /PNG, JPEG or WebP/],
-      [gif, 415, 'UNSUPPORTED_MEDIA_TYPE', /gif.*PNG, JPEG or WebP/],
+      [gif, 415, 'UNSUPPORTED_MEDIA_TYPE', /PNG, JPEG or WebP/],
       [moving, 400, 'INVALID_REQUEST', /2 frames/],
       [wide, 413, 'PAYLOAD_TOO_LARGE', /5000x4000/],
       [Buffer.alloc(PICTURE_LIMITS.bytes + 1), 413, 'PAYLOAD_TOO_LARGE', /longer than 20971520 bytes/],
@@ -204,10 +204,11 @@ describe('an item that starts from a picture', () => {
     ['a data URL that is no picture', { image: 'data:image/png;base64,eHl6' }, 'image', /PNG, JPEG or WebP/],
     ['a data URL cut off', { image: 'data:image/png;base64,eHl6a' }, 'image', /base64 to its end/],
     ['a data URL with other letters', { image: 'data:image/png;base64,e!l6' }, 'image', /base64 to its end/],
-    ['no strength', { image: 'upload', strength: 0 }, 'strength', /more than 0/],
-    ['a strength above 1', { image: 'upload', strength: 1.5 }, 'strength', /from 0 to 1/],
+    ['no strength', { image: 'upload', strength: 0 }, 'strength', /^want a number more than 0, at most 1$/],
+    ['a strength above 1', { image: 'upload', strength: 1.5 }, 'strength', /^want a number more than 0, at most 1$/],
     ['a strength that leaves no step', { image: 'upload', strength: 0.1, numInferenceSteps: 5, scheduler: 'DDIMScheduler' }, 'strength', /leaves none of the/],
     ['a scheduler that cannot start amid its schedule', { image: 'upload', scheduler: 'IPNDMScheduler' }, 'scheduler', /cannot start from a picture/],
+    ['an unusable depth map where none is taken', { image: 'upload', depthMap: 'data:image/png;base64,eHl6' }, 'depthMap', /takes no depthMap/],
     ['a mask where none is taken', { image: 'upload', maskImage: 'upload' }, 'maskImage', /takes no maskImage.*set task to inpainting/],
     ['a task that takes none', { task: 'text-to-image', image: 'upload' }, 'image', /set task to image-to-image or inpainting/],
   ] // prettier-ignore
@@ -220,6 +221,35 @@ describe('an item that starts from a picture', () => {
       message: expect.stringMatching(message),
     })
     expect(await gateway.storedKeys()).toEqual(before)
+  })
+
+  test('is refused with every problem at once, each with the value that was given', async () => {
+    const [image, maskImage] = [dataUrl(await picture(120, 90)), dataUrl(await picture(64, 64))]
+    const item = { ...panda, prompt: '', task: 'inpainting', image, maskImage, paddingMaskCrop: 8, depthMap: 'none' }
+    const response = await gateway.post(JSON.stringify({ items: [item] }))
+    const { errors } = (await response.json()) as Problem
+    expect(errors).toMatchObject([
+      { field: 'items[0].depthMap', value: 'none', message: expect.stringMatching('takes no depthMap') },
+      { field: 'items[0].maskImage', value: `${maskImage.slice(0, 80)}…` },
+      { field: 'items[0].prompt', value: '' },
+    ])
+  })
+
+  test('has its picture stored only where it has no problem itself, and none was before it', async () => {
+    const item = async (fields: object = {}): Promise<{ item: object; key: string }> => {
+      const bytes = await picture()
+      return { item: { ...panda, image: dataUrl(bytes), ...fields }, key: keyOf(bytes) }
+    }
+    const [fine, bad, after] = [await item(), await item({ depthMap: 'none' }), await item()]
+    const ofDefaults = await picture()
+    const defaults = { image: dataUrl(ofDefaults) }
+    const response = await gateway.post(
+      JSON.stringify({ defaults, items: [fine, bad, after].map((one) => one.item).concat(panda) }),
+    )
+    expect([response.status, ((await response.json()) as Problem).errors?.length]).toEqual([400, 1])
+    const keysOfAll = [fine.key, bad.key, after.key, keyOf(ofDefaults)]
+    const found = await Promise.all(keysOfAll.map(async (key) => (await gateway.store.head(key)) !== null))
+    expect(found).toEqual([true, false, false, false])
   })
 
   test('whose picture is larger than the gateway renders is told so', async () => {
@@ -292,7 +322,7 @@ describe('a refiner', () => {
       [{ denoisingEnd: 0.8 }, 'denoisingEnd', /name one in refiner/],
       [{ refiner: 'tiny-sdxl-refine', denoisingEnd: 0.8 }, 'refiner', /did you mean "tiny-sdxl-refiner"/],
       [{ refiner: 'emoji-sd', denoisingEnd: 0.8 }, 'refiner', /cannot go on from tiny-sdxl/],
-      [{ refiner: 'tiny-sdxl-refiner', denoisingEnd: 1 }, 'denoisingEnd', /less than 1/],
+      [{ refiner: 'tiny-sdxl-refiner', denoisingEnd: 1 }, 'denoisingEnd', /more than 0, less than 1/],
       [
         { checkpoint: 'emoji-sd', refiner: 'tiny-sdxl-refiner', denoisingEnd: 0.8 },
         'refiner',

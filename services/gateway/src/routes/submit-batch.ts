@@ -9,7 +9,7 @@ import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
 import { acceptBatch } from '../ingest/accept-batch.ts'
-import { batchRequestSchema, parseBatch, parseDefaults, withStoredPictures } from '../ingest/batch-schema.ts'
+import { batchRequestSchema, parseBatch, parseDefaults, picturesOf } from '../ingest/batch-schema.ts'
 import { ShapeCheck } from '../ingest/check-item.ts'
 import type { Intake, IntakeRequest } from '../ingest/intake.ts'
 import { defaultsSchema, itemSchema } from '../ingest/item-schema.ts'
@@ -27,8 +27,8 @@ export function submitBatch(app: App, context: GatewayContext): void {
     if (Object.keys(request.query as object).length > 0) {
       throw new DarkroomError('INVALID_REQUEST', 'query parameters are for NDJSON: put defaults into the body')
     }
-    const { items, metadata, ...batch } = parseBatch(request.body, defaultsCheck)
-    const defaults = await withStoredPictures(batch.defaults, context.pictures)
+    const { items, metadata, defaults } = parseBatch(request.body, defaultsCheck)
+    const pictures = await picturesOf(defaults, context.pictures)
     const read = async (intake: Intake): Promise<void> => {
       for (let i = 0; i < items.length && !intake.problems.isFull; i++) await intake.add(items[i], i)
     }
@@ -37,18 +37,21 @@ export function submitBatch(app: App, context: GatewayContext): void {
       field: field === undefined ? `items[${i}]` : `items[${i}].${field}`,
       ...problem,
     })
-    return acceptBatch(intakeRules, { defaults, metadata, traceparent, now: new Date(), locate }, read, context)
+    const now = new Date()
+    return acceptBatch(intakeRules, { defaults, pictures, metadata, traceparent, now, locate }, read, context)
   }
 
   const acceptNdjson = async (request: FastifyRequest): Promise<BatchDocument> => {
-    const defaults = await withStoredPictures(parseDefaults(request.query, defaultsCheck), context.pictures)
+    const defaults = parseDefaults(request.query, defaultsCheck)
+    const pictures = await picturesOf(defaults, context.pictures)
     const read = (intake: Intake): Promise<void> => {
       const body = requestBody(request.raw, (bytes) => events.bytesRead(bytes))
       return readNdjson(body, intake, config.maxLineBytes)
     }
     const traceparent = traceparentOf(request.headers['traceparent'])
     const locate: IntakeRequest['locate'] = (problem, line) => ({ line, ...problem })
-    return acceptBatch(intakeRules, { defaults, metadata: {}, traceparent, now: new Date(), locate }, read, context)
+    const now = new Date()
+    return acceptBatch(intakeRules, { defaults, pictures, metadata: {}, traceparent, now, locate }, read, context)
   }
 
   app.route({

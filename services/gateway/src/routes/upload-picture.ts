@@ -24,7 +24,7 @@ export function uploadPicture(app: App, { pictures, events }: GatewayContext): v
       schema: {
         operationId: 'uploadPicture',
         summary: 'Upload a picture that items start from',
-        description: `The body is a PNG, JPEG or WebP file of at most ${PICTURE_LIMITS.bytes} bytes and ${PICTURE_LIMITS.pixels} pixels that does not move. It is stored by its content: the same picture twice has one key.`,
+        description: `The body is a PNG, JPEG or WebP file of at most ${PICTURE_LIMITS.bytes} bytes and ${PICTURE_LIMITS.pixels} pixels, ${PICTURE_LIMITS.side} a side, that does not move. It is stored by its content: the same picture twice has one key.`,
         tags: ['batches'],
         response: { 201: uploadedSchema, ...problemResponses },
       },

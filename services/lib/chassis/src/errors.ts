@@ -34,10 +34,12 @@ export function isErrorCode(text: string): text is ErrorCode {
   return Object.hasOwn(ERROR_CODES, text)
 }
 
-/** One thing wrong with a request: where (`field`, 1-based `line` of an NDJSON body) and what to do. */
+/** One thing wrong with a request: where (`field`, 1-based `line` of an NDJSON body), what was given there, and what to do. */
 export interface Problem {
   readonly field?: string
   readonly line?: number
+  /** Cut short. */
+  readonly value?: string | number | boolean | null
   readonly message: string
 }
 

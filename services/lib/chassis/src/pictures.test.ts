@@ -10,6 +10,15 @@ function plain(width = 6, height = 4) {
   return sharp({ create: { width, height, channels: 3, background: COLOUR } })
 }
 
+/** A PNG that says it has this size and has other pixels: whoever decoded it would complain of something else. */
+async function claiming(width: number, height: number): Promise<Buffer> {
+  const png = Buffer.from(await plain().png().toBuffer())
+  png.writeUInt32BE(width, 16)
+  png.writeUInt32BE(height, 20)
+  png.writeUInt32BE(crc32(png.subarray(12, 29)), 29)
+  return png
+}
+
 async function refusal(bytes: Uint8Array): Promise<string> {
   const refused = (reason: unknown): string =>
     `${DarkroomError.from(reason).code}: ${DarkroomError.from(reason).message}`
@@ -51,24 +60,28 @@ describe('a picture is decoded to upright RGB', () => {
 })
 
 describe('a picture is refused', () => {
-  test('by its header alone where it has too many pixels', async () => {
-    // Says 30000x30000 and has no pixels at all: whoever decoded it would complain of something else.
-    const bomb = Buffer.from(await plain().png().toBuffer())
-    bomb.writeUInt32BE(30_000, 16)
-    bomb.writeUInt32BE(30_000, 20)
-    bomb.writeUInt32BE(crc32(bomb.subarray(12, 29)), 29)
-    expect(await refusal(bomb)).toBe(
-      `PAYLOAD_TOO_LARGE: the picture is 30000x30000; want at most ${PICTURE_LIMITS.pixels} pixels`,
-    )
+  test('by its header alone where it has too many pixels, or a side has', async () => {
+    const { pixels, side } = PICTURE_LIMITS
+    for (const [width, height, wanted] of [
+      [5_000, 4_000, `${pixels} pixels`],
+      [2 ** 24, 1, `${side} pixels a side`],
+      [1, side + 1, `${side} pixels a side`],
+    ] as const) {
+      const bomb = await claiming(width, height)
+      expect(await refusal(bomb)).toBe(`PAYLOAD_TOO_LARGE: the picture is ${width}x${height}; want at most ${wanted}`)
+    }
+    expect(await inspectPicture(await claiming(side, 1024))).toMatchObject({ width: side, height: 1024 })
   })
 
   test('where it has too many bytes, is another format, moves, or is none', async () => {
     expect(await refusal(new Uint8Array(PICTURE_LIMITS.bytes + 1))).toMatch(
       /^PAYLOAD_TOO_LARGE: .*want at most 20971520/,
     )
-    expect(await refusal(await plain().gif().toBuffer())).toMatch(/^UNSUPPORTED_MEDIA_TYPE: .*gif.*PNG, JPEG or WebP/)
-    expect(await refusal(Buffer.from('<svg width="9" height="9"/>'))).toMatch(/^UNSUPPORTED_MEDIA_TYPE/)
-    expect(await refusal(Buffer.from('no picture'))).toMatch(/^UNSUPPORTED_MEDIA_TYPE/)
+    const others = [await plain().gif().toBuffer(), await plain().tiff().toBuffer()]
+    for (const other of [...others, Buffer.from('<svg width="9" height="9"/>'), Buffer.from('RIFF'), Buffer.alloc(0)])
+      expect(await refusal(other)).toMatch(/^UNSUPPORTED_MEDIA_TYPE: .*want PNG, JPEG or WebP/)
+    const onlySigned = Buffer.concat([(await plain().png().toBuffer()).subarray(0, 8), Buffer.from('<svg width="9"/>')])
+    expect(await refusal(onlySigned)).toBe('INVALID_REQUEST: the picture is broken: its header cannot be read')
     const frames = [await plain().png().toBuffer(), await plain().negate().png().toBuffer()]
     const moving = await sharp(frames, { join: { animated: true } })
       .webp()

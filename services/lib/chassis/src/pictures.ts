@@ -6,9 +6,16 @@ import { DarkroomError } from './errors.ts'
 export const PICTURE_LIMITS = {
   bytes: 20 * 2 ** 20,
   pixels: 4096 * 4096,
+  /** Resampling works along whole rows and columns: one that is millions of pixels long stalls it, however few there are. */
+  side: 16_384,
 } as const
 
-const FORMATS: Readonly<Record<string, string>> = { png: 'image/png', jpeg: 'image/jpeg', webp: 'image/webp' }
+/** How a file of each format begins; -1 is any byte. */
+const SIGNATURES: Readonly<Record<string, readonly number[]>> = {
+  'image/png': [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a],
+  'image/jpeg': [0xff, 0xd8, 0xff],
+  'image/webp': [0x52, 0x49, 0x46, 0x46, -1, -1, -1, -1, 0x57, 0x45, 0x42, 0x50],
+}
 
 export interface PictureFacts {
   /** image/png, image/jpeg or image/webp. */
@@ -38,13 +45,16 @@ export async function inspectPicture(bytes: Uint8Array): Promise<PictureFacts> {
       `the picture has ${bytes.length} bytes; want at most ${PICTURE_LIMITS.bytes}`,
     )
   }
-  const { format, width, height, pages = 1, autoOrient } = await headerOf(bytes)
-  const contentType = FORMATS[format]
-  if (contentType === undefined) {
-    throw new DarkroomError('UNSUPPORTED_MEDIA_TYPE', `the picture is ${format}; want PNG, JPEG or WebP`)
-  }
+  const contentType = contentTypeOf(bytes)
+  const { width, height, pages = 1, autoOrient } = await headerOf(bytes)
   if (pages > 1) {
     throw new DarkroomError('INVALID_REQUEST', `the picture has ${pages} frames; want one that does not move`)
+  }
+  if (Math.max(width, height) > PICTURE_LIMITS.side) {
+    throw new DarkroomError(
+      'PAYLOAD_TOO_LARGE',
+      `the picture is ${width}x${height}; want at most ${PICTURE_LIMITS.side} pixels a side`,
+    )
   }
   if (width * height > PICTURE_LIMITS.pixels) {
     throw new DarkroomError(
@@ -79,13 +89,21 @@ export async function decodePicture(bytes: Uint8Array): Promise<RgbPicture> {
   }
 }
 
+/** What a file is by its first bytes: no decoder but those of the three formats ever sees a caller's bytes. */
+function contentTypeOf(bytes: Uint8Array): string {
+  const found = Object.entries(SIGNATURES).find(([, signature]) =>
+    signature.every((byte, i) => byte === -1 || byte === bytes[i]),
+  )
+  if (found !== undefined) return found[0]
+  const message = 'this is no picture of a format that is taken; want PNG, JPEG or WebP'
+  throw new DarkroomError('UNSUPPORTED_MEDIA_TYPE', message)
+}
+
 async function headerOf(bytes: Uint8Array) {
   try {
     return await open(bytes).metadata()
   } catch (cause) {
-    throw new DarkroomError('UNSUPPORTED_MEDIA_TYPE', 'this is no picture that can be read; want PNG, JPEG or WebP', {
-      cause,
-    })
+    throw new DarkroomError('INVALID_REQUEST', 'the picture is broken: its header cannot be read', { cause })
   }
 }
 

@@ -91,7 +91,13 @@ test('previews go up between reports, which go on however many there are', async
   const previews = new PreviewOutbox()
   const picture = { width: 1, height: 1, channels: 3, data: Uint8Array.of(1, 2, 3) } as const
   const offer = (step: number): void =>
-    previews.offer({ batchId: 'b', item: 0, image: 0, preview: { step, steps: 99, picture, width: 8, height: 8 } })
+    previews.offer({
+      batchId: 'b',
+      shardId: 's',
+      item: 0,
+      image: 0,
+      preview: { step, steps: 99, picture, width: 8, height: 8 },
+    })
   const enough = Promise.withResolvers<void>()
   const seen: ('report' | number)[] = []
   await using server = await serve(0, async function* (requests, context) {

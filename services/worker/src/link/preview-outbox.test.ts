@@ -10,7 +10,7 @@ const id = (item: number): ImageId => ({ batchId: 'b', item, image: 0 })
 
 function previewOf(item: number, step: number): OfferedPreview {
   const picture = { width: 8, height: 8, channels: 3, data: new Uint8Array(192).fill(step) } as const
-  return { ...id(item), preview: { step, steps: 20, picture, width: 64, height: 64 } }
+  return { ...id(item), shardId: 's', preview: { step, steps: 20, picture, width: 64, height: 64 } }
 }
 
 /** Every preview up to now, in the order in which they are sent. */

@@ -13,6 +13,7 @@ export interface ImageId {
 
 /** A preview as the engine hands it over. */
 export interface OfferedPreview extends ImageId {
+  readonly shardId: string
   readonly preview: EnginePreview
 }
 
@@ -84,14 +85,14 @@ export class PreviewOutbox {
   /** One after the other: pictures that are finished are encoded at the same time, and come first. */
   async #encode(): Promise<void> {
     this.#isEncoding = true
-    for (const [key, { batchId, item, image, preview }] of this.#offered) {
+    for (const [key, { batchId, shardId, item, image, preview }] of this.#offered) {
       this.#offered.delete(key)
       this.#current = key
       // What cannot be encoded is not shown: a preview never fails its picture.
       const jpeg = await encodePreview(preview).catch(() => null)
       if (jpeg === null || this.#current !== key) continue
       const { step, steps } = preview
-      this.#encoded.set(key, create(PreviewSchema, { batchId, item, image, step, steps, jpeg }))
+      this.#encoded.set(key, create(PreviewSchema, { batchId, shardId, item, image, step, steps, jpeg }))
       for (const wake of this.#waiting) wake()
     }
     this.#isEncoding = false

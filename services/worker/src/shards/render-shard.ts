@@ -1,7 +1,7 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import { imageName, keys, OUTPUT_FORMATS } from '@darkroom/proto'
-import type { Item, ItemResult, RenderedImage } from '@darkroom/proto'
+import type { Item, ItemResult } from '@darkroom/proto'
 import { createHash } from 'node:crypto'
 import { encodePicture } from '../encoding/encode-picture.ts'
 import type { PngEncoder } from '../encoding/png-encoder.ts'
@@ -11,6 +11,8 @@ import type { WorkerEvents } from '../events.ts'
 import type { ImageId, PreviewOutbox } from '../link/preview-outbox.ts'
 import type { HeldShard } from './held-shard.ts'
 import { insist } from './insist.ts'
+import { failedImage, itemResultOf } from './item-result.ts'
+import type { FinishedImage } from './item-result.ts'
 import type { Limit } from './limit.ts'
 import type { PictureShelf } from './picture-shelf.ts'
 import { provenanceOf } from './provenance.ts'
@@ -27,7 +29,7 @@ export interface RenderParts {
   readonly png: PngEncoder
 }
 
-/** Renders and uploads every image of a shard. An item that cannot be rendered fails alone; anything else fails the attempt. */
+/** Renders and uploads every image of a shard. What cannot be rendered fails alone, an image or an item; anything else fails the attempt. */
 export async function renderShard(parts: RenderParts, shard: HeldShard): Promise<ItemResult[]> {
   return Promise.all(
     shard.assignment.items.map(async (item): Promise<ItemResult> => {
@@ -45,20 +47,18 @@ export async function renderShard(parts: RenderParts, shard: HeldShard): Promise
 }
 
 async function renderItem(parts: RenderParts, shard: HeldShard, item: Item): Promise<ItemResult> {
-  using held = await parts.pictures.hold(pictureKeysOf(item), shard.signal)
-  const pictures = itemPicturesOf(held.pictures)
-  const numbers = Array.from({ length: item.numImages }, (_, n) => n)
-  const rendered = await Promise.all(numbers.map((n) => renderImage(parts, shard, item, n, pictures)))
-  return {
-    index: item.index,
-    customId: item.customId,
-    state: 'rendered',
-    scheduler: item.scheduler,
-    numInferenceSteps: item.numInferenceSteps,
-    images: rendered.map(({ image }) => image),
-    seconds: rendered.reduce((sum, { seconds }) => sum + seconds, 0),
-    warnings: rendered[0]!.warnings,
-  }
+  using held = new DisposableStack()
+  const pictures = itemPicturesOf(held.use(await parts.pictures.hold(pictureKeysOf(item), shard.signal)).pictures)
+  const outcomes = Array.from({ length: item.numImages }, (_, n) =>
+    renderImage(parts, shard, item, n, pictures).catch((reason: unknown) => failedImage(item, n, reason)),
+  )
+  // Where one of them fails the attempt, the others are still at work on the pictures.
+  const working = held.move()
+  void Promise.allSettled(outcomes).then(() => working.dispose())
+  const result = itemResultOf(item, await Promise.all(outcomes))
+  if (result.state === 'rendered' && result.failedImages !== undefined)
+    parts.events.imagesFailed(shard.assignment, item.index, result.failedImages)
+  return result
 }
 
 async function renderImage(
@@ -67,7 +67,7 @@ async function renderImage(
   item: Item,
   n: number,
   pictures: ItemPictures,
-): Promise<{ image: RenderedImage; seconds: number; warnings: readonly string[] }> {
+): Promise<FinishedImage> {
   const { store, events, uploads } = parts
   const { batchId, checkpoint } = shard.assignment
   const request = requestOf(item, n, pictures)
@@ -90,6 +90,7 @@ async function renderImage(
   const judged = result.isFlagged === null ? {} : { nsfwContentDetected: result.isFlagged }
   return {
     image: { n, seed: request.seed, name, sha256, bytes: file.length, width, height, ...judged },
+    steps: result.steps,
     seconds: result.seconds,
     warnings: result.warnings,
   }
@@ -102,11 +103,12 @@ async function renderWatched(
   request: RenderRequest,
   id: ImageId,
 ): Promise<RenderedPicture> {
+  const { shardId } = shard.assignment
   try {
     return await engine.render(shard.assignment.checkpoint, request, shard.signal, {
       started: (job) => shard.addJob(job),
       ...(request.preview !== undefined && {
-        previewed: (preview) => previews.offer({ ...id, preview }),
+        previewed: (preview) => previews.offer({ ...id, shardId, preview }),
       }),
     })
   } finally {

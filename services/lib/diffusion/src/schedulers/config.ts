@@ -16,15 +16,23 @@ interface Range {
   readonly max?: number
 }
 
+/** As the end of what is wanted: nobody is told of an infinity. */
+function inRange(min: number, max: number): string {
+  if (max !== Infinity) return min === -Infinity ? ` up to ${max}` : ` from ${min} to ${max}`
+  return min === -Infinity ? '' : ` from ${min}`
+}
+
 export function numberKey(fallback: number, { min = -Infinity, max = Infinity }: Range = {}): ConfigKey<number> {
   const isFine = (value: unknown): boolean => typeof value === 'number' && value >= min && value <= max
-  return { default: fallback, want: (value) => (isFine(value) ? null : `a number from ${min} to ${max}`) }
+  const wanted = `a number${inRange(min, max)}`
+  return { default: fallback, want: (value) => (isFine(value) ? null : wanted) }
 }
 
 export function integerKey(fallback: number, { min = -Infinity, max = Infinity }: Range = {}): ConfigKey<number> {
   const isFine = (value: unknown): boolean =>
     Number.isInteger(value) && (value as number) >= min && (value as number) <= max
-  return { default: fallback, want: (value) => (isFine(value) ? null : `an integer from ${min} to ${max}`) }
+  const wanted = `an integer${inRange(min, max)}`
+  return { default: fallback, want: (value) => (isFine(value) ? null : wanted) }
 }
 
 export function flagKey(fallback: boolean): ConfigKey<boolean> {
@@ -54,7 +62,8 @@ export function nullableNumberKey(): ConfigKey<number | null> {
 export function nullableIntegerKey({ min = -Infinity, max = Infinity }: Range = {}): ConfigKey<number | null> {
   const isFine = (value: unknown): boolean =>
     value === null || (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max)
-  return { default: null, want: (value) => (isFine(value) ? null : `an integer from ${min} to ${max}, or null`) }
+  const wanted = `an integer${inRange(min, max)}, or null`
+  return { default: null, want: (value) => (isFine(value) ? null : wanted) }
 }
 
 function nullableChoiceKey<const T extends string>(values: readonly T[]): ConfigKey<T | null> {

@@ -45,6 +45,10 @@ export const lmsDiscrete: Scheduler<LmsConfig, LmsPlan, LmsState> = {
   keys,
   about: {
     papers: [],
+    origin: {
+      name: "k-diffusion's `sample_lms`",
+      url: 'https://github.com/crowsonkb/k-diffusion/blob/master/k_diffusion/sampling.py',
+    },
     source: 'scheduling_lms_discrete.py',
     evaluations: '1',
     stochastic: 'never',

@@ -60,6 +60,8 @@ export interface StepOptions {
 export interface SchedulerFacts {
   /** arXiv ids. */
   readonly papers: readonly string[]
+  /** Where a method that was never written up comes from. */
+  readonly origin?: { readonly name: string; readonly url: string }
   /** diffusers' file. */
   readonly source: string
   /** Model calls per step of the user's. */

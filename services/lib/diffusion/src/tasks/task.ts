@@ -4,6 +4,8 @@ export interface ParameterSchema {
   readonly description: string
   readonly minimum?: number
   readonly maximum?: number
+  readonly exclusiveMinimum?: number
+  readonly exclusiveMaximum?: number
   /** Of a list. */
   readonly minItems?: number
   readonly maxItems?: number
@@ -139,7 +141,7 @@ export const IMAGE_PARAMETERS = {
   strength: {
     type: 'number',
     description: 'How much of the schedule is run on the picture: 1 redraws it all.',
-    minimum: 0,
+    exclusiveMinimum: 0,
     maximum: 1,
   },
 } as const satisfies Parameters
@@ -153,5 +155,5 @@ function score(description: string) {
 }
 
 function fraction(description: string) {
-  return { type: 'number', description, minimum: 0, maximum: 1 } as const
+  return { type: 'number', description, exclusiveMinimum: 0, exclusiveMaximum: 1 } as const
 }
