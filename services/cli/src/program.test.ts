@@ -177,7 +177,7 @@ test('a picture that says nothing of its making is refused by name, with exit co
   const file = path.join(folder, 'cat.jpg')
   await writeFile(file, Buffer.from([0xff, 0xd8, 0xff, 0xe0]))
   expect(await run('replay', file)).toBe(2)
-  expect(complained.at(-1)).toBe(`darkroom: ${file}: this is no PNG`)
+  expect(complained.at(-1)).toBe(`darkroom: ${file}: this is no PNG, JPEG or WebP, or it is broken`)
   expect(gateway.requests).toEqual([])
 })
 
