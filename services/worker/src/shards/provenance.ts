@@ -7,6 +7,17 @@ import darkroom from '../../package.json' with { type: 'json' }
 import type { ChosenDevice } from '../engine/messages.ts'
 import { formatOf, pictureKeysOf, requestOf } from './request-of.ts'
 
+/** What made a picture, as far as its bytes depend on it. */
+export interface RenderedBy {
+  readonly darkroom: string
+  readonly onnxruntime: string
+  readonly device: ChosenDevice['kind']
+}
+
+export function renderedBy(device: ChosenDevice['kind']): RenderedBy {
+  return { darkroom: darkroom.version, onnxruntime: runtime.version, device }
+}
+
 /**
  * What a picture says of itself: `darkroom` is the item that renders exactly this picture, as the gateway takes it, and what
  * rendered it. The same for every worker of one version and kind of device, so that whoever renders a picture renders the same
@@ -34,8 +45,10 @@ export function provenanceOf(item: Item, n: number, device: ChosenDevice['kind']
     ...pictureKeysOf(item),
     ...(outputFormat !== 'png' && { outputFormat }),
   }
-  const renderedBy = { darkroom: darkroom.version, onnxruntime: runtime.version, device }
-  return { darkroom: JSON.stringify({ item: replay, renderedBy }), parameters: parametersOf(item, n) }
+  return {
+    darkroom: JSON.stringify({ item: replay, renderedBy: renderedBy(device) }),
+    parameters: parametersOf(item, n),
+  }
 }
 
 function parametersOf(item: Item, n: number): string {
