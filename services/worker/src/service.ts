@@ -24,6 +24,7 @@ import { describe } from './rpc/describe.ts'
 import { drain } from './rpc/drain.ts'
 import { Limit } from './shards/limit.ts'
 import { PictureShelf } from './shards/picture-shelf.ts'
+import { ProgressKeeper } from './shards/progress-keeper.ts'
 import { ShardLoop } from './shards/shard-loop.ts'
 import { Lifecycle } from './state.ts'
 import { createReport } from './worker-report.ts'
@@ -115,7 +116,8 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
   const previews = new PreviewOutbox()
   const rendering = { engine, store, events, uploads, pictures, previews, png }
   const { maxRows } = engine.settings
-  const loop = new ShardLoop({ ...rendering, nats, shelf, log, workerId, pool, maxRows })
+  const progress = new ProgressKeeper({ engine, store, events })
+  const loop = new ShardLoop({ ...rendering, nats, shelf, progress, log, workerId, pool, maxRows })
   shards = loop
 
   let draining: Promise<void> | null = null
@@ -157,6 +159,9 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
       coordinators: config.coordinators,
       describe: current,
       previews,
+      onLossRate: (meanSeconds) => {
+        progress.meanSecondsBetweenLosses = meanSeconds
+      },
       onCancel: (order) => loop.cancel(order),
       onDrain: () => void drainOnce().then(() => leave(0)),
       events,

@@ -1,12 +1,12 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import { imageName, keys, OUTPUT_FORMATS } from '@darkroom/proto'
-import type { Item, ItemResult, RenderedImage } from '@darkroom/proto'
+import type { Item, ItemResult, OutputFormat } from '@darkroom/proto'
 import { createHash } from 'node:crypto'
 import { encodePicture } from '../encoding/encode-picture.ts'
 import type { PngEncoder } from '../encoding/png-encoder.ts'
 import type { Engine } from '../engine/engine.ts'
-import type { RenderedPicture, RenderRequest } from '../engine/messages.ts'
+import type { RenderedPicture, RenderRequest, RenderState } from '../engine/messages.ts'
 import type { WorkerEvents } from '../events.ts'
 import type { ImageId, PreviewOutbox } from '../link/preview-outbox.ts'
 import type { HeldShard } from './held-shard.ts'
@@ -16,6 +16,8 @@ import type { PictureShelf } from './picture-shelf.ts'
 import { provenanceOf } from './provenance.ts'
 import { formatOf, itemPicturesOf, pictureKeysOf, requestOf } from './request-of.ts'
 import type { ItemPictures } from './request-of.ts'
+import { placeOf } from './shard-progress.ts'
+import type { FinishedImage } from './shard-progress.ts'
 
 export interface RenderParts {
   readonly engine: Engine
@@ -67,13 +69,25 @@ async function renderImage(
   item: Item,
   n: number,
   pictures: ItemPictures,
-): Promise<{ image: RenderedImage; seconds: number; warnings: readonly string[] }> {
-  const { store, events, uploads } = parts
-  const { batchId, checkpoint } = shard.assignment
-  const request = requestOf(item, n, pictures)
+): Promise<FinishedImage> {
+  const place = placeOf(item.index, n)
+  const finished = shard.finished.get(place)
+  if (finished !== undefined) return finished
   const format = formatOf(item)
-  const result = await renderWatched(parts, shard, request, { batchId, item: item.index, image: n })
-  events.imageRendered(item.scheduler, checkpoint, item.task, result)
+  const id = { batchId: shard.assignment.batchId, item: item.index, image: n }
+  const result = await renderResumed(parts, shard, requestOf(item, n, pictures), id)
+  parts.events.imageRendered(item.scheduler, shard.assignment.checkpoint, item.task, result)
+  return shard.store(place, storePicture(parts, shard, { item, n, format }, result))
+}
+
+async function storePicture(
+  parts: RenderParts,
+  shard: HeldShard,
+  { item, n, format }: { readonly item: Item; readonly n: number; readonly format: OutputFormat },
+  result: RenderedPicture,
+): Promise<FinishedImage> {
+  const { store, events, uploads } = parts
+  const { batchId } = shard.assignment
   const encodeStart = performance.now()
   const texts = provenanceOf(item, n, parts.engine.device.kind)
   const file = await encodePicture(parts.png, result.picture, format, texts)
@@ -89,9 +103,29 @@ async function renderImage(
   const { width, height } = result.picture
   const judged = result.isFlagged === null ? {} : { nsfwContentDetected: result.isFlagged }
   return {
-    image: { n, seed: request.seed, name, sha256, bytes: file.length, width, height, ...judged },
+    image: { n, seed: Number(item.seed) + n, name, sha256, bytes: file.length, width, height, ...judged },
     seconds: result.seconds,
     warnings: result.warnings,
+  }
+}
+
+/** Renders an image from where another attempt stopped; from its beginning where it cannot go on from there. */
+async function renderResumed(
+  parts: RenderParts,
+  shard: HeldShard,
+  request: RenderRequest,
+  id: ImageId,
+): Promise<RenderedPicture> {
+  const place = placeOf(id.item, id.image)
+  const state = shard.begun.get(place)
+  if (state === undefined) return renderWatched(parts, shard, request, id)
+  try {
+    return await renderWatched(parts, shard, request, id, state)
+  } catch (reason) {
+    if (DarkroomError.from(reason).code !== 'RENDER_FAILED') throw reason
+    parts.events.progressIgnored(shard.assignment, 'unfit')
+    shard.begun.delete(place)
+    return renderWatched(parts, shard, request, id)
   }
 }
 
@@ -101,10 +135,12 @@ async function renderWatched(
   shard: HeldShard,
   request: RenderRequest,
   id: ImageId,
+  resumeFrom?: RenderState,
 ): Promise<RenderedPicture> {
   try {
-    return await engine.render(shard.assignment.checkpoint, request, shard.signal, {
-      started: (job) => shard.addJob(job),
+    return await engine.render(shard.assignment.checkpoint, request, shard.renderSignal, {
+      started: (job) => shard.addJob(job, placeOf(id.item, id.image)),
+      ...(resumeFrom !== undefined && { resumeFrom }),
       ...(request.preview !== undefined && {
         previewed: (preview) => previews.offer({ ...id, preview }),
       }),
