@@ -61,6 +61,36 @@ test('reports until it is told to stop, obeys orders, and attaches again when th
   }
 })
 
+test('reports a last time when it ends', async () => {
+  const seen: string[] = []
+  const reported = new EventEmitter()
+  const over = Promise.withResolvers<void>()
+  await using server = await serve(0, async function* (requests) {
+    yield { order: { case: 'welcome', value: { heartbeatIntervalMs: 3_600_000 } } }
+    for await (const { worker } of requests) {
+      seen.push(worker!.id)
+      reported.emit('report')
+    }
+    over.resolve()
+  })
+  let id = 'holds shards'
+  const first = once(reported, 'report')
+  const link = new CoordinatorLink({
+    coordinators: [`127.0.0.1:${server.port}`],
+    describe: () => create(WorkerSchema, { id }),
+    previews: new PreviewOutbox(),
+    onLossRate: () => {},
+    onCancel: () => {},
+    onDrain: () => {},
+    events: events(),
+  })
+  await first
+  id = 'has handed them back'
+  await link[Symbol.asyncDispose]()
+  await over.promise
+  expect(seen.at(-1)).toBe('has handed them back')
+})
+
 test('a standby refuses and the leader is found', async () => {
   const found = Promise.withResolvers<void>()
   // oxlint-disable-next-line require-yield -- it refuses before it has anything to say

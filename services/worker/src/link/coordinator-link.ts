@@ -88,7 +88,7 @@ export class CoordinatorLink implements AsyncDisposable {
           yield { preview }
         } else await previews.wait(dueMs - nowMs, signal)
       }
-      if (isAttached) yield { worker: describe() }
+      if (!ended.signal.aborted) yield { worker: describe() }
     }
     try {
       // Each coordinator that is asked gets reports of its own from the first on.
