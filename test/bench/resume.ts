@@ -147,9 +147,9 @@ async function kill(farm: Farm, counter: StepCounter, name: string): Promise<voi
 }
 
 async function drain(farm: Farm, counter: StepCounter, name: string): Promise<void> {
-  let isGone = false
-  const gone = farm.kill(name, 'SIGTERM').then(() => (isGone = true))
-  while (!isGone) await counter.read(name).catch(() => delay(1))
+  const program = farm.program(name)
+  const gone = farm.kill(name, 'SIGTERM')
+  while (program.isRunning()) await counter.read(name).catch(() => delay(1))
   await gone
 }
 
