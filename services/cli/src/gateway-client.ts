@@ -40,6 +40,7 @@ export interface WorkerJson {
     readonly shardId: string
     readonly stepsDone: number
     readonly stepsTotal: number
+    readonly stepsResumed: number
   }[]
   readonly imagesRendered: number
   readonly busySeconds: number

@@ -44,6 +44,25 @@ test('a batch runs to its done.json', async () => {
   expect(worker.rendered.every(({ committed }) => committed)).toBe(true)
 })
 
+test('what was kept to resume shards is deleted when the batch ends, and nothing of another batch', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  await using _coordinator = await startCoordinator(harness, ports[0]!)
+  await using worker = new PlayedWorker(harness, addresses, { allowed: 2 })
+  using caller = createCaller(addresses)
+  const batchId = await acceptBatch(harness.store, ITEMS)
+  await caller.submit(batchId)
+  await worker.held()
+  const other = keys.progress('bother', '00000-00000')
+  for (const key of [keys.progress(batchId, '00000-00000'), keys.progress(batchId, '00000-00003'), other]) {
+    await harness.store.put(key, 'progress')
+  }
+  worker.resume()
+  await caller.end(batchId)
+  await expectCompleted(batchId)
+  expect(await Array.fromAsync(harness.store.list(keys.progressFolder(batchId)))).toEqual([])
+  expect(await harness.store.head(other)).not.toBeNull()
+})
+
 test('a coordinator that starts anew in the middle finishes the batch and renders nothing twice', async () => {
   const { ports, addresses } = await freeAddresses(1)
   const first = await startCoordinator(harness, ports[0]!)

@@ -44,6 +44,10 @@ export function createEvents(metrics: Metrics, log: Logger) {
     'state',
     'pool',
   ])
+  const losses = metrics.counter(
+    'darkroom_lost_workers_total',
+    'Workers that were lost with shards in their hands, other than by a drain.',
+  )
   const dispatches = metrics.counter('darkroom_dispatches_total', 'Shards put into the stream.')
   const redispatches = metrics.counter('darkroom_redispatches_total', 'Shards dispatched again, by why.', ['reason'])
   const commits = metrics.counter('darkroom_commits_total', 'Commit records seen, by kind.', ['kind'])
@@ -156,6 +160,10 @@ export function createEvents(metrics: Metrics, log: Logger) {
     },
     workerDetached(workerId: string): void {
       log.info({ workerId }, 'worker detached')
+    },
+    workerLost(workerId: string): void {
+      log.warn({ workerId }, 'worker lost with shards in its hands')
+      losses.inc()
     },
     effectFailed(stage: EffectKind | 'recovering', err: unknown): void {
       log.warn({ stage, err }, 'an effect failed and is tried again')

@@ -1,9 +1,10 @@
 import { create, fromJson } from '@bufbuild/protobuf'
 import { DarkroomError, ERROR_CODES } from '@darkroom/chassis'
 import type { FarmNats, ObjectStore } from '@darkroom/chassis'
-import { ItemSchema, keys, ShardAssignmentSchema } from '@darkroom/proto'
-import type { CommitRecord, ShardCompletion } from '@darkroom/proto'
+import { ItemSchema, keys, ShardAssignmentSchema, WelcomeSchema } from '@darkroom/proto'
+import type { CommitRecord, ShardCompletion, Welcome } from '@darkroom/proto'
 import { decide } from './core/decide.ts'
+import { meanSecondsBetweenLosses } from './core/loss-rate.ts'
 import type { FarmCommand, FarmEvent } from './core/messages.ts'
 import { createState } from './core/state.ts'
 import type { FarmState } from './core/state.ts'
@@ -24,6 +25,7 @@ export interface FarmOptions {
   readonly events: CoordinatorEvents
   readonly pool: string
   readonly window: number
+  readonly heartbeatIntervalMs: number
   readonly workerLeaseMs: number
   readonly targetShardSeconds: number
   readonly onChange: (batchId: string) => void
@@ -62,6 +64,15 @@ export class Farm {
   /** From now on shards are dispatched. */
   allowDispatchFrom(atMs: number): void {
     this.state.dispatchFromMs = atMs
+  }
+
+  /** What a worker is told of the farm. */
+  welcome(): Welcome {
+    const { heartbeatIntervalMs } = this.#options
+    return create(WelcomeSchema, {
+      heartbeatIntervalMs,
+      meanSecondsBetweenLosses: meanSecondsBetweenLosses(this.state.lossRate),
+    })
   }
 
   handle(event: FarmEvent): void {
@@ -132,6 +143,9 @@ export class Farm {
         return this.#effects.run('finalizing', () => this.#finalize(command))
       case 'cancelOnWorker':
         return links.cancelShard(command.workerId, command)
+      case 'workerLost':
+        events.workerLost(command.workerId)
+        return links.sendAll({ case: 'welcome', value: this.welcome() })
       case 'redispatched':
         return events.redispatched(command.reason)
       case 'changed':

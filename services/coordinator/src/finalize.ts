@@ -11,7 +11,7 @@ const READ_AHEAD = 16
 
 /**
  * Ends a batch: output.jsonl and errors.jsonl from the commit records, in memory that does not grow with the batch, and
- * done.json last. Doing it again gives the same.
+ * done.json last; what was kept to resume shards is deleted. Doing it again gives the same.
  * @throws DarkroomError INTERNAL when the records do not add up
  */
 export async function finalizeBatch(
@@ -42,12 +42,19 @@ export async function finalizeBatch(
       schedulers: totals.schedulers,
       ...written,
     }
+    await deleteProgress(store, batch.id)
     await store.putIfAbsent(keys.done(batch.id), JSON.stringify(done), { contentType: 'application/json' })
   } catch (reason) {
     files.discard(reason)
     throw reason
   }
   return (await store.getJson<DoneDocument>(keys.done(batch.id)))!
+}
+
+/** What attempts left that ended without a record of their own. A slow one may still leave some after this, which nobody reads. */
+async function deleteProgress(store: ObjectStore, batchId: string): Promise<void> {
+  const left = await Array.fromAsync(store.list(keys.progressFolder(batchId)), ({ key }) => key)
+  await store.deleteMany(left)
 }
 
 /** Every planned shard with its record, in order, some read ahead. */

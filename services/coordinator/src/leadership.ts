@@ -108,6 +108,7 @@ export class Leadership implements AsyncDisposable {
         events,
         pool: config.pools[0]!,
         window: config.window,
+        heartbeatIntervalMs: config.heartbeatIntervalMs,
         workerLeaseMs: config.workerLeaseMs,
         targetShardSeconds: config.targetShardSeconds,
         onChange: (batchId) => watchers.changed(batchId),

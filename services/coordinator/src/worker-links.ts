@@ -31,6 +31,10 @@ export class WorkerLinks {
       ?.send({ case: 'cancelShard', value: { $typeName: 'darkroom.v1.CancelShard', batchId, shardId, attempt } })
   }
 
+  sendAll(order: Order): void {
+    for (const outbox of this.#outboxes.values()) outbox.send(order)
+  }
+
   /** Ends every stream, so that workers look for the new leader. */
   closeAll(): void {
     for (const outbox of this.#outboxes.values()) outbox.close()

@@ -116,6 +116,25 @@ export function createEvents(metrics: Metrics, log: Logger) {
     "Images that the checkpoint's safety checker blacked out.",
     ['checkpoint'],
   )
+  const progressSeconds = metrics.histogram(
+    'darkroom_progress_write_seconds',
+    "Seconds to look at a shard's progress and write it to the object store, by why.",
+    ['reason'],
+    STEP_BUCKETS,
+  )
+  const progressFailures = metrics.counter(
+    'darkroom_progress_write_failures_total',
+    "Writes of a shard's progress that did not end well or in time.",
+  )
+  const progressIgnored = metrics.counter(
+    'darkroom_progress_ignored_total',
+    'Progress of earlier attempts that was not used, by why: the images are rendered from their beginning.',
+    ['reason'],
+  )
+  const resumedSteps = metrics.counter(
+    'darkroom_resumed_steps_total',
+    'Denoising steps that earlier attempts had done and that were not repeated.',
+  )
   const previews = metrics.counter('darkroom_previews_total', 'Previews sent to the coordinator.')
   const held = metrics.gauge('darkroom_held_shards', 'Shards in this worker now.')
   const storeSeconds = metrics.histogram(
@@ -229,6 +248,26 @@ export function createEvents(metrics: Metrics, log: Logger) {
     imagesFailed(ids: ShardIds, index: number, images: readonly FailedImage[]): void {
       log.warn({ ...idsOf(ids), index, images }, 'images failed alone')
       for (const { code } of images) failedImages.inc({ code })
+    },
+    progressWritten(
+      ids: ShardIds,
+      { reason, seconds, ...rest }: { reason: 'periodic' | 'drain'; seconds: number; bytes: number; images: number },
+    ): void {
+      log.info({ ...idsOf(ids), reason, seconds, ...rest }, 'progress written')
+      progressSeconds.observe({ reason }, seconds)
+    },
+    progressNotWritten(ids: ShardIds, err: unknown): void {
+      log.warn({ ...idsOf(ids), err }, 'progress not written')
+      progressFailures.inc()
+    },
+    /** `unfit`: the engine cannot go on from it. */
+    progressIgnored(ids: ShardIds, reason: 'damaged' | 'foreign' | 'unfit'): void {
+      log.warn({ ...idsOf(ids), reason }, 'progress ignored')
+      progressIgnored.inc({ reason })
+    },
+    progressResumed(ids: ShardIds, done: { images: number; steps: number }): void {
+      log.info({ ...idsOf(ids), ...done }, 'shard resumed')
+      resumedSteps.inc(done.steps)
     },
     storeRequested(op: string, outcome: string, seconds: number): void {
       storeSeconds.observe({ op, outcome }, seconds)

@@ -24,11 +24,14 @@ import { describe } from './rpc/describe.ts'
 import { drain } from './rpc/drain.ts'
 import { Limit } from './shards/limit.ts'
 import { PictureShelf } from './shards/picture-shelf.ts'
+import { ProgressKeeper } from './shards/progress-keeper.ts'
 import { ShardLoop } from './shards/shard-loop.ts'
 import { Lifecycle } from './state.ts'
 import { createReport } from './worker-report.ts'
 
 const UPLOADS_AT_ONCE = 8
+/** Lanes of two full calls, pictures on their way to the store, and some to spare. */
+const UNSENT_IMAGES = 128
 /** Room for some three hundred pictures of 512 pixels a side. */
 const PICTURE_BYTES = 256 * 2 ** 20
 const READY_TIMEOUT_MS = 2_000
@@ -111,11 +114,13 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
     }),
   )
   const uploads = new Limit(UPLOADS_AT_ONCE)
+  const unsent = new Limit(UNSENT_IMAGES)
   const pictures = stack.use(new PictureShelf({ store, events, capacityBytes: PICTURE_BYTES }))
   const previews = new PreviewOutbox()
-  const rendering = { engine, store, events, uploads, pictures, previews, png }
+  const rendering = { engine, store, events, uploads, unsent, pictures, previews, png }
   const { maxRows } = engine.settings
-  const loop = new ShardLoop({ ...rendering, nats, shelf, log, workerId, pool, maxRows })
+  const progress = new ProgressKeeper({ engine, store, events })
+  const loop = new ShardLoop({ ...rendering, nats, shelf, progress, log, workerId, pool, maxRows })
   shards = loop
 
   let draining: Promise<void> | null = null
@@ -157,6 +162,9 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
       coordinators: config.coordinators,
       describe: current,
       previews,
+      onLossRate: (meanSeconds) => {
+        progress.meanSecondsBetweenLosses = meanSeconds
+      },
       onCancel: (order) => loop.cancel(order),
       onDrain: () => void drainOnce().then(() => leave(0)),
       events,

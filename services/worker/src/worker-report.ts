@@ -44,8 +44,8 @@ export function createReport({ id, pool, serving, device, lifecycle, shelf, shar
         reason: device.reason,
       },
       residentCheckpoints: [...shelf.resident],
-      running: shards.held.map(({ assignment: { batchId, shardId, attempt }, stepsDone, stepsTotal }) => {
-        return { batchId, shardId, attempt, stepsDone, stepsTotal }
+      running: shards.held.map(({ assignment: { batchId, shardId, attempt }, stepsDone, stepsTotal, stepsResumed }) => {
+        return { batchId, shardId, attempt, stepsDone, stepsTotal, stepsResumed }
       }),
       ...(reading !== null && {
         gpu: {

@@ -85,6 +85,7 @@ async function startLink() {
   const reports = new EventEmitter()
   reports.setMaxListeners(0)
   const orders = new EventEmitter()
+  const settings = { meanSecondsBetweenLosses: 0 }
   const server = await startGrpcServer({
     host: '127.0.0.1',
     port: 0,
@@ -98,7 +99,7 @@ async function startLink() {
               else reports.emit('preview', preview)
             }
           })().catch(() => {})
-          yield { order: { case: 'welcome', value: { heartbeatIntervalMs: 50 } } }
+          yield { order: { case: 'welcome', value: { heartbeatIntervalMs: 50, ...settings } } }
           try {
             for await (const [order] of on(orders, 'order', { signal }))
               yield { order: order as Order } as AttachResponse
@@ -111,6 +112,8 @@ async function startLink() {
   })
   return {
     address: `127.0.0.1:${server.port}`,
+    /** What workers are told that attach from now on. */
+    settings,
     order: (order: Order) => orders.emit('order', order),
     /** The first report that is as wanted. */
     async report(wanted: (worker: Worker) => boolean): Promise<Worker> {

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file darkroom/v1/worker.proto.
  */
 export const file_darkroom_v1_worker: GenFile = /*@__PURE__*/
-  fileDesc("ChhkYXJrcm9vbS92MS93b3JrZXIucHJvdG8SC2Rhcmtyb29tLnYxIlsKDUF0dGFjaFJlcXVlc3QSIwoGd29ya2VyGAEgASgLMhMuZGFya3Jvb20udjEuV29ya2VyEiUKB3ByZXZpZXcYAiABKAsyFC5kYXJrcm9vbS52MS5QcmV2aWV3IpkBCg5BdHRhY2hSZXNwb25zZRInCgd3ZWxjb21lGAEgASgLMhQuZGFya3Jvb20udjEuV2VsY29tZUgAEjAKDGNhbmNlbF9zaGFyZBgCIAEoCzIYLmRhcmtyb29tLnYxLkNhbmNlbFNoYXJkSAASIwoFZHJhaW4YAyABKAsyEi5kYXJrcm9vbS52MS5EcmFpbkgAQgcKBW9yZGVyIigKB1dlbGNvbWUSHQoVaGVhcnRiZWF0X2ludGVydmFsX21zGAEgASgNIkIKC0NhbmNlbFNoYXJkEhAKCGJhdGNoX2lkGAEgASgJEhAKCHNoYXJkX2lkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0iBwoFRHJhaW4iEQoPRGVzY3JpYmVSZXF1ZXN0IjcKEERlc2NyaWJlUmVzcG9uc2USIwoGd29ya2VyGAEgASgLMhMuZGFya3Jvb20udjEuV29ya2VyIg4KDERyYWluUmVxdWVzdCIPCg1EcmFpblJlc3BvbnNlMloKEVdvcmtlckxpbmtTZXJ2aWNlEkUKBkF0dGFjaBIaLmRhcmtyb29tLnYxLkF0dGFjaFJlcXVlc3QaGy5kYXJrcm9vbS52MS5BdHRhY2hSZXNwb25zZSgBMAEymAEKDVdvcmtlclNlcnZpY2USRwoIRGVzY3JpYmUSHC5kYXJrcm9vbS52MS5EZXNjcmliZVJlcXVlc3QaHS5kYXJrcm9vbS52MS5EZXNjcmliZVJlc3BvbnNlEj4KBURyYWluEhkuZGFya3Jvb20udjEuRHJhaW5SZXF1ZXN0GhouZGFya3Jvb20udjEuRHJhaW5SZXNwb25zZWIGcHJvdG8z", [file_darkroom_v1_coordinator]);
+  fileDesc("ChhkYXJrcm9vbS92MS93b3JrZXIucHJvdG8SC2Rhcmtyb29tLnYxIlsKDUF0dGFjaFJlcXVlc3QSIwoGd29ya2VyGAEgASgLMhMuZGFya3Jvb20udjEuV29ya2VyEiUKB3ByZXZpZXcYAiABKAsyFC5kYXJrcm9vbS52MS5QcmV2aWV3IpkBCg5BdHRhY2hSZXNwb25zZRInCgd3ZWxjb21lGAEgASgLMhQuZGFya3Jvb20udjEuV2VsY29tZUgAEjAKDGNhbmNlbF9zaGFyZBgCIAEoCzIYLmRhcmtyb29tLnYxLkNhbmNlbFNoYXJkSAASIwoFZHJhaW4YAyABKAsyEi5kYXJrcm9vbS52MS5EcmFpbkgAQgcKBW9yZGVyIk0KB1dlbGNvbWUSHQoVaGVhcnRiZWF0X2ludGVydmFsX21zGAEgASgNEiMKG21lYW5fc2Vjb25kc19iZXR3ZWVuX2xvc3NlcxgCIAEoASJCCgtDYW5jZWxTaGFyZBIQCghiYXRjaF9pZBgBIAEoCRIQCghzaGFyZF9pZBgCIAEoCRIPCgdhdHRlbXB0GAMgASgNIgcKBURyYWluIhEKD0Rlc2NyaWJlUmVxdWVzdCI3ChBEZXNjcmliZVJlc3BvbnNlEiMKBndvcmtlchgBIAEoCzITLmRhcmtyb29tLnYxLldvcmtlciIOCgxEcmFpblJlcXVlc3QiDwoNRHJhaW5SZXNwb25zZTJaChFXb3JrZXJMaW5rU2VydmljZRJFCgZBdHRhY2gSGi5kYXJrcm9vbS52MS5BdHRhY2hSZXF1ZXN0GhsuZGFya3Jvb20udjEuQXR0YWNoUmVzcG9uc2UoATABMpgBCg1Xb3JrZXJTZXJ2aWNlEkcKCERlc2NyaWJlEhwuZGFya3Jvb20udjEuRGVzY3JpYmVSZXF1ZXN0Gh0uZGFya3Jvb20udjEuRGVzY3JpYmVSZXNwb25zZRI+CgVEcmFpbhIZLmRhcmtyb29tLnYxLkRyYWluUmVxdWVzdBoaLmRhcmtyb29tLnYxLkRyYWluUmVzcG9uc2ViBnByb3RvMw", [file_darkroom_v1_coordinator]);
 
 /**
  * @generated from message darkroom.v1.AttachRequest
@@ -76,6 +76,8 @@ export const AttachResponseSchema: GenMessage<AttachResponse> = /*@__PURE__*/
   messageDesc(file_darkroom_v1_worker, 1);
 
 /**
+ * The first order, and again when a figure has changed.
+ *
  * @generated from message darkroom.v1.Welcome
  */
 export type Welcome = Message<"darkroom.v1.Welcome"> & {
@@ -85,6 +87,13 @@ export type Welcome = Message<"darkroom.v1.Welcome"> & {
    * @generated from field: uint32 heartbeat_interval_ms = 1;
    */
   heartbeatIntervalMs: number;
+
+  /**
+   * How long a worker of this farm works, on average, until it is lost with shards in its hands; 0 where nobody knows.
+   *
+   * @generated from field: double mean_seconds_between_losses = 2;
+   */
+  meanSecondsBetweenLosses: number;
 };
 
 /**
@@ -124,7 +133,7 @@ export const CancelShardSchema: GenMessage<CancelShard> = /*@__PURE__*/
   messageDesc(file_darkroom_v1_worker, 3);
 
 /**
- * Finish or hand back what runs, take nothing new, then exit.
+ * Finish what ends within the grace, hand the rest back with its progress, take nothing new, then exit.
  *
  * @generated from message darkroom.v1.Drain
  */

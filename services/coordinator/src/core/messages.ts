@@ -69,6 +69,7 @@ export type FarmCommand =
       readonly message: string
     }
   | { readonly type: 'finalize'; readonly batchId: string; readonly isCancelled: boolean }
+  | { readonly type: 'workerLost'; readonly workerId: string }
   | { readonly type: 'changed'; readonly batchId: string }
   | { readonly type: 'redispatched'; readonly reason: RedispatchReason }
 

@@ -1,5 +1,6 @@
 import type { Worker } from '@darkroom/proto'
 import type { Counts } from './counts.ts'
+import type { LossRate } from './loss-rate.ts'
 import type { SchedulerTally, Tallies } from './tally.ts'
 
 /** What the core knows of a batch at its opening. */
@@ -114,6 +115,7 @@ export interface FarmState {
   planning: number
   /** Dispatched shards that no worker reports, those for the longest first. */
   readonly unowned: Set<OpenShard>
+  readonly lossRate: LossRate
 }
 
 export function createState(settings: FarmSettings, dispatchFromMs: number): FarmState {
@@ -127,6 +129,7 @@ export function createState(settings: FarmSettings, dispatchFromMs: number): Far
     outstanding: 0,
     planning: 0,
     unowned: new Set(),
+    lossRate: { losses: 0, heldMs: 0 },
   }
 }
 

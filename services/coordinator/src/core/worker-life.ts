@@ -11,6 +11,8 @@ const NOT_TAKING: readonly WorkerState[] = [WorkerState.STARTING, WorkerState.DR
 export function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, commands: FarmCommand[]): void {
   const before = farm.workers.get(snapshot.id)
   const running = new Map(snapshot.running.map((shard) => [shardKey(shard.batchId, shard.shardId), shard]))
+  // An idle worker that vanishes cannot be told from one that was stopped, so that its time does not count either.
+  if (before !== undefined && before.running.size > 0) farm.lossRate.heldMs += nowMs - before.seenAtMs
   farm.workers.set(snapshot.id, {
     id: snapshot.id,
     snapshot,
@@ -72,6 +74,10 @@ export function checkUnowned(farm: FarmState, nowMs: number, commands: FarmComma
 function loseWorker(farm: FarmState, worker: AttachedWorker, commands: FarmCommand[]): void {
   farm.workers.delete(worker.id)
   farm.taking.delete(worker.id)
+  if (worker.running.size > 0 && worker.snapshot.state !== WorkerState.DRAINING) {
+    farm.lossRate.losses++
+    commands.push({ type: 'workerLost', workerId: worker.id })
+  }
   for (const { batchId, shardId } of worker.running.values()) {
     const found = findShard(farm, batchId, shardId)
     if (found?.shard.workerId === worker.id)

@@ -6,7 +6,6 @@ import type { RpcContext } from './context.ts'
 
 /** A worker's stream: its state and previews up, orders down. When it breaks, what the worker held is dispatched again. */
 export function attach({
-  config,
   leadership,
   links,
   watchers,
@@ -23,10 +22,7 @@ export function attach({
     const outbox = links.open(workerId)
     events.workerAttached(workerId)
     farm.handle({ type: 'workerSeen', worker })
-    outbox.send({
-      case: 'welcome',
-      value: { $typeName: 'darkroom.v1.Welcome', heartbeatIntervalMs: config.heartbeatIntervalMs },
-    })
+    outbox.send({ case: 'welcome', value: farm.welcome() })
     const stop = (): void => outbox.close()
     signal.addEventListener('abort', stop)
     void (async () => {

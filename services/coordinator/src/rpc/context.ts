@@ -1,6 +1,5 @@
 import type { ObjectStore } from '@darkroom/chassis'
 import type { Batches } from '../batches.ts'
-import type { CoordinatorConfig } from '../config.ts'
 import type { CoordinatorEvents } from '../events.ts'
 import type { Leadership } from '../leadership.ts'
 import type { Watchers } from '../watchers.ts'
@@ -8,7 +7,6 @@ import type { WorkerLinks } from '../worker-links.ts'
 
 /** What the RPCs act on. */
 export interface RpcContext {
-  readonly config: CoordinatorConfig
   readonly leadership: Leadership
   readonly batches: Batches
   readonly watchers: Watchers

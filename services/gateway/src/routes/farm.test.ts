@@ -86,7 +86,7 @@ test('workers are listed with their device and what they render', async () => {
       state: WorkerState.RENDERING,
       pool: 'default',
       device: { kind: 'cpu', name: 'a CPU', memoryBytes: 8n, reason: 'no GPU' },
-      running: [{ batchId: 'b', shardId: 's', attempt: 2, stepsDone: 3, stepsTotal: 9 }],
+      running: [{ batchId: 'b', shardId: 's', attempt: 2, stepsDone: 3, stepsTotal: 9, stepsResumed: 1 }],
       imagesRendered: 12n,
     }),
   ]
@@ -97,7 +97,7 @@ test('workers are listed with their device and what they render', async () => {
         state: 'rendering',
         device: { kind: 'cpu', name: 'a CPU', memoryBytes: 8, reason: 'no GPU' },
         gpu: null,
-        running: [{ batchId: 'b', shardId: 's', attempt: 2, stepsDone: 3, stepsTotal: 9 }],
+        running: [{ batchId: 'b', shardId: 's', attempt: 2, stepsDone: 3, stepsTotal: 9, stepsResumed: 1 }],
         imagesRendered: 12,
         seenAt: null,
       },

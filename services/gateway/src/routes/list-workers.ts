@@ -39,6 +39,7 @@ const workerSchema = Type.Object({
       attempt: Type.Integer(),
       stepsDone: Type.Integer(),
       stepsTotal: Type.Integer(),
+      stepsResumed: Type.Integer({ description: 'Of those done, the ones that earlier attempts did.' }),
     }),
   ),
   gpu: orNull(
@@ -85,12 +86,13 @@ function workerJson({ device, gpu, ...worker }: Worker): Static<typeof workerSch
         ? null
         : { kind: device.kind, name: device.name, memoryBytes: Number(device.memoryBytes), reason: device.reason },
     residentCheckpoints: worker.residentCheckpoints,
-    running: worker.running.map(({ batchId, shardId, attempt, stepsDone, stepsTotal }) => ({
+    running: worker.running.map(({ batchId, shardId, attempt, stepsDone, stepsTotal, stepsResumed }) => ({
       batchId,
       shardId,
       attempt,
       stepsDone,
       stepsTotal,
+      stepsResumed,
     })),
     gpu:
       gpu === undefined

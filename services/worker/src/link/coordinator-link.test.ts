@@ -25,7 +25,7 @@ const untilGone = ({ signal }: CallContext): Promise<unknown> =>
 test('reports until it is told to stop, obeys orders, and attaches again when the coordinator comes back', async () => {
   const seen = new EventEmitter()
   const ordered: Order[] = [
-    { case: 'welcome', value: { heartbeatIntervalMs: 20 } },
+    { case: 'welcome', value: { heartbeatIntervalMs: 20, meanSecondsBetweenLosses: 3_600 } },
     { case: 'cancelShard', value: { batchId: 'b', shardId: 's', attempt: 3 } },
     { case: 'drain', value: {} },
   ]
@@ -43,13 +43,14 @@ test('reports until it is told to stop, obeys orders, and attaches again when th
     coordinators: [`127.0.0.1:${port}`],
     describe: () => create(WorkerSchema, { id: 'w' }),
     previews: new PreviewOutbox(),
+    onLossRate: (seconds) => orders.push(['losses', seconds]),
     onCancel: ({ batchId, shardId, attempt }) => orders.push([batchId, shardId, attempt]),
     onDrain: () => orders.push('drain'),
     events: events(),
   })
   try {
     for (let i = 0; i < 3; i++) expect(await once(seen, 'report')).toEqual(['w'])
-    expect(orders).toEqual([['b', 's', 3], 'drain'])
+    expect(orders).toEqual([['losses', 3_600], ['b', 's', 3], 'drain'])
     await server[Symbol.asyncDispose]()
     const again = once(seen, 'report')
     server = await serve(port, attach)
@@ -58,6 +59,36 @@ test('reports until it is told to stop, obeys orders, and attaches again when th
     await link[Symbol.asyncDispose]()
     await server[Symbol.asyncDispose]()
   }
+})
+
+test('reports a last time when it ends', async () => {
+  const seen: string[] = []
+  const reported = new EventEmitter()
+  const over = Promise.withResolvers<void>()
+  await using server = await serve(0, async function* (requests) {
+    yield { order: { case: 'welcome', value: { heartbeatIntervalMs: 3_600_000 } } }
+    for await (const { worker } of requests) {
+      seen.push(worker!.id)
+      reported.emit('report')
+    }
+    over.resolve()
+  })
+  let id = 'holds shards'
+  const first = once(reported, 'report')
+  const link = new CoordinatorLink({
+    coordinators: [`127.0.0.1:${server.port}`],
+    describe: () => create(WorkerSchema, { id }),
+    previews: new PreviewOutbox(),
+    onLossRate: () => {},
+    onCancel: () => {},
+    onDrain: () => {},
+    events: events(),
+  })
+  await first
+  id = 'has handed them back'
+  await link[Symbol.asyncDispose]()
+  await over.promise
+  expect(seen.at(-1)).toBe('has handed them back')
 })
 
 test('a standby refuses and the leader is found', async () => {
@@ -80,6 +111,7 @@ test('a standby refuses and the leader is found', async () => {
     coordinators: [standby, leader].map(({ port }) => `127.0.0.1:${port}`),
     describe: () => create(WorkerSchema, { id: 'w' }),
     previews: new PreviewOutbox(),
+    onLossRate: () => {},
     onCancel: () => {},
     onDrain: () => {},
     events: events(),
@@ -117,6 +149,7 @@ test('previews go up between reports, which go on however many there are', async
     coordinators: [`127.0.0.1:${server.port}`],
     describe: () => create(WorkerSchema, { id: 'w' }),
     previews,
+    onLossRate: () => {},
     onCancel: () => {},
     onDrain: () => {},
     events: createEvents(metrics, log),

@@ -11,6 +11,8 @@ export interface LinkOptions {
   /** The worker as it is now. */
   readonly describe: () => Worker
   readonly previews: PreviewOutbox
+  /** Told how long a worker of the farm works, on average, until it is lost. */
+  readonly onLossRate: (meanSecondsBetweenLosses: number) => void
   readonly onCancel: (order: CancelShard) => void
   readonly onDrain: () => void
   readonly events: WorkerEvents
@@ -19,10 +21,13 @@ export interface LinkOptions {
 const FIRST_HEARTBEAT_MS = 1_000
 const RECONNECT_MIN_MS = 200
 const RECONNECT_MAX_MS = 2_000
+/** To say the last word in. */
+const FAREWELL_MS = 500
 
 /** The worker's stream to the leading coordinator, opened again for ever with jitter. Rendering goes on without it. */
 export class CoordinatorLink implements AsyncDisposable {
   readonly #options: LinkOptions
+  readonly #leave = new AbortController()
   readonly #stop = new AbortController()
   readonly #loop: Promise<void>
 
@@ -31,14 +36,17 @@ export class CoordinatorLink implements AsyncDisposable {
     this.#loop = this.#run()
   }
 
+  /** Reports once more, so that a worker that has handed everything back is not taken for lost. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort()
+    this.#leave.abort()
+    const timer = setTimeout(() => this.#stop.abort(), FAREWELL_MS)
     await this.#loop
+    clearTimeout(timer)
   }
 
   async #run(): Promise<void> {
     const { coordinators, events } = this.#options
-    const signal = this.#stop.signal
+    const signal = this.#leave.signal
     using client = createGrpcClient(WorkerLinkService, coordinators, { defaultTimeoutMs: 5_000 })
     let waitMs = RECONNECT_MIN_MS
     while (!signal.aborted) {
@@ -60,10 +68,11 @@ export class CoordinatorLink implements AsyncDisposable {
     client: ReturnType<typeof createGrpcClient<typeof WorkerLinkService>>,
     onAttached: () => void,
   ): Promise<void> {
-    const { describe, previews, onCancel, onDrain, events } = this.#options
+    const { describe, previews, onLossRate, onCancel, onDrain, events } = this.#options
     const ended = new AbortController()
-    const signal = AbortSignal.any([this.#stop.signal, ended.signal])
+    const signal = AbortSignal.any([this.#leave.signal, this.#stop.signal, ended.signal])
     using attached = new DisposableStack()
+    let isAttached = false
     let heartbeatMs = FIRST_HEARTBEAT_MS
     async function* messages(): AsyncGenerator<MessageInitShape<typeof AttachRequestSchema>> {
       let dueMs = 0
@@ -79,6 +88,7 @@ export class CoordinatorLink implements AsyncDisposable {
           yield { preview }
         } else await previews.wait(dueMs - nowMs, signal)
       }
+      if (!ended.signal.aborted) yield { worker: describe() }
     }
     try {
       // Each coordinator that is asked gets reports of its own from the first on.
@@ -86,6 +96,9 @@ export class CoordinatorLink implements AsyncDisposable {
       for await (const { order } of client.attach(reports, { signal: this.#stop.signal })) {
         if (order.case === 'welcome') {
           heartbeatMs = order.value.heartbeatIntervalMs
+          if (order.value.meanSecondsBetweenLosses > 0) onLossRate(order.value.meanSecondsBetweenLosses)
+          if (isAttached) continue
+          isAttached = true
           attached.use(previews.open())
           onAttached()
           events.coordinatorAttached()

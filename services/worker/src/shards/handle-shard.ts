@@ -6,12 +6,14 @@ import type { CommitRecord, ShardAssignment } from '@darkroom/proto'
 import type { CheckpointShelf } from '../checkpoint-shelf.ts'
 import type { HeldShard } from './held-shard.ts'
 import { insist } from './insist.ts'
+import type { ProgressKeeper } from './progress-keeper.ts'
 import { renderShard } from './render-shard.ts'
 import type { RenderParts } from './render-shard.ts'
 
 export interface ShardParts extends RenderParts {
   readonly nats: FarmNats
   readonly shelf: CheckpointShelf
+  readonly progress: ProgressKeeper
   readonly log: Logger
   readonly workerId: string
 }
@@ -31,6 +33,8 @@ export async function handleShard(parts: ShardParts, shard: HeldShard): Promise<
   try {
     ending = await renderAndCommit(parts, shard)
   } catch (reason) {
+    // One that is left for another worker has its progress saved first.
+    await shard.left
     // The images that were still on their way are not wanted any more.
     const why = shard.givenUp
     shard.giveUp('cancelled')
@@ -39,6 +43,7 @@ export async function handleShard(parts: ShardParts, shard: HeldShard): Promise<
     return
   }
   shard.hasRecord = true
+  const forgotten = parts.progress.forget(shard).catch((err: unknown) => log.debug({ err }, 'a progress is left'))
   try {
     await insist(shard.signal, () => tell(parts, shard, { committed: ending === 'committed' }))
     await shard.delivery.ack()
@@ -46,14 +51,16 @@ export async function handleShard(parts: ShardParts, shard: HeldShard): Promise<
     // The record is in the bucket: whoever gets the shard next finds it there.
     log.warn({ err }, 'a shard has ended but nobody could be told')
   }
+  await forgotten
   events.shardLeft(shard.assignment, ending)
 }
 
 async function renderAndCommit(parts: ShardParts, shard: HeldShard): Promise<Ending> {
-  const { store, shelf, events, workerId } = parts
+  const { store, shelf, progress, events, workerId } = parts
   const { batchId, shardId, attempt, checkpoint } = shard.assignment
   const key = keys.result(batchId, shardId)
-  if ((await insist(shard.signal, () => store.head(key))) !== null) return 'already-ended'
+  const [ended] = await Promise.all([insist(shard.signal, () => store.head(key)), progress.recall(shard)])
+  if (ended !== null) return 'already-ended'
   const startedAt = new Date().toISOString()
   using checkpoints = new DisposableStack()
   for (const pin of pinsOf(shard.assignment)) checkpoints.use(await shelf.hold(pin, shard.signal))

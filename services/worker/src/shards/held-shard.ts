@@ -1,36 +1,54 @@
 import type { ShardDelivery } from '@darkroom/chassis'
 import type { Item, ShardAssignment } from '@darkroom/proto'
-import type { Tick } from '../engine/messages.ts'
+import type { RenderState, Tick } from '../engine/messages.ts'
+import { placeOf, stepsBehind } from './shard-progress.ts'
+import type { FinishedImage } from './item-result.ts'
+import type { ImagePlace, ShardProgress } from './shard-progress.ts'
 
 /** Why a shard in hand was given up. */
 export type GivenUp = 'cancelled' | 'leaving'
 
 /** One shard in this worker's hands, and how far it is. */
-export class HeldShard {
+export class HeldShard implements ShardProgress {
   readonly assignment: ShardAssignment
   readonly delivery: ShardDelivery
   /** Denoising steps of its images. */
   readonly stepsTotal: number
   /** Its commit record is in the bucket: what is left is to tell. */
   hasRecord = false
-  readonly #images: number
-  readonly #jobs = new Set<number>()
+  /** Something lies under its progress key. */
+  hasProgress = false
+  readonly finished = new Map<ImagePlace, FinishedImage>()
+  /** As of when it was last looked at; also of images that are finished by now. */
+  readonly begun = new Map<ImagePlace, RenderState>()
+  readonly #steps: ReadonlyMap<ImagePlace, number>
+  readonly #jobs = new Map<number, ImagePlace>()
   readonly #started = new Set<number>()
+  readonly #storing = new Set<Promise<unknown>>()
+  readonly #stopRender = new AbortController()
   readonly #giveUp = new AbortController()
-  #stepsDone = 0
+  #stepsResumed = 0
+  #stepsHere = 0
+  #imagesResumed = 0
+  #runsSinceMs: number | null = null
   #givenUp: GivenUp | null = null
+  #left: Promise<void> = Promise.resolve()
 
   constructor(delivery: ShardDelivery) {
     this.delivery = delivery
     this.assignment = delivery.assignment
-    const { items } = delivery.assignment
-    this.#images = items.reduce((sum, { numImages }) => sum + numImages, 0)
-    this.stepsTotal = items.reduce((sum, item) => sum + item.numImages * stepsOf(item), 0)
+    this.#steps = new Map(this.assignment.items.flatMap(stepsOfImages))
+    this.stepsTotal = this.#steps.values().reduce((sum, steps) => sum + steps, 0)
   }
 
   /** Aborts when the shard is given up. */
   get signal(): AbortSignal {
     return this.#giveUp.signal
+  }
+
+  /** Aborts when nothing of it is to be rendered any more; what is rendered may still be stored. */
+  get renderSignal(): AbortSignal {
+    return this.#stopRender.signal
   }
 
   get givenUp(): GivenUp | null {
@@ -39,33 +57,111 @@ export class HeldShard {
 
   /** Some schedulers call the model more often than once a step. */
   get stepsDone(): number {
-    return Math.min(this.#stepsDone, this.stepsTotal)
+    return Math.min(this.#stepsResumed + this.#stepsHere, this.stepsTotal)
+  }
+
+  /** Of those, the ones that earlier attempts did. */
+  get stepsResumed(): number {
+    return this.#stepsResumed
+  }
+
+  /** Since when it runs here, by the clock of `ticked`; null while no UNet call has seen it. */
+  get runsSinceMs(): number | null {
+    return this.#runsSinceMs
   }
 
   /** Images that no UNet call has seen yet. */
   get imagesToStart(): number {
-    return this.#images - this.#started.size
+    return this.#steps.size - this.#imagesResumed - this.#started.size
+  }
+
+  get jobs(): readonly number[] {
+    return [...this.#jobs.keys()]
+  }
+
+  /** Resolves when it was left; at once where nobody leaves it. */
+  get left(): Promise<void> {
+    return this.#left
+  }
+
+  /** Resolves when the pictures that are rendered are stored, or cannot be. */
+  async stored(): Promise<void> {
+    await Promise.allSettled(this.#storing)
   }
 
   giveUp(why: GivenUp): void {
     this.#givenUp ??= why
+    this.#stopRender.abort()
     this.#giveUp.abort()
   }
 
-  addJob(job: number): void {
-    this.#jobs.add(job)
+  /** Is given up for another worker once its progress is saved. */
+  leave(saved: Promise<void>): void {
+    this.#givenUp ??= 'leaving'
+    this.#left = saved.finally(() => this.giveUp('leaving'))
   }
 
-  ticked(tick: Tick): void {
+  stopRendering(): void {
+    this.#stopRender.abort()
+  }
+
+  /** Takes over what earlier attempts did. */
+  resume({ finished, begun }: ShardProgress): void {
+    for (const [place, image] of finished) this.finished.set(place, image)
+    for (const [place, state] of begun) if (!finished.has(place)) this.begun.set(place, state)
+    const before = this.#steps.entries().map(([place, steps]) => {
+      const state = this.begun.get(place)
+      return finished.has(place) ? steps : Math.min(steps, state === undefined ? 0 : stepsBehind(state))
+    })
+    this.#stepsResumed = before.reduce((sum, steps) => sum + steps, 0)
+    this.#imagesResumed = finished.size
+  }
+
+  addJob(job: number, place: ImagePlace): void {
+    this.#jobs.set(job, place)
+  }
+
+  /** States of its jobs as the engine tells them. */
+  look(states: ReadonlyMap<number, RenderState>): void {
+    for (const [job, state] of states) this.begun.set(this.#jobs.get(job)!, state)
+  }
+
+  /** A picture on its way to the store; once there, it need not be rendered again. */
+  async store(place: ImagePlace, storing: Promise<FinishedImage>): Promise<FinishedImage> {
+    this.#storing.add(storing)
+    try {
+      const image = await storing
+      this.finished.set(place, image)
+      return image
+    } finally {
+      this.#storing.delete(storing)
+    }
+  }
+
+  /** @param nowMs when the call had ended */
+  ticked(tick: Tick, nowMs: number): void {
     for (const job of tick.jobs) {
       if (!this.#jobs.has(job)) continue
-      this.#stepsDone++
+      this.#runsSinceMs ??= nowMs - 1000 * tick.seconds
+      this.#stepsHere++
       this.#started.add(job)
     }
   }
+
+  /** Until its end at the rate that it had here; Infinity while it has none. */
+  secondsLeft(nowMs: number): number {
+    if (this.#runsSinceMs === null) return Infinity
+    const perStep = (nowMs - this.#runsSinceMs) / 1000 / this.#stepsHere
+    return perStep * (this.stepsTotal - this.stepsDone)
+  }
+}
+
+function stepsOfImages(item: Item): [ImagePlace, number][] {
+  const steps = stepsOf(item)
+  return Array.from({ length: item.numImages }, (_, n) => [placeOf(item.index, n), steps])
 }
 
 /** Steps of one image, of the caller's own schedule where there is one. */
-function stepsOf({ timesteps, sigmas, numInferenceSteps }: Item): number {
+export function stepsOf({ timesteps, sigmas, numInferenceSteps }: Item): number {
   return timesteps.length || sigmas.length || numInferenceSteps
 }

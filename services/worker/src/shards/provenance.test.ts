@@ -22,7 +22,10 @@ const BASE = {
 }
 
 function said(item: Partial<Omit<Item, '$typeName' | '$unknown'>>, n = 0) {
-  const { darkroom, parameters } = provenanceOf(create(ItemSchema, { ...BASE, ...item }), n, 'cpu')
+  const { darkroom, parameters } = provenanceOf(create(ItemSchema, { ...BASE, ...item }), n, {
+    device: { kind: 'cpu' },
+    determinism: 'request',
+  })
   return { parameters, ...(JSON.parse(darkroom) as { item: Record<string, unknown>; renderedBy: object }) }
 }
 
@@ -30,7 +33,12 @@ test('an image says what renders exactly it, not its item', () => {
   const { item, renderedBy } = said({ negativePrompt: '', previewEvery: 5, previewMode: 'decode' }, 2)
   const { index: _, customId: __, numImages: ___, ...rest } = BASE
   expect(item).toEqual({ ...rest, negativePrompt: '', eta: 0, seed: 13 })
-  expect(renderedBy).toEqual({ darkroom: expect.any(String), onnxruntime: expect.any(String), device: 'cpu' })
+  expect(renderedBy).toEqual({
+    darkroom: expect.any(String),
+    onnxruntime: expect.any(String),
+    device: 'cpu',
+    determinism: 'request',
+  })
 })
 
 test('a schedule of its own takes the place of the steps, and pictures are named by their keys', () => {

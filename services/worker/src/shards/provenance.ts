@@ -4,15 +4,34 @@ import { parsePin } from '@darkroom/proto'
 import type { Item } from '@darkroom/proto'
 import runtime from 'onnxruntime-node/package.json' with { type: 'json' }
 import darkroom from '../../package.json' with { type: 'json' }
-import type { ChosenDevice } from '../engine/messages.ts'
+import type { ChosenDevice, Determinism } from '../engine/messages.ts'
 import { formatOf, pictureKeysOf, requestOf } from './request-of.ts'
+
+/** What made a picture, as far as its bytes depend on it. */
+export interface RenderedBy {
+  readonly darkroom: string
+  readonly onnxruntime: string
+  readonly device: ChosenDevice['kind']
+  /** What the pixels depend on, on this kind of device. */
+  readonly determinism: Determinism
+}
+
+/** What of an engine's settings bytes depend on. */
+export interface Renderer {
+  readonly device: Pick<ChosenDevice, 'kind'>
+  readonly determinism: Determinism
+}
+
+export function renderedBy({ device, determinism }: Renderer): RenderedBy {
+  return { darkroom: darkroom.version, onnxruntime: runtime.version, device: device.kind, determinism }
+}
 
 /**
  * What a picture says of itself: `darkroom` is the item that renders exactly this picture, as the gateway takes it, and what
  * rendered it. The same for every worker of one version and kind of device, so that whoever renders a picture renders the same
  * bytes.
  */
-export function provenanceOf(item: Item, n: number, device: ChosenDevice['kind']): PictureTexts {
+export function provenanceOf(item: Item, n: number, renderer: Renderer): PictureTexts {
   const {
     prompt,
     negativePrompt,
@@ -34,8 +53,10 @@ export function provenanceOf(item: Item, n: number, device: ChosenDevice['kind']
     ...pictureKeysOf(item),
     ...(outputFormat !== 'png' && { outputFormat }),
   }
-  const renderedBy = { darkroom: darkroom.version, onnxruntime: runtime.version, device }
-  return { darkroom: JSON.stringify({ item: replay, renderedBy }), parameters: parametersOf(item, n) }
+  return {
+    darkroom: JSON.stringify({ item: replay, renderedBy: renderedBy(renderer) }),
+    parameters: parametersOf(item, n),
+  }
 }
 
 function parametersOf(item: Item, n: number): string {

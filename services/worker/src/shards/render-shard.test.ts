@@ -55,7 +55,7 @@ async function render(
   const metrics = new Metrics()
   const events = createEvents(metrics, createLogger('test', 'silent'))
   const engine = {
-    device: { kind: 'cpu', name: 'played', reason: 'a test' },
+    settings: { device: { kind: 'cpu' }, determinism: 'request' },
     async render(_pin: string, request: RenderRequest): Promise<RenderedPicture> {
       const picture = { width: 2, height: 2, channels: 3, data: new Uint8Array(12).fill(request.seed) } as const
       return { picture, seconds: 1, steps: 2, warnings: [], isFlagged: await answer(request) }
@@ -72,7 +72,16 @@ async function render(
       return { pictures, [Symbol.dispose]: () => kept.dispose() }
     },
   } as unknown as PictureShelf
-  const parts = { engine, store, events, uploads: new Limit(8), pictures, previews: new PreviewOutbox(), png }
+  const parts = {
+    engine,
+    store,
+    events,
+    uploads: new Limit(8),
+    unsent: new Limit(8),
+    pictures,
+    previews: new PreviewOutbox(),
+    png,
+  }
   const shard = new HeldShard({ assignment: { ...shardOf(PIN, items), batchId: BATCH } } as ShardDelivery)
   const results = await renderShard(parts, shard)
   return { results, metrics: await metrics.registry.metrics() }

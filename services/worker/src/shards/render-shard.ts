@@ -1,14 +1,15 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import { imageName, keys, OUTPUT_FORMATS } from '@darkroom/proto'
-import type { Item, ItemResult } from '@darkroom/proto'
+import type { Item, ItemResult, OutputFormat } from '@darkroom/proto'
 import { createHash } from 'node:crypto'
 import { encodePicture } from '../encoding/encode-picture.ts'
 import type { PngEncoder } from '../encoding/png-encoder.ts'
 import type { Engine } from '../engine/engine.ts'
-import type { RenderedPicture, RenderRequest } from '../engine/messages.ts'
+import type { RenderedPicture, RenderRequest, RenderState } from '../engine/messages.ts'
 import type { WorkerEvents } from '../events.ts'
 import type { ImageId, PreviewOutbox } from '../link/preview-outbox.ts'
+import { stepsOf } from './held-shard.ts'
 import type { HeldShard } from './held-shard.ts'
 import { insist } from './insist.ts'
 import { failedImage, itemResultOf } from './item-result.ts'
@@ -18,21 +19,28 @@ import type { PictureShelf } from './picture-shelf.ts'
 import { provenanceOf } from './provenance.ts'
 import { formatOf, itemPicturesOf, pictureKeysOf, requestOf } from './request-of.ts'
 import type { ItemPictures } from './request-of.ts'
+import { placeOf } from './shard-progress.ts'
 
 export interface RenderParts {
   readonly engine: Engine
   readonly store: ObjectStore
   readonly events: WorkerEvents
   readonly uploads: Limit
+  /** Images from their begin until they are uploaded: where the object store is slow, the engine waits for it. */
+  readonly unsent: Limit
   readonly pictures: PictureShelf
   readonly previews: PreviewOutbox
   readonly png: PngEncoder
 }
 
-/** Renders and uploads every image of a shard. What cannot be rendered fails alone, an image or an item; anything else fails the attempt. */
+/**
+ * Renders and uploads every image of a shard. What cannot be rendered fails alone, an image or an item; anything else fails the
+ * attempt. Items with most steps begin first, so that the shard's last calls are still full.
+ * @returns the items' results in their order in the batch
+ */
 export async function renderShard(parts: RenderParts, shard: HeldShard): Promise<ItemResult[]> {
-  return Promise.all(
-    shard.assignment.items.map(async (item): Promise<ItemResult> => {
+  const results = await Promise.all(
+    longestFirst(shard.assignment.items).map(async (item): Promise<ItemResult> => {
       const { index, customId } = item
       try {
         return await renderItem(parts, shard, item)
@@ -44,6 +52,11 @@ export async function renderShard(parts: RenderParts, shard: HeldShard): Promise
       }
     }),
   )
+  return results.toSorted((a, b) => a.index - b.index)
+}
+
+function longestFirst(items: readonly Item[]): Item[] {
+  return items.toSorted((a, b) => stepsOf(b) - stepsOf(a))
 }
 
 async function renderItem(parts: RenderParts, shard: HeldShard, item: Item): Promise<ItemResult> {
@@ -68,14 +81,28 @@ async function renderImage(
   n: number,
   pictures: ItemPictures,
 ): Promise<FinishedImage> {
-  const { store, events, uploads } = parts
-  const { batchId, checkpoint } = shard.assignment
-  const request = requestOf(item, n, pictures)
+  const place = placeOf(item.index, n)
+  const finished = shard.finished.get(place)
+  if (finished !== undefined) return finished
   const format = formatOf(item)
-  const result = await renderWatched(parts, shard, request, { batchId, item: item.index, image: n })
-  events.imageRendered(item.scheduler, checkpoint, item.task, result)
+  const id = { batchId: shard.assignment.batchId, item: item.index, image: n }
+  return parts.unsent.run(async () => {
+    const result = await renderResumed(parts, shard, requestOf(item, n, pictures), id)
+    parts.events.imageRendered(item.scheduler, shard.assignment.checkpoint, item.task, result)
+    return shard.store(place, storePicture(parts, shard, { item, n, format }, result))
+  })
+}
+
+async function storePicture(
+  parts: RenderParts,
+  shard: HeldShard,
+  { item, n, format }: { readonly item: Item; readonly n: number; readonly format: OutputFormat },
+  result: RenderedPicture,
+): Promise<FinishedImage> {
+  const { store, events, uploads } = parts
+  const { batchId } = shard.assignment
   const encodeStart = performance.now()
-  const texts = provenanceOf(item, n, parts.engine.device.kind)
+  const texts = provenanceOf(item, n, parts.engine.settings)
   const file = await encodePicture(parts.png, result.picture, format, texts)
   events.stageTaken('encode', (performance.now() - encodeStart) / 1000)
   const sha256 = createHash('sha256').update(file).digest('hex')
@@ -89,10 +116,30 @@ async function renderImage(
   const { width, height } = result.picture
   const judged = result.isFlagged === null ? {} : { nsfwContentDetected: result.isFlagged }
   return {
-    image: { n, seed: request.seed, name, sha256, bytes: file.length, width, height, ...judged },
+    image: { n, seed: Number(item.seed) + n, name, sha256, bytes: file.length, width, height, ...judged },
     steps: result.steps,
     seconds: result.seconds,
     warnings: result.warnings,
+  }
+}
+
+/** Renders an image from where another attempt stopped; from its beginning where it cannot go on from there. */
+async function renderResumed(
+  parts: RenderParts,
+  shard: HeldShard,
+  request: RenderRequest,
+  id: ImageId,
+): Promise<RenderedPicture> {
+  const place = placeOf(id.item, id.image)
+  const state = shard.begun.get(place)
+  if (state === undefined) return renderWatched(parts, shard, request, id)
+  try {
+    return await renderWatched(parts, shard, request, id, state)
+  } catch (reason) {
+    if (DarkroomError.from(reason).code !== 'RENDER_FAILED') throw reason
+    parts.events.progressIgnored(shard.assignment, 'unfit')
+    shard.begun.delete(place)
+    return renderWatched(parts, shard, request, id)
   }
 }
 
@@ -102,11 +149,13 @@ async function renderWatched(
   shard: HeldShard,
   request: RenderRequest,
   id: ImageId,
+  resumeFrom?: RenderState,
 ): Promise<RenderedPicture> {
   const { shardId } = shard.assignment
   try {
-    return await engine.render(shard.assignment.checkpoint, request, shard.signal, {
-      started: (job) => shard.addJob(job),
+    return await engine.render(shard.assignment.checkpoint, request, shard.renderSignal, {
+      started: (job) => shard.addJob(job, placeOf(id.item, id.image)),
+      ...(resumeFrom !== undefined && { resumeFrom }),
       ...(request.preview !== undefined && {
         previewed: (preview) => previews.offer({ ...id, shardId, preview }),
       }),

@@ -16,6 +16,8 @@ export interface ShardLoopOptions extends ShardParts {
 
 /** One renders while the next one's lanes wait: the engine never runs dry at a shard's end. */
 const SHARDS_IN_HAND = 2
+/** Of the grace, what is kept for the last look at the shards that are still here. */
+const SAVE_MS = 2_000
 const PULL_EXPIRES_MS = 5_000
 const PULL_RETRY_MS = 500
 const WORKING_INTERVAL_MS = 20_000
@@ -42,7 +44,11 @@ export class ShardLoop {
   }
 
   ticked(tick: Tick): void {
-    for (const shard of this.#held.values()) shard.ticked(tick)
+    const nowMs = performance.now()
+    for (const shard of this.#held.values()) {
+      shard.ticked(tick, nowMs)
+      this.#options.progress.ticked(shard, nowMs)
+    }
     this.#wake()
   }
 
@@ -52,17 +58,29 @@ export class ShardLoop {
     if (shard !== undefined && shard.assignment.attempt <= attempt) shard.giveUp('cancelled')
   }
 
-  /** Takes nothing new and hands back what has not begun; what runs may end within `graceMs`, else it is handed back too. */
+  /**
+   * Takes nothing new and saves the progress of what runs. What will end within the grace, at the rate that it had, goes on;
+   * all else is handed back at once, and at the end of the grace what is still here.
+   */
   async drain(graceMs: number): Promise<void> {
     this.#pulling.abort()
-    await this.#finished
-    for (const shard of this.held) {
+    const { progress } = this.#options
+    const deadline = AbortSignal.timeout(Math.max(graceMs, SAVE_MS))
+    const runMs = Math.max(graceMs - SAVE_MS, 0)
+    const handBack = (shard: HeldShard): void => {
       // With its record written, only a NATS that is away can hold a shard up.
-      if (shard.stepsDone === 0 || shard.hasRecord) shard.giveUp('leaving')
+      if (shard.runsSinceMs === null || shard.hasRecord) shard.giveUp('leaving')
+      else if (shard.givenUp === null) progress.leave(shard, deadline)
     }
-    const timer = setTimeout(() => {
-      for (const shard of this.held) shard.giveUp('leaving')
-    }, graceMs)
+    const nowMs = performance.now()
+    for (const shard of this.held) {
+      if (shard.hasRecord || 1000 * shard.secondsLeft(nowMs) > runMs) handBack(shard)
+      else void progress.save(shard, 'drain', deadline)
+    }
+    const timer = setTimeout(() => this.held.forEach(handBack), runMs)
+    await this.#finished
+    // What was delivered at the last moment.
+    for (const shard of this.held) if (shard.runsSinceMs === null) handBack(shard)
     await Promise.all(this.#handling)
     clearTimeout(timer)
   }
