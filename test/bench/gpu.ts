@@ -26,6 +26,7 @@ import { median, round } from './statistics.ts'
  * - stepBatching512: mixed steps {4, 20, 30, 50} at once over one after the other.
  * - newBatchStallMs: how much longer the slowest first call of a batch size took than that size takes, after warm-up.
  *
+ * `--cuda FOLDER` names a folder with CUDA's libraries. `gpu/bundle.ts` packs all of it for a machine without network.
  * `--device cpu --checkpoint deploy/checkpoints/emoji-sd --seconds 5` runs all of it, but torch, where there is no GPU.
  */
 
@@ -45,6 +46,7 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
       steps: { type: 'string', default: '50' },
       'max-rows': { type: 'string' },
       python: { type: 'string', default: 'python3' },
+      cuda: { type: 'string', multiple: true, default: [] },
     },
   })
   const device = DEVICES.find((kind) => kind === values.device)
@@ -58,7 +60,7 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
     threads: 1,
     maxRows: values['max-rows'] === undefined ? null : Number(values['max-rows']),
     shapes: 'auto' as const,
-    cudaLibraryPath: [],
+    cudaLibraryPath: values.cuda.map((name) => path.resolve(name)),
   }
   const onDeath = (reason: Error): void => {
     throw reason
