@@ -4,6 +4,7 @@ import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 import type { WorkerMemory } from './device/memory.ts'
 import type { Engine } from './engine/engine.ts'
+import { isOutOfMemory } from './engine/out-of-memory.ts'
 import type { WorkerEvents } from './events.ts'
 import { orGivenUp } from './or-given-up.ts'
 
@@ -101,13 +102,15 @@ export class CheckpointShelf implements Disposable {
     entry.idle = setTimeout(() => this.#unload(pin), idleUnloadMs)
   }
 
-  /** Lets go of what nobody uses until so many bytes are free, or nothing is left to let go of. */
-  #makeRoom(bytes: number): void {
+  /** Lets go of what nobody uses until so many bytes are free, or nothing is left to let go of. @returns whether anything went */
+  #makeRoom(bytes: number): boolean {
+    const before = this.#entries.size
     for (const [pin, { isResident, holders }] of this.#entries) {
       const taken = this.#entries.values().reduce((sum, entry) => sum + entry.bytes, 0)
-      if (taken + bytes <= this.#options.memory.capacityBytes) return
+      if (taken + bytes <= this.#options.memory.capacityBytes) break
       if (isResident && holders === 0) this.#unload(pin)
     }
+    return this.#entries.size < before
   }
 
   #unload(pin: string): void {
@@ -131,8 +134,15 @@ export class CheckpointShelf implements Disposable {
       const loaded = this.#loading.then(async () => {
         this.#makeRoom(this.#measured.get(pin) ?? files)
         const before = await memory.usedBytes()
-        await engine.load(pin, folder)
-        this.#measured.set(pin, Math.max(files, (await memory.usedBytes()) - before))
+        await engine.load(pin, folder).catch(async (reason: unknown) => {
+          // Others may use the device too, so that less is free than is counted here.
+          if (!isOutOfMemory(reason) || !this.#makeRoom(Infinity)) throw reason
+          await engine.load(pin, folder)
+        })
+        const bytes = Math.max(files, (await memory.usedBytes()) - before)
+        this.#measured.set(pin, bytes)
+        // It may have taken more than its files said.
+        this.#makeRoom(bytes)
       })
       this.#loading = loaded.catch(() => {})
       await loaded

@@ -1,6 +1,7 @@
 import { latentImage, rowsOf } from '@darkroom/diffusion'
 import { BatchSizes } from './batch-sizes.ts'
-import { isOutOfMemory, meetSizes } from './meet-sizes.ts'
+import { meetSizes } from './meet-sizes.ts'
+import { isOutOfMemory } from './out-of-memory.ts'
 import type { Shapes } from './batch-sizes.ts'
 import { ActiveJob, refined, usualRequest } from './job.ts'
 import type { Job } from './job.ts'
