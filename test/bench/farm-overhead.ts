@@ -27,6 +27,8 @@ const CHECKPOINT = path.resolve(import.meta.dirname, '../../deploy/checkpoints/e
 const PROMPTS = ['a cat', 'a red apple', 'the sun', 'a panda', 'a rocket', 'a blue heart', 'a christmas tree', 'an owl']
 const SCHEDULERS = ['PNDMScheduler', 'EulerDiscreteScheduler', 'DDIMScheduler']
 const STEPS = 20
+/** prom-client's default resolution. */
+const PROBE_MS = 10
 
 interface BareAnswer {
   readonly seconds: number
@@ -62,11 +64,14 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
   await farm.kill('worker-2', 'SIGTERM')
   const ratios: number[] = []
   const cpuRatios: number[] = []
+  const controlDelaysMs: number[] = []
+  await controlDelayMs(farm)
   for (let pair = 1; pair <= pairs; pair++) {
     const bare = await bareRun(bares[0], requests)
     const farmed = await farmRun(farm, gateway, requests)
     ratios.push(bare.seconds / farmed.seconds)
     cpuRatios.push(farmed.cpuSeconds / bare.cpuSeconds)
+    controlDelaysMs.push(await controlDelayMs(farm))
     console.log(
       `pair ${pair}: bare ${(requests.length / bare.seconds).toFixed(2)} images/s, farm ${(requests.length / farmed.seconds).toFixed(2)}, ratio ${ratios.at(-1)!.toFixed(3)}, CPU ${cpuRatios.at(-1)!.toFixed(3)}`,
     )
@@ -76,6 +81,7 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
       ...ratioSummary('ratio', ratios),
       cpuRatio: round(median(cpuRatios)),
       twoWorkerRatio: round(median(two)),
+      controlDelayP99Ms: round(median(controlDelaysMs), 1),
       imagesPerRun: requests.length,
     },
     baseline: 'a bare onnxruntime-node loop in one process: same checkpoint, requests, steps, one thread, no PNG',
@@ -131,6 +137,17 @@ async function farmRun(
     if (batch.items.failed > 0) throw new Error(`${batch.items.failed} items failed`)
   }
   return { id, seconds: (performance.now() - start) / 1000, cpuSeconds: cpu() - before }
+}
+
+/**
+ * By how much the worker's control thread was late while it rendered: the 99th percentile since the last look, less the 10 ms from
+ * one look of the probe to the next.
+ */
+async function controlDelayMs(farm: Farm): Promise<number> {
+  const metrics = await (await fetch(farm.metricsUrls['worker-1']!)).text()
+  const seconds = /^nodejs_eventloop_lag_p99_seconds (\S+)$/m.exec(metrics)
+  if (seconds === null) throw new Error('the worker tells no nodejs_eventloop_lag_p99_seconds')
+  return Number(seconds[1]) * 1000 - PROBE_MS
 }
 
 /** Two workers over two bare loops at once. */
