@@ -75,7 +75,7 @@ function givenLevels(config: FlowConfig, request: PlanRequest, name: string): re
   const train = config.num_train_timesteps
   if ('sigmas' in request) return nonEmpty(request.sigmas, 'sigmas').map(fround)
   if ('timesteps' in request) return nonEmpty(request.timesteps, 'timesteps').map((t) => fround(fround(t) / train))
-  const steps = stepsOf(request, train, name)
+  const steps = stepsOf(request, name)
   return linspace(trainedSigma(config, train) * train, trainedSigma(config, 1) * train, steps).map((t) => t / train)
 }
 

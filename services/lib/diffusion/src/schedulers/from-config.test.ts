@@ -137,6 +137,19 @@ describe('schedulerFromConfig', () => {
     }
   })
 
+  test('more steps than were trained run where diffusers runs them, and are refused where it cannot', () => {
+    const planMany = (name: string, config = {}): number => {
+      const choice = schedulerFromConfig(name, { num_train_timesteps: 50, ...config })
+      return choice.scheduler.plan(choice.config, { numInferenceSteps: 70 }).timesteps.length
+    }
+    expect(planMany('EulerDiscreteScheduler')).toBe(70)
+    expect(planMany('FlowMatchEulerDiscreteScheduler')).toBe(70)
+    expect(planMany('DPMSolverMultistepScheduler', { use_karras_sigmas: true })).toBe(70)
+    expect(() => planMany('DDIMScheduler')).toThrow(/from 1 to 50/)
+    expect(() => planMany('EulerDiscreteScheduler', { timestep_spacing: 'leading' })).toThrow(/timestep 0 twice/)
+    expect(() => planMany('DPMSolverMultistepScheduler')).toThrow(/repeats a noise level/)
+  })
+
   test('custom timesteps of DDPM must descend within the training range', () => {
     const { scheduler, config } = schedulerFromConfig('DDPMScheduler', {})
     expect(scheduler.plan(config, { timesteps: [100, 87, 50, 1, 0] }).timesteps).toEqual([100, 87, 50, 1, 0])
