@@ -15,7 +15,12 @@ export function textEncodersOf(reader: ConfigReader, family: FamilyName): readon
       return []
     case 'stable-diffusion':
     case 'latent-consistency':
-      return [clip(reader, '', () => ['last_hidden_state'])]
+      return [
+        {
+          ...clip(reader, '', () => ['last_hidden_state']),
+          masksPadding: reader.flag('text_encoder/config.json', 'use_attention_mask', false),
+        },
+      ]
     case 'stable-diffusion-xl':
       return [
         reader.has('text_encoder/config.json') ? clip(reader, '', (layer) => [layer]) : null,
@@ -45,7 +50,14 @@ function clip(reader: ConfigReader, suffix: string, outputs: (penultimate: strin
   const limit = reader.has(limits) ? reader.integer(limits, 'model_max_length', positions) : positions
   const maxLength = Math.min(positions, limit)
   const layers = reader.integer(file, 'num_hidden_layers', 12)
-  return { tokenizer, encoder, maxLength, followsRequest: false, outputs: outputs(`hidden_states.${layers - 1}`) }
+  return {
+    tokenizer,
+    encoder,
+    maxLength,
+    followsRequest: false,
+    outputs: outputs(`hidden_states.${layers - 1}`),
+    masksPadding: false,
+  }
 }
 
 function t5(suffix: string, maxLength: number): TextEncoder {
@@ -55,5 +67,6 @@ function t5(suffix: string, maxLength: number): TextEncoder {
     maxLength,
     followsRequest: true,
     outputs: ['last_hidden_state'],
+    masksPadding: false,
   }
 }
