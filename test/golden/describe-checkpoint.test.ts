@@ -55,6 +55,13 @@ describe('describing a checkpoint', () => {
     expect(describeCheckpoint(configs).promptMaxLength).toBe(32)
   })
 
+  test('a tokenizer without a config takes the limit of the text encoder, and that is 77 where it does not say', () => {
+    const { 'tokenizer/tokenizer_config.json': _, ...configs } = configsOf('emoji-sd')
+    expect(describeCheckpoint(configs).promptMaxLength).toBe(32)
+    delete configs['text_encoder/config.json']!['max_position_embeddings']
+    expect(describeCheckpoint(configs).promptMaxLength).toBe(77)
+  })
+
   test.for<[string, string, unknown, RegExp]>([
     ['model_index.json', '_class_name', 'WanPipeline', /"WanPipeline" is not supported, want one of Stable/],
     ['model_index.json', '_class_name', 'FluxPipeline', /transformer\/config.json is missing/],

@@ -74,7 +74,7 @@ function runLoop(golden: SchedulerCase, scheduler: AnyScheduler, plan: Plan): Ma
   const samples =
     golden.start_step > 0
       ? addNoiseToBatch({ scheduler, plan, batch }, begin, cleanSample(golden, total), noise)
-      : noise.map((x) => x * plan.initNoiseSigma)
+      : noise.map((x) => x * fround(plan.initNoiseSigma))
   const loop = denoiseBatch({
     scheduler,
     plan,

@@ -144,7 +144,7 @@ function lastSample(
   const batch = shape[0]!
   const clean = from ?? dummySampleDeter(shape)
   const begin = (loop.add_noise?.t_start ?? 0) * plan.order + (loop.timesteps_slice_from ?? 0)
-  const scale = loop.init === 'sample' ? 1 : plan.initNoiseSigma
+  const scale = loop.init === 'sample' ? 1 : Math.fround(plan.initNoiseSigma)
   const initial = clean.map((x) => x * scale)
   const samples =
     loop.add_noise === undefined

@@ -1,6 +1,7 @@
 """Traces of diffusers' schedulers for the config keys that ../schedulers.json leaves at their defaults.
 
     python make_schedulers.py ../schedulers-more.json
+    python make_schedulers.py --missing ../schedulers-more.json    # only what the file lacks; the rest stays as it is
     python make_schedulers.py --verify ../schedulers.json      # is this the loop that made those?
 
 Needs diffusers, scipy, torch, torchsde (requirements.txt). The format is that of ../README.md.
@@ -373,6 +374,40 @@ def roundings() -> None:
     case("DPMSolverMultistep", {**SD, "variance_type": "fixed_small"})
 
 
+def edges() -> None:
+    """What is rendered though it looks as if it could not be, and keys that seldom meet."""
+    flow = {**SD, "prediction_type": "flow_prediction"}
+    case("DEISMultistep", flow)
+    case("DEISMultistep", {**flow, "solver_order": 3, **THRESHOLD}, steps=8)
+    case("DEISMultistep", {**flow, "use_karras_sigmas": True}, start=2)
+    # numpy.arange gives one timestep more than was asked for: -1.
+    one_more = {**SD, "timestep_spacing": "trailing"}
+    names = """DPMSolverMultistep DEISMultistep UniPCMultistep SASolver DDIMInverse DPMSolverMultistepInverse
+        DDPM PNDM""".split()
+    for name in names:
+        case(name, one_more, steps=61)
+    case("PNDM", {**one_more, "skip_prk_steps": True}, steps=61)
+    case("DDIM", {**one_more, "clip_sample": False}, eta=0.5, steps=61)
+    case("DDIM", {**one_more, "prediction_type": "v_prediction", "rescale_betas_zero_snr": True}, steps=103, start=2)
+    # More steps than timesteps were trained.
+    few = {**SD, "num_train_timesteps": 50}
+    for name in ("EulerDiscrete", "EulerAncestralDiscrete", "HeunDiscrete", "KDPM2Discrete"):
+        case(name, {**few, "timestep_spacing": "linspace"}, steps=70)
+        case(name, {**few, "timestep_spacing": "trailing"}, steps=70)
+    case("LMSDiscrete", few, steps=70)
+    case("PNDM", {**few, "skip_prk_steps": True, "timestep_spacing": "linspace"}, steps=70)
+    for name in ("DPMSolverMultistep", "UniPCMultistep"):
+        case(name, {**few, "use_karras_sigmas": True}, steps=70)
+    for name in ("FlowMatchEulerDiscrete", "FlowMatchHeunDiscrete", "FlowMatchLCM"):
+        case(name, {"num_train_timesteps": 50, "shift": 3.0}, steps=70)
+    case("EDMEuler", {"num_train_timesteps": 50}, steps=70)
+    case("TCD", SD, given={"original_inference_steps": 2000}, steps=5)
+    terminal = {"shift_terminal": 0.1}
+    for levels in ({"sigmas": [0.9713, 0.64, 0.3517, 0.12]}, {"timesteps": [971.3, 640.0, 351.7, 120.0]}):
+        case("FlowMatchEulerDiscrete", {**terminal, "shift": 1.15}, given=levels)
+        case("FlowMatchEulerDiscrete", {**terminal, "use_dynamic_shifting": True}, given={**levels, "mu": 0.7})
+
+
 def run_model(name: str, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     if name == "dummy":
         return x * t / (t + 1)
@@ -463,6 +498,7 @@ def verify(path: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", help="file to write, or to verify")
+    parser.add_argument("--missing", action="store_true", help="add the traces that the file lacks")
     parser.add_argument("--verify", action="store_true", help="compare the traces of that file with this loop's")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -471,11 +507,14 @@ def main() -> None:
     if args.verify:
         verify(args.path)
         return
-    for add in (each_class, ancestors_of_all, karras_family, solvers, flows, distilled, roundings):
+    for add in (each_class, ancestors_of_all, karras_family, solvers, flows, distilled, roundings, edges):
         add()
     unique = {one["name"]: one for one in CASES}
+    known = json.load(open(args.path))["cases"] if args.missing else []
+    made = {one["name"]: one for one in known}
     source = f"huggingface/diffusers {diffusers.__version__}, torch {torch.__version__.split('+')[0]}, float32 on CPU"
-    text = json.dumps({"source": source, "cases": [finished(one) for one in unique.values()]}, separators=(",", ":"))
+    cases = [made.get(name) or finished(one) for name, one in unique.items()]
+    text = json.dumps({"source": source, "cases": cases}, separators=(",", ":"))
     with open(args.path, "w") as file:
         file.write(text.replace('},{"name"', '},\n{"name"'))
     print(len(unique), "cases,", round(len(text) / 1000), "kB")

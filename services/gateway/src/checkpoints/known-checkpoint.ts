@@ -41,6 +41,7 @@ const SCHEDULER_NAMES = [
   ...SAMPLERS.flatMap(({ a1111 }) => (a1111 === undefined ? [] : [a1111, `${a1111} Karras`])),
 ]
 
+type Config = Readonly<Record<string, unknown>>
 type Planned = ReturnType<SchedulerSetup['plan']>
 type Checked = SchedulerSetup | readonly Problem[]
 
@@ -89,10 +90,9 @@ export class KnownCheckpoint {
 
   #check(name: SchedulerName, overrides: Readonly<Record<string, unknown>>, overridesText: string): Checked {
     const { spec, scheduler } = this.description
-    try {
-      schedulerFromConfig(name, scheduler.config, overrides)
-    } catch (reason) {
-      const message = `${sentence(reason)} Name another scheduler, or override the key in schedulerConfig`
+    const refusal = refusalOf(name, scheduler.config, overrides)
+    if (refusal !== null) {
+      const message = `${refusal} Name another scheduler, or override the key in schedulerConfig`
       return [{ field: 'scheduler', value: shown(name), message }]
     }
     // Each schedule is planned once: it may be refused for reasons that only the scheduler knows.
@@ -110,6 +110,15 @@ export class KnownCheckpoint {
           }
         }),
     }
+  }
+}
+
+/** Why a class cannot run with the checkpoint's config; null where it can. */
+function refusalOf(name: SchedulerName, ...configs: readonly [Config, Config]): string | null {
+  try {
+    return schedulerFromConfig(name, ...configs).refusal
+  } catch (reason) {
+    return sentence(reason)
   }
 }
 

@@ -57,11 +57,14 @@ export class PromptEncoders {
       }
       const { wanted, graph, tokenizer } = encoder
       const maxLength = wanted.followsRequest ? (maxSequenceLength ?? wanted.maxLength) : wanted.maxLength
-      const { inputIds, truncated } = tokenizer.encode(prompt, maxLength)
+      const { inputIds, length, truncated } = tokenizer.encode(prompt, maxLength)
       if (truncated !== null) {
         warnings.push(`the prompt is longer than ${maxLength} tokens; this was cut off: ${truncated.trim()}`)
       }
-      const encoded = await graph.run({ input_ids: { data: inputIds, dims: [1, inputIds.length] } }, wanted.outputs)
+      const dims = [1, inputIds.length]
+      const mask = inputIds.map((_, i) => Number(i < length || !wanted.masksPadding))
+      const feeds = { input_ids: { data: inputIds, dims }, attention_mask: { data: mask, dims } }
+      const encoded = await graph.run(feeds, wanted.outputs)
       outputs.push(
         Object.fromEntries(
           Object.entries(encoded).map(([name, { data, dims }]) => [name, { data, dims: dims.slice(1) }]),

@@ -60,7 +60,7 @@ export class Graph {
 
   /**
    * Runs the graph; blocks this thread.
-   * @param feeds by input; what the graph does not declare is left out
+   * @param feeds by input; what the graph does not declare is left out, but for the first: that is the graph's first input's
    * @param names the outputs that are wanted; by default the first
    */
   async run(
@@ -73,14 +73,19 @@ export class Graph {
         `the graph has no output ${missing}; want an export with it (it has ${this.outputs.join(', ')}).`,
       )
     }
-    const tensors = Object.entries(feeds).flatMap(([name, { data, dims }]) => {
-      const input = this.inputs.get(name)
-      return input === undefined ? [] : [[name, tensorOf(input.type, data, dims)] as const]
+    const tensors = Object.entries(feeds).flatMap(([name, { data, dims }], position) => {
+      const input = this.inputs.get(name) ?? (position === 0 ? this.#firstUnfed(feeds) : undefined)
+      return input === undefined ? [] : [[input.name, tensorOf(input.type, data, withBatchAxis(input, dims))] as const]
     })
     const results = await this.#session.run(Object.fromEntries(tensors), [...names])
     return Object.fromEntries(
       names.map((name) => [name, { data: toFloat32(results[name]!), dims: results[name]!.dims }]),
     )
+  }
+
+  #firstUnfed(feeds: Readonly<Record<string, Feed>>): TensorInput | undefined {
+    const [first] = this.inputs.values()
+    return first === undefined || Object.hasOwn(feeds, first.name) ? undefined : first
   }
 
   /** As `run`, for the one output that matters. */
@@ -95,6 +100,11 @@ export class Graph {
 
 function providerOf({ device, deviceOrdinal }: SessionSettings): InferenceSession.ExecutionProviderConfig {
   return device === 'cuda' ? { name: 'cuda', deviceId: deviceOrdinal } : device
+}
+
+/** What all rows share has no batch axis; exports of Flux before diffusers 0.31 declare one for the ids of text and picture. */
+function withBatchAxis({ dims: declared }: TensorInput, dims: readonly number[]): readonly number[] {
+  return declared.length === dims.length + 1 ? [1, ...dims] : dims
 }
 
 function tensorOf(type: string, data: Float32Array | readonly number[], dims: readonly number[]): Tensor {

@@ -35,6 +35,26 @@ describe('prompt tokenizer', () => {
   })
 })
 
+/** As transformers has them: what JavaScript reads otherwise than Rust, and so @huggingface/tokenizers by itself. */
+const READ_OTHERWISE = [
+  [
+    'capital sigmas at the end of a word',
+    'ΟΔΟΣ ΣΑΣ',
+    [1197, 138, 123, 138, 112, 138, 123, 139, 481, 139, 225, 138, 109, 139, 481],
+  ],
+  ['a byte order mark amid punctuation', 'wow!\ufeff!', [1197, 86, 78, 342, 0, 171, 119, 123, 256]],
+] as const
+
+describe.for([
+  ['tokenizer.json', (): string => EMOJI],
+  ['vocab.json and merges.txt alone', (): string => olderFolder({})],
+] as const)('%s', ([, folder]) => {
+  test.for(READ_OTHERWISE)('reads %s as transformers does', ([, text, want]) => {
+    const { inputIds } = new PromptTokenizer(folder(), 77).encode(text)
+    expect(inputIds.slice(0, want.length + 1)).toEqual([...want, 1198])
+  })
+})
+
 interface FastTokenizer {
   readonly model: { readonly vocab: Record<string, number>; readonly merges: readonly (readonly string[])[] }
 }
@@ -62,6 +82,7 @@ describe('a tokenizer without tokenizer.json', () => {
 
   test.for([
     ['pads with the end where nothing else is said', { 'tokenizer_config.json': config }, plain],
+    ['does without a config', {}, plain],
     [
       'takes the "!" of a text for the token that pads',
       { 'tokenizer_config.json': { ...config, pad_token: '!' } },
@@ -85,5 +106,10 @@ describe('a tokenizer without tokenizer.json', () => {
     ],
   ] as const)('%s, as transformers does', ([, files, want]) => {
     expect(new PromptTokenizer(olderFolder(files), 77).encode('hello!').inputIds.slice(0, 8)).toEqual(want)
+  })
+
+  test('looks for its special tokens in the text as it is normalized, where its config says so', () => {
+    const tokenizer = new PromptTokenizer(olderFolder({ 'tokenizer_config.json': config }), 77)
+    expect(tokenizer.encode(' <|STARTOFTEXT|>').inputIds.slice(0, 3)).toEqual([1197, 1197, 1198])
   })
 })

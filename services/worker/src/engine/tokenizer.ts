@@ -4,6 +4,8 @@ import { readTokenizerFiles, tokenText } from './tokenizer-files.ts'
 export interface TokenizedPrompt {
   /** As many ids as asked for: start, prompt, end, padding. */
   readonly inputIds: readonly number[]
+  /** How many of them come before the padding. */
+  readonly length: number
   /** The text that did not fit; null where all did. */
   readonly truncated: string | null
 }
@@ -30,10 +32,12 @@ export class PromptTokenizer {
   encode(text: string, maxLength = this.#maxLength): TokenizedPrompt {
     const { ids } = this.#tokenizer.encode(text)
     if (ids.length <= maxLength) {
-      return { inputIds: [...ids, ...Array<number>(maxLength - ids.length).fill(this.#padId)], truncated: null }
+      const padding = Array<number>(maxLength - ids.length).fill(this.#padId)
+      return { inputIds: [...ids, ...padding], length: ids.length, truncated: null }
     }
     const rest = ids.slice(maxLength - 1, -1)
-    return { inputIds: [...ids.slice(0, maxLength - 1), this.#endId], truncated: this.#tokenizer.decode(rest) }
+    const inputIds = [...ids.slice(0, maxLength - 1), this.#endId]
+    return { inputIds, length: maxLength, truncated: this.#tokenizer.decode(rest) }
   }
 
   #idOf(token: unknown, fallback: string): number {

@@ -5,6 +5,9 @@ import type { ConfigReader } from './config-reader.ts'
 /** Tokens of a T5 prompt where the request names no other number: diffusers' `max_sequence_length`. */
 const T5_TOKENS = { 'stable-diffusion-3': 256, flux: 512 } as const
 
+/** transformers' default of CLIP's `max_position_embeddings`. */
+const CLIP_POSITIONS = 77
+
 /** The text encoders of a checkpoint in its family's order, with the outputs that are wanted of each. */
 export function textEncodersOf(reader: ConfigReader, family: FamilyName): readonly (TextEncoder | null)[] {
   switch (family) {
@@ -12,7 +15,12 @@ export function textEncodersOf(reader: ConfigReader, family: FamilyName): readon
       return []
     case 'stable-diffusion':
     case 'latent-consistency':
-      return [clip(reader, '', () => ['last_hidden_state'])]
+      return [
+        {
+          ...clip(reader, '', () => ['last_hidden_state']),
+          masksPadding: reader.flag('text_encoder/config.json', 'use_attention_mask', false),
+        },
+      ]
     case 'stable-diffusion-xl':
       return [
         reader.has('text_encoder/config.json') ? clip(reader, '', (layer) => [layer]) : null,
@@ -36,14 +44,20 @@ function clip(reader: ConfigReader, suffix: string, outputs: (penultimate: strin
   const encoder = `text_encoder${suffix}`
   const file = `${encoder}/config.json`
   const tokenizer = `tokenizer${suffix}`
-  const positions = reader.integer(file, 'max_position_embeddings')
-  // Tokenizers without a limit of their own save a number like 1e30.
-  const maxLength = Math.min(
-    positions,
-    reader.integer(`${tokenizer}/tokenizer_config.json`, 'model_max_length', positions),
-  )
+  const positions = reader.integer(file, 'max_position_embeddings', CLIP_POSITIONS)
+  const limits = `${tokenizer}/tokenizer_config.json`
+  // Tokenizers without a limit of their own save a number like 1e30, or no config at all.
+  const limit = reader.has(limits) ? reader.integer(limits, 'model_max_length', positions) : positions
+  const maxLength = Math.min(positions, limit)
   const layers = reader.integer(file, 'num_hidden_layers', 12)
-  return { tokenizer, encoder, maxLength, followsRequest: false, outputs: outputs(`hidden_states.${layers - 1}`) }
+  return {
+    tokenizer,
+    encoder,
+    maxLength,
+    followsRequest: false,
+    outputs: outputs(`hidden_states.${layers - 1}`),
+    masksPadding: false,
+  }
 }
 
 function t5(suffix: string, maxLength: number): TextEncoder {
@@ -53,5 +67,6 @@ function t5(suffix: string, maxLength: number): TextEncoder {
     maxLength,
     followsRequest: true,
     outputs: ['last_hidden_state'],
+    masksPadding: false,
   }
 }

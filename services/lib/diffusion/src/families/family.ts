@@ -22,6 +22,8 @@ export interface TextEncoder {
   readonly followsRequest: boolean
   /** What is taken of the graph's outputs. */
   readonly outputs: readonly string[]
+  /** Whether it does not look at the padding. diffusers' pipelines tell only encoders with `use_attention_mask` where it is. */
+  readonly masksPadding: boolean
 }
 
 /** What the denoiser is called with besides sample and timestep. */

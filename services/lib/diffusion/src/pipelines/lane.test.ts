@@ -99,6 +99,13 @@ describe('a lane', () => {
     expect(createLane(SPEC, requestWith({ seed: 4 })).latents).not.toEqual(plain.latents)
   })
 
+  test('raises noise by a level that is rounded to float32 before, as torch multiplies', () => {
+    const noise = createLane(SPEC, REQUEST).latents
+    const { latents, plan } = createLane(SPEC, requestWith({ scheduler: 'EDMEulerScheduler' }))
+    expect(latents).toEqual(noise.map((x) => x * Math.fround(plan.initNoiseSigma)))
+    expect(latents).not.toEqual(noise.map((x) => x * plan.initNoiseSigma))
+  })
+
   test('takes two rows when its prompt guides it, one otherwise', () => {
     expect(rowsOf(SPEC, REQUEST)).toBe(2)
     expect(rowsOf(SPEC, requestWith({ guidanceScale: 1 }))).toBe(1)

@@ -1,5 +1,7 @@
 import { toLatentMask } from '../images/vae-images.ts'
 import type { TorchGenerator } from '../random/torch-generator.ts'
+import type { Plan } from '../schedulers/scheduler.ts'
+import { scale } from '../schedulers/vector-steps.ts'
 import { repaintMask } from './inputs.ts'
 import type { EncodedInputs, LatentDistribution } from './inputs.ts'
 import type { ImageRequest } from './image-request.ts'
@@ -53,9 +55,14 @@ function sizeOf({ width, height }: ImageRequest, spec: ModelSpec): number {
 }
 
 function fromNoise({ request, spec, plan, generator }: Beginning): Float32Array {
-  const latents = generator.randn(sizeOf(request, spec))
-  for (let j = 0; j < latents.length; j++) latents[j] = latents[j]! * plan.initNoiseSigma
-  return latents
+  return raised(generator.randn(sizeOf(request, spec)), plan)
+}
+
+/** Noise at the first level of the schedule; torch rounds the level to float32, too. */
+function raised(noise: Float32Array, { initNoiseSigma }: Plan): Float32Array {
+  const out = new Float32Array(noise.length)
+  scale(Math.fround(initNoiseSigma), noise, out)
+  return out
 }
 
 function fromImage(beginning: Beginning, image: LatentDistribution): Float32Array {
@@ -97,7 +104,7 @@ function inpaintingStart(beginning: Beginning, clean: Float32Array | null, noise
   if (!noisesImage(request)) return clean!
   if (strength < 1 || family.noisesWholeInpaintings) return noised(beginning, clean!, noise)
   // Flows are pure noise at their first level; only the older pipelines raise noise by its sigma.
-  return noise.map((x) => x * plan.initNoiseSigma)
+  return raised(noise, plan)
 }
 
 /** A sample of the VAE's posterior. diffusers `DiagonalGaussianDistribution.sample`. */

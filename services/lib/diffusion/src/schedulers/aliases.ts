@@ -52,7 +52,7 @@ export const SAMPLERS: readonly Sampler[] = [
   { a1111: 'DDIM', comfyui: 'ddim', scheduler: 'DDIMScheduler', config: {} },
   { comfyui: 'ddpm', scheduler: 'DDPMScheduler', config: {} },
   { a1111: 'PLMS', scheduler: 'PNDMScheduler', config: { skip_prk_steps: true } },
-  { a1111: 'UniPC', comfyui: 'uni_pc', scheduler: 'UniPCMultistepScheduler', config: { solver_type: 'bh1' } },
+  { a1111: 'UniPC', comfyui: 'uni_pc', scheduler: 'UniPCMultistepScheduler', config: {} },
   { comfyui: 'uni_pc_bh2', scheduler: 'UniPCMultistepScheduler', config: { solver_type: 'bh2' } },
   { a1111: 'LCM', comfyui: 'lcm', scheduler: 'LCMScheduler', config: {} },
   { a1111: 'TCD', scheduler: 'TCDScheduler', config: {} },

@@ -2,7 +2,7 @@ import { ONE_DRAW } from '../random/draw-noise.ts'
 import { flagKey, integerKey, numberKey } from './config.ts'
 import type { ConfigKeys } from './config.ts'
 import { clamp } from './prediction.ts'
-import { stepsOf } from './scheduler.ts'
+import { trainedStepsOf } from './scheduler.ts'
 import type { Plan, PlanRequest, Scheduler } from './scheduler.ts'
 import { torchSqrt } from './torch-sqrt.ts'
 import { addScaled, axpy, divide, weightedSum } from './vector-steps.ts'
@@ -108,7 +108,7 @@ function trainedIndices(config: ConsistencyModelConfig, request: PlanRequest): r
     }
     return given
   }
-  const steps = stepsOf(request, train, 'CMStochasticIterativeScheduler')
+  const steps = trainedStepsOf(request, train, 'CMStochasticIterativeScheduler')
   const ratio = Math.floor(train / steps)
   return Array.from({ length: steps }, (_, i) => (steps - 1 - i) * ratio)
 }

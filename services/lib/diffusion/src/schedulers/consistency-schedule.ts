@@ -1,5 +1,5 @@
 import type { PlanRequest } from './scheduler.ts'
-import { stepsOf } from './scheduler.ts'
+import { trainedStepsOf } from './scheduler.ts'
 
 interface ConsistencyConfig {
   readonly num_train_timesteps: number
@@ -35,7 +35,7 @@ export function consistencySchedule(
     throw new RangeError(`strength is ${strength}; want a number above 0, up to 1.`)
   }
   if ('timesteps' in request) return custom(request.timesteps, strength, train)
-  const steps = stepsOf(request, train, name)
+  const steps = trainedStepsOf(request, train, name)
   const known = distilled(original, strength)
   const most = Math.min(known.length, original)
   if (steps > most) {

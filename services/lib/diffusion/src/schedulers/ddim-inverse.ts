@@ -2,7 +2,7 @@ import { alphasCumprod } from './alphas.ts'
 import { betaKeys, choiceKey, flagKey, integerKey, numberKey } from './config.ts'
 import type { BetaConfig, ConfigKeys } from './config.ts'
 import { clamp, predictNoise, predictOriginal } from './prediction.ts'
-import { copyInput, stepsOf } from './scheduler.ts'
+import { copyInput, trainedStepsOf } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
 import { assertTrained, spacedTimesteps } from './timesteps.ts'
 import { torchSqrt } from './torch-sqrt.ts'
@@ -53,7 +53,7 @@ export const ddimInverse: Scheduler<DdimInverseConfig, DdimInversePlan, null> = 
 
   plan(config, request) {
     const train = config.num_train_timesteps
-    const steps = stepsOf(request, train, 'DDIMInverseScheduler')
+    const steps = trainedStepsOf(request, train, 'DDIMInverseScheduler')
     const timesteps = spacedTimesteps({
       spacing: config.timestep_spacing,
       numTrainTimesteps: train,
@@ -91,7 +91,7 @@ export const ddimInverse: Scheduler<DdimInverseConfig, DdimInversePlan, null> = 
     const hasNoise = b > 0 || type === 'v_prediction'
     if (type !== 'epsilon' && hasNoise) predictNoise(type, a, b, modelOutput, sample, epsilon)
     if (config.clip_sample) clamp(out, config.clip_sample_range)
-    const alphaNext = alphas[next]!
+    const alphaNext = alphas.at(next)!
     weightedSum(torchSqrt(alphaNext), out, torchSqrt(fround(1 - alphaNext)), epsilon, out)
     return null
   },

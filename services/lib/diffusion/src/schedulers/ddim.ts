@@ -4,7 +4,7 @@ import { betaKeys, choiceKey, flagKey, integerKey, numberKey } from './config.ts
 import type { BetaConfig, ConfigKeys } from './config.ts'
 import { boundOriginal, predictNoise, predictOriginal } from './prediction.ts'
 import type { ClipConfig } from './prediction.ts'
-import { copyInput, stepsOf } from './scheduler.ts'
+import { copyInput, trainedStepsOf } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
 import { assertTrained, spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
@@ -58,7 +58,7 @@ export const ddim: Scheduler<DdimConfig, DdimPlan, null> = {
 
   plan(config, request) {
     const train = config.num_train_timesteps
-    const numInferenceSteps = stepsOf(request, train, 'DDIMScheduler')
+    const numInferenceSteps = trainedStepsOf(request, train, 'DDIMScheduler')
     const timesteps = spacedTimesteps({
       spacing: config.timestep_spacing,
       numTrainTimesteps: train,
@@ -88,7 +88,7 @@ export const ddim: Scheduler<DdimConfig, DdimPlan, null> = {
     const { config, alphasCumprod } = plan
     const t = plan.timesteps[i]!
     const previous = t - plan.stride
-    const alphaProd = alphasCumprod[t]!
+    const alphaProd = alphasCumprod.at(t)!
     const alphaProdPrev = previous >= 0 ? alphasCumprod[previous]! : config.set_alpha_to_one ? 1 : alphasCumprod[0]!
     const betaProd = fround(1 - alphaProd)
     const a = torchSqrt(alphaProd)
@@ -113,6 +113,6 @@ export const ddim: Scheduler<DdimConfig, DdimPlan, null> = {
   },
 
   addNoise(plan, i, original, noise, out) {
-    diffuse(plan.alphasCumprod[plan.timesteps[i]!]!, original, noise, out)
+    diffuse(plan.alphasCumprod.at(plan.timesteps[i]!)!, original, noise, out)
   },
 }

@@ -6,7 +6,7 @@ import { betaKeys, choiceKey, flagKey, integerKey, numberKey, varianceKey } from
 import type { BetaConfig, ConfigKeys, VarianceType } from './config.ts'
 import { boundOriginal, predictOriginal } from './prediction.ts'
 import type { ClipConfig } from './prediction.ts'
-import { copyInput, stepsOf } from './scheduler.ts'
+import { copyInput, trainedStepsOf } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
 import { assertTrained, spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
@@ -65,7 +65,7 @@ export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
         : spacedTimesteps({
             spacing: config.timestep_spacing,
             numTrainTimesteps: train,
-            numInferenceSteps: stepsOf(request, train, 'DDPMScheduler'),
+            numInferenceSteps: trainedStepsOf(request, train, 'DDPMScheduler'),
             stepsOffset: config.steps_offset,
             isRounded: true,
           })
@@ -81,7 +81,7 @@ export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
     const { config } = plan
     const t = plan.timesteps[i]!
     const previous = plan.timesteps[i + 1] ?? -1
-    const alphaProd = plan.alphasCumprod[t]!
+    const alphaProd = plan.alphasCumprod.at(t)!
     const alphaProdPrev = previous >= 0 ? plan.alphasCumprod[previous]! : 1
     const betaProd = fround(1 - alphaProd)
     const betaProdPrev = fround(1 - alphaProdPrev)
@@ -109,7 +109,7 @@ export const ddpm: Scheduler<DdpmConfig, DdpmPlan, null> = {
   },
 
   addNoise(plan, i, original, noise, out) {
-    diffuse(plan.alphasCumprod[plan.timesteps[i]!]!, original, noise, out)
+    diffuse(plan.alphasCumprod.at(plan.timesteps[i]!)!, original, noise, out)
   },
 }
 

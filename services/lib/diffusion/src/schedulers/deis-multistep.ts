@@ -128,10 +128,11 @@ function noiseOf(plan: DeisPlan, i: number, modelOutput: Float32Array, sample: F
   const { alpha, sigma } = levels[i]!
   const out = new Float32Array(sample.length)
   const type = config.prediction_type
-  const isFlow = type === 'flow_prediction'
-  predictOriginal(type, isFlow ? 1 : alpha, isFlow ? sigmas[i]! : sigma, modelOutput, sample, out)
+  // A flow's level is the sigma itself, whatever the schedule makes of it; alpha stays the schedule's.
+  const level = type === 'flow_prediction' ? sigmas[i]! : sigma
+  predictOriginal(type, alpha, level, modelOutput, sample, out)
   if (config.thresholding) thresholdOriginal(out, config)
-  predictNoise('sample', alpha, sigma, out, sample, out)
+  predictNoise('sample', alpha, level, out, sample, out)
   return out
 }
 

@@ -4,10 +4,11 @@ import { dpmSolverMultistep, multistepPlan } from './dpm-solver-multistep.ts'
 import type { MultistepConfig, MultistepPlan, MultistepState } from './dpm-solver-multistep.ts'
 import { numpyLog } from './numpy-log.ts'
 import { stepsOf } from './scheduler.ts'
+import { assertBegins, assertDistinct } from './sigma-space.ts'
 import type { PlanRequest, Scheduler } from './scheduler.ts'
 import { assertOneRespacing, interpolate, respacedSigmas, sigmaToTimestep, trainingSigmas } from './sigmas.ts'
 import { clippedTimesteps } from './solver-schedule.ts'
-import { arangeDown, assertTrained } from './timesteps.ts'
+import { arangeDown } from './timesteps.ts'
 
 type InverseConfig = Omit<
   MultistepConfig,
@@ -51,10 +52,12 @@ export const dpmSolverMultistepInverse: Scheduler<InverseConfig, MultistepPlan, 
   },
 }
 
+const NAME = 'DPMSolverMultistepInverseScheduler'
+
 function ascendingSchedule(config: InverseConfig, request: PlanRequest) {
   assertOneRespacing(config)
   const train = config.num_train_timesteps
-  const steps = stepsOf(request, train, 'DPMSolverMultistepInverseScheduler')
+  const steps = stepsOf(request, NAME)
   const alphas = alphasCumprod(config)
   const training = trainingSigmas(alphas)
   const logSigmas = training.map(numpyLog)
@@ -64,13 +67,17 @@ function ascendingSchedule(config: InverseConfig, request: PlanRequest) {
     const timesteps = levels.map((sigma) => (respaced === null ? sigma * train : sigmaToTimestep(sigma, logSigmas)))
     // Repeated ones are left out before they are cut to integers, but after Karras' are rounded.
     const distinct = new Set(config.use_karras_sigmas ? timesteps.map(roundHalfEven) : timesteps)
-    return { sigmas: Float32Array.of(...levels, levels.at(-1)!), timesteps: [...distinct].map(Math.trunc) }
+    const integers = [...distinct].map(Math.trunc)
+    assertBegins(integers, NAME)
+    return { sigmas: Float32Array.of(...levels, levels.at(-1)!), timesteps: integers }
   }
   const last = train - clippedTimesteps(config.lambda_min_clipped, alphas)
   const timesteps = spaced(config, steps, last)
-  assertTrained(timesteps, train)
   const levels = timesteps.map((t) => interpolate(t, training))
-  return { sigmas: Float32Array.of(...levels, training[last - 1]!), timesteps: [...new Set(timesteps)] }
+  const distinct = [...new Set(timesteps)]
+  // Timesteps that repeat are left out, but not their levels.
+  if (distinct.length > 1) assertDistinct(levels.slice(0, distinct.length), NAME)
+  return { sigmas: Float32Array.of(...levels, training[last - 1]!), timesteps: distinct }
 }
 
 function flowLevels({ flow_shift: shift, num_train_timesteps: train }: InverseConfig, steps: number): number[] {

@@ -61,7 +61,7 @@ export const edmDpmSolverMultistep: Scheduler<EdmMultistepConfig, EdmMultistepPl
   },
 
   plan(config, request) {
-    const steps = stepsOf(request, config.num_train_timesteps, 'EDMDPMSolverMultistepScheduler')
+    const steps = stepsOf(request, 'EDMDPMSolverMultistepScheduler')
     const trained = edmSigmas(config, linspaceF32(0, 1, steps), false)
     const final = config.final_sigmas_type === 'zero' ? 0 : config.sigma_min
     const sigmas = Float32Array.of(...trained, final)

@@ -29,10 +29,7 @@ export const edmEuler: Scheduler<EdmConfig, EdmPlan, null> = {
   },
 
   plan(config, request) {
-    const ramp =
-      'sigmas' in request
-        ? request.sigmas
-        : linspace(0, 1, stepsOf(request, config.num_train_timesteps, 'EDMEulerScheduler'))
+    const ramp = 'sigmas' in request ? request.sigmas : linspace(0, 1, stepsOf(request, 'EDMEulerScheduler'))
     const sigmas = edmSigmas(config, ramp, true)
     const final = config.final_sigmas_type === 'zero' ? 0 : sigmas.at(-1)!
     return {

@@ -50,7 +50,7 @@ export const flowMatchHeunDiscrete: Scheduler<FlowMatchHeunConfig, FlowHeunPlan,
     const name = 'FlowMatchHeunDiscreteScheduler'
     const defaults = Object.fromEntries(Object.entries(flowKeys).map(([key, { default: value }]) => [key, value]))
     const flow = { ...(defaults as unknown as FlowConfig), ...config }
-    const numInferenceSteps = stepsOf(request, config.num_train_timesteps, name)
+    const numInferenceSteps = stepsOf(request, name)
     const { sigmas, timesteps } = flowSchedule(flow, { numInferenceSteps }, name)
     return {
       timesteps: interleaved(timesteps),

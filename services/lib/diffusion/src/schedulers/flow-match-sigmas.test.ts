@@ -36,3 +36,12 @@ describe('schedules of flows that cannot be', () => {
     expect(() => scheduler.plan(config, request)).toThrow(says)
   })
 })
+
+test('levels that are given stay in float32 through shift and end, to the bit as numpy has them', () => {
+  const { scheduler, config } = schedulerFromConfig('FlowMatchEulerDiscreteScheduler', {
+    shift: 1.15,
+    shift_terminal: 0.1,
+  })
+  const { sigmas } = scheduler.plan(config, { sigmas: [0.793, 0.659, 0.506, 0.461] })
+  expect([...sigmas!]).toEqual([0.6697428822517395, 0.44600170850753784, 0.18031418323516846, 0.10000002384185791, 0])
+})

@@ -54,7 +54,7 @@ export function flowSchedule(config: FlowConfig, request: PlanRequest, name: str
   assertOneRespacing(config)
   const train = config.num_train_timesteps
   const levels = shifted(config, request, givenLevels(config, request, name), name)
-  const stretched = config.shift_terminal ? stretchedTo(config.shift_terminal, levels) : levels
+  const stretched = config.shift_terminal ? stretchedTo(config.shift_terminal, levels, precisionOf(request)) : levels
   const range = { min: stretched.at(-1)!, max: stretched[0]! }
   const respaced = respacedSigmas(config, range, stretched.length) ?? stretched
   if (!respaced.every(Number.isFinite)) {
@@ -75,7 +75,7 @@ function givenLevels(config: FlowConfig, request: PlanRequest, name: string): re
   const train = config.num_train_timesteps
   if ('sigmas' in request) return nonEmpty(request.sigmas, 'sigmas').map(fround)
   if ('timesteps' in request) return nonEmpty(request.timesteps, 'timesteps').map((t) => fround(fround(t) / train))
-  const steps = stepsOf(request, train, name)
+  const steps = stepsOf(request, name)
   return linspace(trainedSigma(config, train) * train, trainedSigma(config, 1) * train, steps).map((t) => t / train)
 }
 
@@ -93,25 +93,29 @@ function trainedSigma({ num_train_timesteps: train, use_dynamic_shifting: isDyna
 
 function shifted(config: FlowConfig, request: PlanRequest, levels: readonly number[], name: string): readonly number[] {
   const { shift } = config
-  // Given levels are float32 arrays in numpy, and stay so.
-  const round = 'numInferenceSteps' in request ? (x: number): number => x : fround
+  const round = precisionOf(request)
   if (!config.use_dynamic_shifting) {
-    return levels.map((sigma) => round(round(shift * sigma) / round(1 + round((shift - 1) * sigma))))
+    return levels.map((sigma) => round(round(round(shift) * sigma) / round(1 + round(round(shift - 1) * sigma))))
   }
   if (request.mu === undefined) {
     throw new RangeError(`mu is missing; ${name} with use_dynamic_shifting wants it (or set that to false).`)
   }
-  const weight = config.time_shift_type === 'exponential' ? exp(request.mu) : request.mu
+  const weight = round(config.time_shift_type === 'exponential' ? exp(request.mu) : request.mu)
   return levels.map((sigma) => round(weight / round(weight + round(round(1 / sigma) - 1))))
 }
 
+/** How an operation on levels is rounded: those that are given are float32 arrays in numpy, and stay so. */
+function precisionOf(request: PlanRequest): (x: number) => number {
+  return 'numInferenceSteps' in request ? (x) => x : fround
+}
+
 /** Stretches the levels so that the last is `terminal`. */
-function stretchedTo(terminal: number, levels: readonly number[]): readonly number[] {
+function stretchedTo(terminal: number, levels: readonly number[], round: (x: number) => number): readonly number[] {
   if (!(terminal < 1) || levels.at(-1) === 1) {
     throw new RangeError(
       `shift_terminal is ${terminal} at ${levels.length} steps; want less than 1 and at least 2 steps, or null.`,
     )
   }
-  const scale = (1 - levels.at(-1)!) / (1 - terminal)
-  return levels.map((sigma) => 1 - (1 - sigma) / scale)
+  const scale = round(round(1 - levels.at(-1)!) / round(1 - terminal))
+  return levels.map((sigma) => round(1 - round(round(1 - sigma) / scale)))
 }

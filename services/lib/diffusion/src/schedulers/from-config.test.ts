@@ -43,6 +43,24 @@ describe('schedulerFromConfig', () => {
     expect(schedulerFromConfig('EulerDiscreteScheduler', pndm.json).config['timestep_spacing']).toBe('linspace')
   })
 
+  test.for([
+    [
+      'EulerDiscreteScheduler',
+      'KDPM2DiscreteScheduler',
+      { prediction_type: 'sample' },
+      /"sample"; want one of epsilon/,
+    ],
+    ['DDIMScheduler', 'DDIMInverseScheduler', { timestep_spacing: 'linspace' }, /"linspace"; want one of leading/],
+  ] as const)('%s gets back from %s what that class cannot plan with', ([first, second, setting, message]) => {
+    const choice = schedulerFromConfig(second, schedulerFromConfig(first, STABLE_DIFFUSION, setting).json)
+    expect(choice.refusal).toMatch(message)
+    expect(() => choice.scheduler.plan(choice.config, { numInferenceSteps: 10 })).toThrow(message)
+    const back = schedulerFromConfig(first, choice.json)
+    expect(back.config).toMatchObject(setting)
+    expect(back.refusal).toBeNull()
+    expect(() => schedulerFromConfig(second, {}, setting)).toThrow(message)
+  })
+
   test('keys that no compatible class has are kept and reported', () => {
     const odd = schedulerFromConfig('DDIMScheduler', { ...STABLE_DIFFUSION, sharpness: 2 })
     expect(odd.unknownKeys).toEqual(['sharpness'])
@@ -117,6 +135,19 @@ describe('schedulerFromConfig', () => {
         10,
       )
     }
+  })
+
+  test('more steps than were trained run where diffusers runs them, and are refused where it cannot', () => {
+    const planMany = (name: string, config = {}): number => {
+      const choice = schedulerFromConfig(name, { num_train_timesteps: 50, ...config })
+      return choice.scheduler.plan(choice.config, { numInferenceSteps: 70 }).timesteps.length
+    }
+    expect(planMany('EulerDiscreteScheduler')).toBe(70)
+    expect(planMany('FlowMatchEulerDiscreteScheduler')).toBe(70)
+    expect(planMany('DPMSolverMultistepScheduler', { use_karras_sigmas: true })).toBe(70)
+    expect(() => planMany('DDIMScheduler')).toThrow(/from 1 to 50/)
+    expect(() => planMany('EulerDiscreteScheduler', { timestep_spacing: 'leading' })).toThrow(/timestep 0 twice/)
+    expect(() => planMany('DPMSolverMultistepScheduler')).toThrow(/repeats a noise level/)
   })
 
   test('custom timesteps of DDPM must descend within the training range', () => {

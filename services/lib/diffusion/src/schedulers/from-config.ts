@@ -17,7 +17,12 @@ export interface SchedulerChoice {
   readonly json: Json
   /** Keys that neither the class nor a compatible one has. */
   readonly unknownKeys: readonly string[]
+  /** Why `scheduler.plan` throws: a value of another class, which is carried along. null where there is none. */
+  readonly refusal: string | null
 }
+
+/** What diffusers' classes look at when they plan or step, not before: one that has no such value hands it on to the next. */
+const CHECKED_LATE: readonly string[] = ['prediction_type', 'timestep_spacing']
 
 /** diffusers' KarrasDiffusionSchedulers: classes that are made from each other's configs. */
 const KARRAS_DIFFUSION_SCHEDULERS = [
@@ -42,7 +47,7 @@ const KARRAS_DIFFUSION_SCHEDULERS = [
  * Makes a scheduler of class `name` from the config of another, as diffusers' `from_config` does: keys that the class knows are
  * taken, the others carried along, and overrides win. diffusers `configuration_utils.py`, `extract_init_dict`.
  * @param source a parsed scheduler_config.json, or the `json` of another choice
- * @throws RangeError for an unknown class, or for a value that a key cannot have
+ * @throws RangeError for an unknown class, or for a value that a key cannot have; see `refusal` for those of other classes
  */
 export function schedulerFromConfig(name: string, source: Json, overrides: Json = {}): SchedulerChoice {
   if (!isSchedulerName(name)) {
@@ -53,10 +58,15 @@ export function schedulerFromConfig(name: string, source: Json, overrides: Json 
   const own = withoutDefaults(source)
   const given: Json = { ...own, ...overrides }
   const config: Record<string, unknown> = {}
+  let refusal: string | null = null
   for (const [key, { default: fallback, want, taken = {} }] of Object.entries(keys)) {
     const value = Object.hasOwn(given, key) ? given[key] : fallback
     const wanted = want(value)
-    if (wanted !== null) throw new RangeError(`${key} of ${name} is ${JSON.stringify(value)}; want ${wanted}.`)
+    if (wanted !== null) {
+      refusal = `${key} of ${name} is ${JSON.stringify(value)}; want ${wanted}.`
+      const isCarried = CHECKED_LATE.includes(key) && typeof value === 'string' && !Object.hasOwn(overrides, key)
+      if (!isCarried) throw new RangeError(refusal)
+    }
     config[key] = Object.hasOwn(taken, String(value)) ? taken[String(value)] : value
   }
   const others = Object.keys(given).filter((key) => !Object.hasOwn(keys, key) && !key.startsWith('_'))
@@ -65,10 +75,17 @@ export function schedulerFromConfig(name: string, source: Json, overrides: Json 
   const defaults = Object.keys(keys).filter((key) => !Object.hasOwn(given, key))
   return {
     name,
-    scheduler,
+    scheduler: refusal === null ? scheduler : { ...scheduler, plan: refusing(refusal) },
     config,
     json: { _class_name: name, ...config, ...carried, _use_default_values: defaults },
     unknownKeys: others.filter((key) => !scheduler.about.takesKarrasConfigs || !isKarrasKey(key)),
+    refusal,
+  }
+}
+
+function refusing(refusal: string): AnyScheduler['plan'] {
+  return () => {
+    throw new RangeError(refusal)
   }
 }
 

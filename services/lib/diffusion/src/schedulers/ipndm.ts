@@ -46,7 +46,7 @@ export const ipndm: Scheduler<IpndmConfig, IpndmPlan, IpndmState> = {
   },
 
   plan(config, request) {
-    const steps = stepsOf(request, config.num_train_timesteps, 'IPNDMScheduler')
+    const steps = stepsOf(request, 'IPNDMScheduler')
     const ramp = Float32Array.of(...linspaceF32(1, 0, steps + 1).subarray(0, -1), 0)
     const betas =
       config.trained_betas === null

@@ -62,7 +62,7 @@ export const pndm: Scheduler<PndmConfig, PndmPlan, PndmState> = {
 
   plan(config, request) {
     const train = config.num_train_timesteps
-    const numInferenceSteps = stepsOf(request, train, 'PNDMScheduler')
+    const numInferenceSteps = stepsOf(request, 'PNDMScheduler')
     const stride = Math.floor(train / numInferenceSteps)
     const ascending = spacedTimesteps({
       spacing: config.timestep_spacing,
@@ -101,7 +101,7 @@ export const pndm: Scheduler<PndmConfig, PndmPlan, PndmState> = {
   },
 
   addNoise(plan, i, original, noise, out) {
-    diffuse(plan.alphasCumprod[plan.timesteps[i]!]!, original, noise, out)
+    diffuse(plan.alphasCumprod.at(plan.timesteps[i]!)!, original, noise, out)
   },
 }
 
@@ -198,7 +198,7 @@ function transfer(
 ): void {
   const { fround } = Math
   const { alphasCumprod, config } = plan
-  const alphaProd = alphasCumprod[from]!
+  const alphaProd = alphasCumprod.at(from)!
   const alphaProdPrev = to >= 0 ? alphasCumprod[to]! : config.set_alpha_to_one ? 1 : alphasCumprod[0]!
   const betaProd = fround(1 - alphaProd)
   const betaProdPrev = fround(1 - alphaProdPrev)

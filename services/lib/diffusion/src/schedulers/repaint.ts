@@ -53,7 +53,7 @@ export const rePaint: Scheduler<RePaintConfig, RePaintPlan, null> = {
 
   plan(config, request) {
     const train = config.num_train_timesteps
-    const steps = stepsOf(request, train, 'RePaintScheduler')
+    const steps = Math.min(stepsOf(request, 'RePaintScheduler'), train)
     const stride = Math.floor(train / steps)
     const { timesteps, undone } = jumpingSchedule(steps, stride, request)
     assertTrained(timesteps, train)

@@ -111,16 +111,23 @@ export interface Scheduler<C extends object, P extends Plan, S> {
 export type AnyScheduler = Scheduler<any, any, any>
 
 /** @throws RangeError */
-export function stepsOf(request: PlanRequest, numTrainTimesteps: number, name: string): number {
+export function stepsOf(request: PlanRequest, name: string): number {
   if (!('numInferenceSteps' in request))
     throw new RangeError(`${name} takes numInferenceSteps, no schedule of its own.`)
   const steps = request.numInferenceSteps
-  if (!Number.isInteger(steps) || steps < 1 || steps > numTrainTimesteps) {
-    throw new RangeError(
-      `numInferenceSteps is ${steps}; want an integer from 1 to ${numTrainTimesteps} (num_train_timesteps).`,
-    )
+  if (!Number.isInteger(steps) || steps < 1) {
+    throw new RangeError(`numInferenceSteps is ${steps}; want an integer from 1.`)
   }
   return steps
+}
+
+/** As `stepsOf`, for the classes whose steps are timesteps of the training: diffusers' refuse more of them, too. */
+export function trainedStepsOf(request: PlanRequest, numTrainTimesteps: number, name: string): number {
+  const steps = stepsOf(request, name)
+  if (steps <= numTrainTimesteps) return steps
+  throw new RangeError(
+    `numInferenceSteps is ${steps}; want an integer from 1 to ${numTrainTimesteps} (num_train_timesteps).`,
+  )
 }
 
 export function copyInput(_plan: Plan, _i: number, sample: Float32Array, out: Float32Array): void {

@@ -52,7 +52,7 @@ export const scoreSdeVe: Scheduler<ScoreSdeVeConfig, ScoreSdeVePlan, null> = {
   },
 
   plan(config, request) {
-    const steps = stepsOf(request, config.num_train_timesteps, 'ScoreSdeVeScheduler')
+    const steps = stepsOf(request, 'ScoreSdeVeScheduler')
     const { sigma_min: min, sigma_max: max } = config
     const times = linspaceF32(1, request.samplingEps ?? config.sampling_eps, steps)
     const sigmas = times.map((t) => fround(min * fround((max / min) ** t)))

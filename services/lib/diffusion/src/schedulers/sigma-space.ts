@@ -60,6 +60,7 @@ export function sigmaLevels(
   const precision = isDouble ? (t: number): number => t : Math.fround
   const own = takesTimesteps && 'timesteps' in request ? given(request.timesteps, respacing, name) : null
   const timesteps = (own ?? spaced(config, request, name)).map(precision)
+  assertBegins(timesteps, name)
   // Trailing spacing may give one timestep more than was asked for.
   const count = 'numInferenceSteps' in request ? request.numInferenceSteps : timesteps.length
   const levels =
@@ -97,7 +98,7 @@ function spaced(config: SigmaSpaceConfig, request: PlanRequest, name: string): r
   return spacedTimesteps({
     spacing: config.timestep_spacing,
     numTrainTimesteps: config.num_train_timesteps,
-    numInferenceSteps: stepsOf(request, config.num_train_timesteps, name),
+    numInferenceSteps: stepsOf(request, name),
     stepsOffset: config.steps_offset,
     isRounded: false,
   })
@@ -113,6 +114,17 @@ export function initialSigma({ timestep_spacing: spacing }: SigmaSpaceConfig, si
 /** Writes the sample at unit variance, as the model sees it. */
 export function scaleToUnit(sample: Float32Array, sigma: number, out: Float32Array): void {
   divide(sample, torchSqrt(Math.fround(Math.fround(sigma * sigma) + 1)), out)
+}
+
+/**
+ * Refuses what more steps than training timesteps may come to. diffusers begins at the second of two equal timesteps, and
+ * runs off the end of its levels.
+ * @throws RangeError
+ */
+export function assertBegins(timesteps: readonly number[], name: string): void {
+  if (timesteps[0] === timesteps[1]) {
+    throw new RangeError(`the schedule of ${name} begins with timestep ${timesteps[0]} twice; want fewer steps.`)
+  }
 }
 
 /** @throws RangeError where two steps share a noise level, between which a solver would divide by 0 */

@@ -64,14 +64,22 @@ export function solverSchedule(
     return { sigmas: Float32Array.from([...respaced.sigmas, final]), timesteps: respaced.timesteps.map(Math.trunc) }
   }
   const timesteps =
-    'timesteps' in request ? request.timesteps.map(Math.trunc) : spaced(config, request, alphasCumprod, name)
-  assertTrained(timesteps, config.num_train_timesteps)
+    'timesteps' in request
+      ? given(request.timesteps, config.num_train_timesteps)
+      : spaced(config, request, alphasCumprod, name)
   const levels = timesteps.map((t) => interpolate(t, training))
   const sigmas = Float32Array.from([...levels, finalLevel(levels.at(-1)!, training[0]!, false)])
   if (sigmas.subarray(0, -1).some((sigma, i) => i > 0 && sigma === sigmas[i - 1])) {
     throw new RangeError(`the schedule of ${name} repeats a noise level; want fewer steps, or distinct timesteps.`)
   }
   return { sigmas, timesteps }
+}
+
+/** @throws RangeError for timesteps outside the training range; of a schedule's own, levels are those of its ends. */
+function given(timesteps: readonly number[], numTrainTimesteps: number): readonly number[] {
+  const integers = timesteps.map(Math.trunc)
+  assertTrained(integers, numTrainTimesteps)
+  return integers
 }
 
 function respacedLevels(
@@ -88,7 +96,7 @@ function respacedLevels(
     config.use_flow_sigmas
   if (!isRespaced) return null
   const train = config.num_train_timesteps
-  const count = stepsOf(request, train, 'A schedule that is spaced by noise levels')
+  const count = stepsOf(request, 'A schedule that is spaced by noise levels')
   const logSigmas = training.map(numpyLog)
   const range = { min: config.sigma_min ?? training[0]!, max: config.sigma_max ?? training.at(-1)! }
   // The order of precedence is diffusers': Karras, Lu, exponential, beta, flow.
@@ -132,7 +140,7 @@ function spaced(
   name: string,
 ): readonly number[] {
   const train = config.num_train_timesteps
-  const steps = stepsOf(request, train, name)
+  const steps = stepsOf(request, name)
   const last = train - clippedTimesteps(config.lambda_min_clipped, alphasCumprod)
   const spacings: Readonly<Record<TimestepSpacing, () => number[]>> = {
     linspace: () =>

@@ -29,12 +29,14 @@ export const tcd: Scheduler<LcmConfig, ConsistencyPlan, null> = {
 
   plan(config, request) {
     const train = config.num_train_timesteps
+    const named = request.originalInferenceSteps
     const schedule = consistencySchedule(
       config,
-      request,
+      // There are no more steps to choose from than the training has.
+      named === undefined ? request : { ...request, originalInferenceSteps: Math.min(named, train) },
       (original, strength) =>
         // Where the caller names the steps, every training timestep counts as distilled.
-        request.originalInferenceSteps === undefined
+        named === undefined
           ? Array.from(
               { length: Math.trunc(original * strength) },
               (_, i) => (i + 1) * Math.floor(train / original) - 1,

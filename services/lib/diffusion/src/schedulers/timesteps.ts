@@ -10,11 +10,12 @@ export function arangeDown(stop: number, step: number): number[] {
 }
 
 /**
- * Refuses a schedule that leaves the training range: diffusers would index past its end.
+ * Refuses a schedule that leaves the training range: diffusers would index past its end. Timestep -1, which trailing spacing
+ * puts behind the others at some numbers of steps (61 of 1000), it finds at that end, as `Array.at` does.
  * @throws RangeError
  */
 export function assertTrained(timesteps: readonly number[], numTrainTimesteps: number): void {
-  const beyond = timesteps.find((t) => t >= numTrainTimesteps || t < 0)
+  const beyond = timesteps.find((t) => t >= numTrainTimesteps || t < -1)
   if (beyond !== undefined) {
     throw new RangeError(
       `the schedule has timestep ${beyond}, outside 0 … ${numTrainTimesteps - 1}; lower numInferenceSteps or steps_offset, or choose another timestep_spacing.`,

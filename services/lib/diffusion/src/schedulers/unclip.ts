@@ -123,7 +123,7 @@ function timestepsOf({ num_train_timesteps: train }: UnClipConfig, request: Plan
     if (isFine && given.length > 0) return given
     throw new RangeError(`timesteps is [${given.join(', ')}]; want descending integers from 0 to ${train - 1}.`)
   }
-  const steps = stepsOf(request, train, 'UnCLIPScheduler')
+  const steps = stepsOf(request, 'UnCLIPScheduler')
   if (steps < 2) throw new RangeError('numInferenceSteps is 1; UnCLIPScheduler wants at least 2.')
   const ratio = (train - 1) / (steps - 1)
   return Array.from({ length: steps }, (_, i) => roundHalfEven((steps - 1 - i) * ratio))

@@ -184,7 +184,7 @@ function flowLevels(config: UniPcConfig, request: PlanRequest, name: string): nu
     throw new RangeError(`mu is missing; ${name} with use_dynamic_shifting wants it (or set that to false).`)
   }
   const base =
-    'sigmas' in request ? [...request.sigmas] : linspace(1, 1 / train, stepsOf(request, train, name) + 1).slice(0, -1)
+    'sigmas' in request ? [...request.sigmas] : linspace(1, 1 / train, stepsOf(request, name) + 1).slice(0, -1)
   const shift = flowShift(config, request)
   const shifted = base.map((sigma) =>
     config.use_dynamic_shifting ? shift / (shift + (1 / sigma - 1)) : (shift * sigma) / (1 + (shift - 1) * sigma),
