@@ -17,7 +17,7 @@ interface GoldenCase extends SchedulerCase {
 
 /**
  * DPMSolverSDE asks its Brownian path at times that torch's logarithm rounds as the processor's library does; a last bit
- * there changes the noise by 1e-4.
+ * there changes the noise, as README.md says.
  */
 const BROWNIAN_TOLERANCE = 1e-3
 

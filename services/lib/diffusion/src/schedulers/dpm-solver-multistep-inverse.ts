@@ -4,7 +4,7 @@ import { dpmSolverMultistep, multistepPlan } from './dpm-solver-multistep.ts'
 import type { MultistepConfig, MultistepPlan, MultistepState } from './dpm-solver-multistep.ts'
 import { numpyLog } from './numpy-log.ts'
 import { stepsOf } from './scheduler.ts'
-import { assertBegins, assertDistinct } from './sigma-space.ts'
+import { assertDistinct } from './sigma-space.ts'
 import type { PlanRequest, Scheduler } from './scheduler.ts'
 import { assertOneRespacing, interpolate, respacedSigmas, sigmaToTimestep, trainingSigmas } from './sigmas.ts'
 import { clippedTimesteps } from './solver-schedule.ts'
@@ -67,9 +67,7 @@ function ascendingSchedule(config: InverseConfig, request: PlanRequest) {
     const timesteps = levels.map((sigma) => (respaced === null ? sigma * train : sigmaToTimestep(sigma, logSigmas)))
     // Repeated ones are left out before they are cut to integers, but after Karras' are rounded.
     const distinct = new Set(config.use_karras_sigmas ? timesteps.map(roundHalfEven) : timesteps)
-    const integers = [...distinct].map(Math.trunc)
-    assertBegins(integers, NAME)
-    return { sigmas: Float32Array.of(...levels, levels.at(-1)!), timesteps: integers }
+    return { sigmas: Float32Array.of(...levels, levels.at(-1)!), timesteps: [...distinct].map(Math.trunc) }
   }
   const last = train - clippedTimesteps(config.lambda_min_clipped, alphas)
   const timesteps = spaced(config, steps, last)

@@ -62,7 +62,8 @@ const { exp, expm1, fround, log } = Math
 
 /**
  * Time of a noise level, and back, in float32. torch's logarithm and exponential round the last bit by the processor's make:
- * where they do not round as here, an increment ends a millionth elsewhere, and its noise differs by some 10^-4.
+ * where they do not round as here, an increment ends a millionth elsewhere, and its noise differs by up to some 10^-3, as
+ * diffusers differs from itself on another processor (test/golden/README.md).
  */
 const timeOf = (sigma: number): number => -fround(log(sigma))
 const levelOf = (time: number): number => fround(exp(-time))

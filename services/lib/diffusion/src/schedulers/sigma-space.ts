@@ -121,7 +121,7 @@ export function scaleToUnit(sample: Float32Array, sigma: number, out: Float32Arr
  * runs off the end of its levels.
  * @throws RangeError
  */
-export function assertBegins(timesteps: readonly number[], name: string): void {
+function assertBegins(timesteps: readonly number[], name: string): void {
   if (timesteps[0] === timesteps[1]) {
     throw new RangeError(`the schedule of ${name} begins with timestep ${timesteps[0]} twice; want fewer steps.`)
   }
