@@ -214,6 +214,18 @@ test('an image that is given up leaves at the next step and the others go on', a
   expect(ticks.at(-1)!.jobs.some((job) => last.includes(job))).toBe(false)
 })
 
+test('a checkpoint loads while another renders', async () => {
+  const giveUp = new AbortController()
+  const long = engine.render(SD, { ...apple, numInferenceSteps: 1000 }, giveUp.signal)
+  await engine.render(SD, apple, never)
+  const before = ticks.length
+  await engine.load('another', path.join(ROOT, 'deploy/checkpoints/emoji-ddpm'))
+  expect(ticks.length).toBeGreaterThan(before + 3)
+  giveUp.abort()
+  await expect(long).rejects.toMatchObject({ code: 'CANCELLED' })
+  engine.unload('another')
+})
+
 test('a checkpoint that was unloaded renders no more until it is loaded again', async () => {
   engine.unload(DDPM)
   const request: RenderRequest = { ...apple, task: 'unconditional-image-generation', width: 32, height: 32 }

@@ -1,5 +1,6 @@
 import {
   advanceLane,
+  defaultSize,
   finishedSteps,
   isFinished,
   openRequest,
@@ -8,7 +9,6 @@ import {
   stepsLeft,
   timestepOf,
 } from '@darkroom/diffusion'
-import { defaultSize } from '@darkroom/diffusion'
 import type { CheckpointDescription, Conditioning, Lane } from '@darkroom/diffusion'
 import type { BaseWork, Preview, RenderRequest, RenderState } from './messages.ts'
 import type { Model } from './model.ts'

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { EngineStage } from './messages.ts'
 import type { ModelCalls, Timed } from './model.ts'
-import type { ModelGraphs } from './model-graphs.ts'
+import type { DenoiserCall, ModelGraphs } from './model-graphs.ts'
 import type { ModelAnswer, ModelCall, ModelMethod, ModelOrder, ModelThreadData } from './model-thread.ts'
 
 type Args<M extends ModelMethod> = Parameters<ModelGraphs[M]>
@@ -59,8 +59,12 @@ export class ModelClient implements ModelCalls {
     return new ModelClient(thread, data.description, answer.timestepDims, onStage)
   }
 
-  denoise(...args: Args<'denoise'>): Promise<Timed<Value<'denoise'>>> {
-    return this.#call('denoise', args)
+  /** @param call what is not shared of its rows goes to the thread, and is gone here */
+  denoise(call: DenoiserCall): Promise<Timed<Value<'denoise'>>> {
+    const own = Object.values(call.rows).flatMap(({ data: { buffer } }) =>
+      buffer instanceof ArrayBuffer ? [buffer] : [],
+    )
+    return this.#call('denoise', [call], own)
   }
 
   encodePrompt(...args: Args<'encodePrompt'>): Promise<Timed<Value<'encodePrompt'>>> {
@@ -96,7 +100,7 @@ export class ModelClient implements ModelCalls {
     return made
   }
 
-  #call<M extends ModelMethod>(method: M, args: Args<M>): Promise<Timed<Value<M>>> {
+  #call<M extends ModelMethod>(method: M, args: Args<M>, transfer: ArrayBuffer[] = []): Promise<Timed<Value<M>>> {
     const id = this.#nextId++
     return new Promise<Timed<Value<M>>>((resolve, reject) => {
       const answered = (answer: Timed<unknown>): void => {
@@ -105,13 +109,12 @@ export class ModelClient implements ModelCalls {
         resolve(answer as Timed<Value<M>>)
       }
       this.#waiting.set(id, { resolve: answered, reject })
-      this.#order({ id, call: { method, args } as unknown as ModelCall })
+      this.#order({ id, call: { method, args } as unknown as ModelCall }, transfer)
     })
   }
 
-  #order(order: ModelOrder): void {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- threads have no origin
-    this.#thread.postMessage(order)
+  #order(order: ModelOrder, transfer: ArrayBuffer[] = []): void {
+    this.#thread.postMessage(order, transfer)
   }
 
   #receive(answer: ModelAnswer): void {

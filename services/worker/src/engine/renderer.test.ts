@@ -51,7 +51,8 @@ function rendererOn(device: EmulatedDevice, shapes: Shapes = 'any', maxRows = 4)
     renderer.add({ job, pin: PIN, request: { ...request, ...fields } })
     return { job, done: ended.promise }
   }
-  return { model, renderer, ticks, previews, render }
+  const warmUp = (): Promise<void> => renderer.warmUp(PIN, new Model(model))
+  return { model, renderer, ticks, previews, render, warmUp }
 }
 
 describe('lanes share calls', () => {
@@ -78,6 +79,28 @@ describe('lanes share calls', () => {
     expect(free.model.calls).toContain(3)
     expect(closed.model.calls.every((rows) => [1, 2, 4].includes(rows))).toBe(true)
     expect(closed.ticks.some(({ rows, padded }) => rows === 3 && padded === 4)).toBe(true)
+  })
+})
+
+describe('a device that looks for its algorithms at each size', () => {
+  test('meets all of them when a checkpoint comes, and none again at its usual shape', async () => {
+    const { model, render, warmUp } = rendererOn(INSTANT, 'closed')
+    await warmUp()
+    expect(model.calls).toEqual([4, 4, 2, 2, 1, 1])
+    await render({ numInferenceSteps: 3 }).done
+    expect(model.calls).toEqual([4, 4, 2, 2, 1, 1, 1, 1, 1])
+  })
+
+  test('meets them again at another shape, before its first step', async () => {
+    const { model, render } = rendererOn(INSTANT, 'closed')
+    await render({ width: 32, height: 32, numInferenceSteps: 3 }).done
+    expect(model.calls).toEqual([4, 4, 2, 2, 1, 1, 1, 1, 1])
+  })
+
+  test('with a fixed shape meets that one', async () => {
+    const { model, render } = rendererOn(INSTANT, 'fixed')
+    await render({ numInferenceSteps: 3 }).done
+    expect(model.calls).toEqual([4, 4, 4, 4, 4])
   })
 })
 

@@ -93,20 +93,18 @@ export class Renderer {
     await model.finish(active.lane, job.request).catch(() => {})
   }
 
-  /** Once for each checkpoint and shape; each size twice, of which the second is what it takes. */
+  /** Once for each checkpoint and shape, and again for lanes of one row, which fit a smaller size than those of two. */
   #meetSizes(job: ActiveJob): Promise<void> {
-    const key = groupKey(job)
-    const met = this.#met.get(key) ?? meetSizes(job, this.#sizesOf(key))
+    const key = `${groupKey(job)} ${rowsIn([job])}`
+    const met = this.#met.get(key) ?? meetSizes(job, this.#sizesOf(groupKey(job)))
     this.#met.set(key, met)
     return met
   }
 
   /** Forgets what was learned of a checkpoint that leaves. */
   forget(pin: string): void {
-    for (const key of this.#sizes.keys()) {
-      if (!key.startsWith(`${pin} `)) continue
-      this.#sizes.delete(key)
-      this.#met.delete(key)
+    for (const known of [this.#sizes, this.#met]) {
+      for (const key of known.keys()) if (key.startsWith(`${pin} `)) known.delete(key)
     }
   }
 
