@@ -58,6 +58,8 @@ async function run(): Promise<void> {
       case 'load':
         return change(() => load(order))
       case 'unload':
+        // Nobody may begin with it from now on, also while others are being loaded or freed.
+        models.delete(order.pin)
         return change(() => unload(order.pin))
       case 'render':
         return renderer.add(order)
