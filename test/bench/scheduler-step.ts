@@ -10,7 +10,8 @@ import { median, round } from './statistics.ts'
  *
  * 2026-11-25, Xeon at 2.8 GHz: loops of JavaScript took 3 to 27 ns an element, a division as long as ten; the profile showed
  * conversions between float32 and float64 and V8's boxes. Predicted for SIMD, with copies in and out: 1 ns. Measured: worst
- * 3,546 µs before, 1,300 µs after with both cores taken by others (most 300 to 600), the same bits.
+ * 3,546 µs before, 1,377 after (most 300 to 600), the same bits. What was left was copies into the kernels' memory and halves of
+ * float64; multistep solvers that round as torch does, in one kernel each: worst 991 µs (RePaint).
  */
 
 const SIZE = 4 * 64 * 64

@@ -188,7 +188,10 @@ export const CHECKS: readonly Check[] = [
       // Bytes order these as written; UTF-16 units or a locale do not.
       const odd = ['A', 'Z', 'a', 'a/b', 'b c', 'b+c', 'é', '\uff5e', '\u{1f600}']
       const all = [...names, ...odd].map((name) => prefix + name)
-      for (let i = 0; i < all.length; i += 32) await Promise.all(all.slice(i, i + 32).map((key) => store.put(key, 'x')))
+      const many = all.slice(0, KEYS)
+      for (let i = 0; i < KEYS; i += 32) await Promise.all(many.slice(i, i + 32).map((key) => store.put(key, 'x')))
+      // One by one: an endpoint that keeps keys as files may lose one that comes at the same moment as a key below it.
+      for (const key of all.slice(KEYS)) await store.put(key, 'x')
       const sorted = all.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
       const listed = await gather(store.list(prefix))
       assert.deepEqual(

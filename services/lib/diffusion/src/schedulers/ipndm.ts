@@ -1,10 +1,12 @@
+import { elementwise } from '../kernels/elementwise.ts'
+import { rounded } from '../kernels/expression.ts'
+import { adamsBashforth } from './adams-bashforth.ts'
 import { linspaceF32 } from './betas.ts'
 import { integerKey, nullableListKey } from './config.ts'
 import type { ConfigKeys } from './config.ts'
-import { combineMultistep } from './pndm.ts'
 import { copyInput, stepsOf } from './scheduler.ts'
 import type { Plan, Scheduler } from './scheduler.ts'
-import { divide, weightedSum } from './vector-steps.ts'
+import { roundedSum } from './vector-steps.ts'
 
 export interface IpndmConfig {
   num_train_timesteps: number
@@ -68,15 +70,19 @@ export const ipndm: Scheduler<IpndmConfig, IpndmPlan, IpndmState> = {
 
   step({ betas, alphas }, i, modelOutput, sample, state, _noise, _options, out) {
     const slope = new Float32Array(out.length)
-    weightedSum(betas[i]!, sample, alphas[i]!, modelOutput, slope)
+    roundedSum(betas[i]!, sample, alphas[i]!, modelOutput, slope)
     const ets = [...state.ets, slope].slice(-4)
-    const combined = combineMultistep(ets)
-    const alpha = fround(Math.max(alphas[i]!, 1e-8))
-    weightedSum(1, sample, -betas[i]!, combined, out)
-    divide(out, alpha, out)
-    weightedSum(alphas[i + 1]!, out, betas[i + 1]!, combined, out)
+    const levels = [betas[i]!, fround(Math.max(alphas[i]!, 1e-8)), alphas[i + 1]!, betas[i + 1]!]
+    advance(levels, [sample, ...ets.toReversed()], out)
     return { ets: ets.slice(-3) }
   },
 
   addNoise: null,
 }
+
+/** From a level to the next along the combined slope, by way of the original sample: diffusers `_get_prev_sample`. */
+const advance = elementwise(([beta, alpha, nextAlpha, nextBeta], [sample, ...ets]) => {
+  const slope = adamsBashforth(ets)
+  const original = rounded.div(rounded.sub(sample!, rounded.mul(beta!, slope)), alpha!)
+  return rounded.add(rounded.mul(nextAlpha!, original), rounded.mul(slope, nextBeta!))
+})

@@ -1,3 +1,5 @@
+import { elementwise } from '../kernels/elementwise.ts'
+import { adamsBashforth } from './adams-bashforth.ts'
 import { alphasCumprod, diffuse } from './alphas.ts'
 import { betaKeys, choiceKey, flagKey, integerKey } from './config.ts'
 import type { BetaConfig, ConfigKeys } from './config.ts'
@@ -171,21 +173,15 @@ function mean(a: Float32Array, b: Float32Array): Float32Array {
   return out
 }
 
-/** Adams-Bashforth of order 1 to 4 over the outputs at hand. */
-export function combineMultistep(ets: readonly Float32Array[]): Float32Array {
+const slopeOf = elementwise((_, ets) => adamsBashforth(ets))
+
+/** Over the outputs at hand. */
+function combineMultistep(ets: readonly Float32Array[]): Float32Array {
   if (ets.length === 1) return ets[0]!
-  const weights = ADAMS_BASHFORTH[ets.length - 2]!
   const out = new Float32Array(ets[0]!.length)
-  combine(weights, ets.toReversed(), out)
+  slopeOf([], ets.toReversed(), out)
   return out
 }
-
-/** Of orders 2, 3 and 4, the newest output first. */
-const ADAMS_BASHFORTH = [
-  [3, -1].map((weight) => weight / 2),
-  [23, -16, 5].map((weight) => weight / 12),
-  [55, -59, 37, -9].map((weight) => weight / 24),
-]
 
 /** Eq. 9: from one timestep to an earlier one along a predicted noise. */
 function transfer(

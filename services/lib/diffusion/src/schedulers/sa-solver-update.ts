@@ -2,7 +2,6 @@ import { elementwise } from '../kernels/elementwise.ts'
 import { rounded } from '../kernels/expression.ts'
 import type { SolverLevel } from './dpm-solver-update.ts'
 import { torchSqrt } from './torch-sqrt.ts'
-import { addScaled, combine, roundedSum } from './vector-steps.ts'
 
 /** What one stochastic Adams step integrates. */
 export interface SaStep {
@@ -49,19 +48,14 @@ export function adamsUpdate(
     ? fround(fround(exp(-t2 * h)) * fround(to.sigma / from.sigma))
     : fround(to.alpha / from.alpha)
   const factors = weights.map((weight) => fround(scale * weight))
-  // Only from the third order on do the terms cancel so far that their roundings are seen.
-  if (factors.length < 3) {
-    return combine([keep, ...factors, spread], [sample, ...outputs.slice(0, factors.length), noise], out)
-  }
-  roundedSum(factors[0]!, outputs[0]!, factors[1]!, outputs[1]!, out)
-  for (let k = 2; k < factors.length; k++) addScaled(factors[k]!, outputs[k]!, out)
-  keepAndSpread([keep, spread], [sample, out, noise], out)
+  advance([keep, spread, ...factors], [sample, noise, ...outputs.slice(0, factors.length)], out)
 }
 
-/** keep sample + sum + spread noise, each operation rounded to float32. */
-const keepAndSpread = elementwise(([keep, spread], [sample, sum, noise]) =>
-  rounded.add(rounded.add(rounded.mul(keep!, sample!), sum!), rounded.mul(spread!, noise!)),
-)
+/** keep sample + the sum of weights[k] outputs[k] + spread noise, each operation rounded to float32: the terms nearly cancel. */
+const advance = elementwise(([keep, spread, ...weights], [sample, noise, ...outputs]) => {
+  const sum = weights.map((weight, k) => rounded.mul(weight, outputs[k]!)).reduce(rounded.add)
+  return rounded.add(rounded.add(rounded.mul(keep!, sample!), sum), rounded.mul(spread!, noise!))
+})
 
 /** exp((1 + tau²) lambda_t) · (`half` - …), the part that both second-order corrections share. */
 export function secondOrderCorrection(

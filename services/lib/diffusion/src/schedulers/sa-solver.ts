@@ -134,7 +134,7 @@ export const saSolver: Scheduler<SaSolverConfig, SaSolverPlan, SaSolverState> = 
     adamsUpdate(step, known, correction, corrected, noise!, out)
     const correctorOrder = Math.min(config.corrector_order, stepsLeft + 1, warm + 2)
     const start = corrected === sample ? sample.slice() : corrected
-    return { outputs: known, last: { sample: start, noise: noise!.slice(), correctorOrder } }
+    return { outputs: known, last: { sample: start, noise: noise!, correctorOrder } }
   },
 
   // As in diffusers by the timestep, also where the levels are not those of the betas.

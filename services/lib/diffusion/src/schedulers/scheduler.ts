@@ -89,7 +89,7 @@ export interface Scheduler<C extends object, P extends Plan, S> {
   noiseOf(plan: P, i: number, options: StepOptions): NoiseDemand | null
   /**
    * Computes x_{i+1} into `out` from the model's output for step i, and returns what the solver remembers from now on.
-   * @param noise the draws that `noiseOf` asks for, in order
+   * @param noise the draws that `noiseOf` asks for, in order; the state may keep them, so that nobody may write to them later
    */
   step(
     plan: P,

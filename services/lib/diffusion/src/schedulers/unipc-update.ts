@@ -1,5 +1,6 @@
+import { elementwise } from '../kernels/elementwise.ts'
+import { rounded } from '../kernels/expression.ts'
 import type { SolverLevel } from './dpm-solver-update.ts'
-import { combine } from './vector-steps.ts'
 
 interface UniSolver {
   /** Whether outputs are predictions of x_0, else of the noise. */
@@ -53,9 +54,7 @@ export function uniPredictor(
   const order = past.length
   const inner = positions.slice(0, -1)
   const rhos = order === 1 ? [] : order === 2 ? [0.5] : solveVandermonde(inner, right.slice(0, -1))
-  const factors = bendFactors(rhos, inner).map((factor) => weights.bend * factor)
-  factors[0] = weights.output + factors[0]!
-  combine([weights.sample, ...factors], [sample, ...outputs.slice(0, factors.length)], out)
+  bend([...numbersOf(weights), ...rhos.map(fround), ...inner], [sample, ...outputs.slice(0, 1 + inner.length)], out)
 }
 
 /** Writes the corrected sample at level `to`. Zhao et al. 2023, algorithm 1. @param output at that level */
@@ -70,18 +69,27 @@ export function uniCorrector(
 ): void {
   const { weights, positions, right } = termsOf(solver, to, past)
   const rhos = past.length === 1 ? [0.5] : solveVandermonde(positions, right)
-  const last = weights.bend * fround(rhos.at(-1)!)
-  const factors = bendFactors(rhos.slice(0, -1), positions.slice(0, -1)).map((factor) => weights.bend * factor)
-  factors[0] = weights.output + factors[0]! - last
-  const vectors = [lastSample, output, ...outputs.slice(0, factors.length)]
-  combine([weights.sample, last, ...factors], vectors, out)
+  // The output at the level itself is at position 1, the last.
+  const vectors = [lastSample, ...outputs.slice(0, positions.length), output]
+  bend([...numbersOf(weights), ...rhos.map(fround), ...positions], vectors, out)
 }
 
-/** What each output weighs in the sum of rho_k (m_k - m_0) / r_k, the newest first. */
-function bendFactors(rhos: readonly number[], positions: readonly number[]): number[] {
-  const slopes = rhos.map((rho, k) => fround(rho) / positions[k]!)
-  return [-slopes.reduce((a, b) => a + b, 0), ...slopes]
+function numbersOf({ sample, output, bend: factor }: Terms['weights']): readonly number[] {
+  return [sample, output, factor]
 }
+
+/**
+ * ratio sample + a m_0 + b sum of rho_k (m_k - m_0) / r_k, each operation rounded to float32 in diffusers' order.
+ * Vectors are the sample, m_0 and the other outputs; numbers ratio, a, b, then each rho and each r.
+ */
+const bend = elementwise(([ratio, a, b, ...rhosAndPositions], [sample, m0, ...outputs]) => {
+  const { add, div, mul, sub } = rounded
+  const line = add(mul(ratio!, sample!), mul(a!, m0!))
+  const slopes = outputs.map((output, k) =>
+    mul(rhosAndPositions[k]!, div(sub(output, m0!), rhosAndPositions[outputs.length + k]!)),
+  )
+  return slopes.length === 0 ? line : add(line, mul(b!, slopes.reduce(add)))
+})
 
 /** Solves sum_k r_k^i rho_k = b_i for i from 0. */
 function solveVandermonde(positions: readonly number[], right: readonly number[]): number[] {
