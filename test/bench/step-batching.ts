@@ -28,8 +28,8 @@ import { median, ratioSummary, round } from './statistics.ts'
  * between calls; vsShrinking 1.25; realModelRatio 1.0 to 1.1, since a CPU gains little from rows.
  *
  * Outcome, 2026-11-25, 2 pairs on two quiet cores: vsPadded 1.79 (limit 1.83), vsShrinking 1.26, shortItemSpeedup 8.4, wastedSlots 0.
- * realModelRatio 1.83, not 1.1: while one image goes after the other its steps, its noise and its call follow each other; in the
- * renderer the lanes' thread does the first two while the device works.
+ * realModelRatio 1.83, not 1.1. Not profiled: rows may gain more on this CPU than was thought, and the one after the other waits
+ * for a message each way between two steps.
  */
 
 const ROWS = 8
