@@ -12,7 +12,7 @@ import { torchSeconds } from './gpu/torch.ts'
 import { buildSd15 } from './sd15/build-sd15.ts'
 import type { BenchResult } from './main.ts'
 import { machine } from './processes.ts'
-import { median, round } from './statistics.ts'
+import { median, round, timed } from './statistics.ts'
 
 /**
  * The worker's engine on a GPU, at the size of Stable Diffusion 1.5 (untrained weights, which cost as much as trained ones):
@@ -181,10 +181,4 @@ async function steadyWork(
     busyBy: isMeasured ? 'nvidia-smi' : 'denoiser calls on the engine’s clock',
     imagesPerSecond: images / took,
   }
-}
-
-async function timed(action: () => Promise<unknown>): Promise<number> {
-  const start = performance.now()
-  await action()
-  return (performance.now() - start) / 1000
 }

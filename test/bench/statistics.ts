@@ -23,3 +23,10 @@ export function ratioSummary(name: string, ratios: readonly number[]): Record<st
 export function round(value: number, digits = 3): number {
   return Number(value.toFixed(digits))
 }
+
+/** Seconds that an action takes. */
+export async function timed(action: () => Promise<unknown>): Promise<number> {
+  const start = performance.now()
+  await action()
+  return (performance.now() - start) / 1000
+}

@@ -1,17 +1,16 @@
-import { advanceLane, isFinished, rowsOf } from '@darkroom/diffusion'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Shapes } from '../../services/worker/src/engine/batch-sizes.ts'
 import { describeFolder } from '../../services/worker/src/engine/describe-folder.ts'
 import { EmulatedModel } from '../../services/worker/src/engine/emulated-model.ts'
-import { ActiveJob } from '../../services/worker/src/engine/job.ts'
 import type { RenderRequest, Tick } from '../../services/worker/src/engine/messages.ts'
 import { ModelClient } from '../../services/worker/src/engine/model-client.ts'
 import { Model } from '../../services/worker/src/engine/model.ts'
 import { Renderer } from '../../services/worker/src/engine/renderer.ts'
+import { denoiseTogether } from './denoise-together.ts'
 import type { BenchResult } from './main.ts'
 import { seededRandom } from './seeded-random.ts'
-import { median, ratioSummary, round } from './statistics.ts'
+import { median, ratioSummary, round, timed } from './statistics.ts'
 
 /**
  * What batching by step gains: the worker's own renderer against loops that keep a batch together. The device is emulated, as
@@ -63,8 +62,8 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
       byStep(new Model(new EmulatedModel(EMULATED, DEVICE)), longestFirst(requests), 'any'),
     )
     const shrinking = await timed(() => together(new Model(new EmulatedModel(EMULATED, DEVICE)), requests, false))
-    measured.vsPadded.push(padded.seconds / ours.seconds)
-    measured.vsShrinking.push(shrinking.seconds / ours.seconds)
+    measured.vsPadded.push(padded / ours)
+    measured.vsShrinking.push(shrinking / ours)
     measured.limit.push(longestOfBatches(requests) / (stepsOf(requests) / ROWS))
     measured.wasted.push(await wastedSlots(requests))
     measured.short.push(await shortItemSpeedup(Math.floor(random() * LONG)))
@@ -166,23 +165,11 @@ function rendererOf(model: Model, shapes: Shapes, onTick: (tick: Tick) => void) 
   return { render }
 }
 
-/** Batches of eight that stay together, all rows to the end or only those that are left. */
+/** In batches of eight, all rows to the end or only those that are left. */
 async function together(model: Model, requests: readonly RenderRequest[], isPadded: boolean): Promise<void> {
   for (let from = 0; from < requests.length; from += ROWS) {
     const batch = requests.slice(from, from + ROWS)
-    const jobs = await Promise.all(
-      batch.map((request, job) => ActiveJob.open({ job, pin: PIN, request }, model, undefined)),
-    )
-    for (let left = jobs; left.length > 0; left = left.filter(({ lane }) => !isFinished(lane))) {
-      const rows = left.reduce((sum, { lane }) => sum + rowsOf(lane.spec, lane.request), 0)
-      const { value: output } = await model.predict(
-        left.map(({ lane }) => lane),
-        left.map(({ conditioning }) => conditioning),
-        isPadded ? jobs.length : rows,
-      )
-      for (const [i, { lane }] of left.entries())
-        advanceLane(lane, output, (i * output.length) / (isPadded ? jobs.length : rows))
-    }
+    await denoiseTogether(model, batch, isPadded ? batch.length : 'left')
   }
 }
 
@@ -220,7 +207,7 @@ async function shortItemSpeedup(after: number): Promise<number> {
     )
     await together(model, [requestOf(16, SHORT)], true)
   })
-  return waited.seconds / ours.seconds
+  return waited / ours
 }
 
 async function realPairs(pairs: number): Promise<number[]> {
@@ -235,15 +222,9 @@ async function realPairs(pairs: number): Promise<number[]> {
       for (const request of requests) await together(model, [request], true)
     })
     const ours = await timed(() => byStep(model, longestFirst(requests), 'any'))
-    ratios.push(serial.seconds / ours.seconds)
+    ratios.push(serial / ours)
     console.log(`real model, pair ${pair}: ${ratios.at(-1)!.toFixed(3)}`)
   }
   await client.stop()
   return ratios
-}
-
-async function timed(action: () => Promise<unknown>): Promise<{ readonly seconds: number }> {
-  const start = performance.now()
-  await action()
-  return { seconds: (performance.now() - start) / 1000 }
 }

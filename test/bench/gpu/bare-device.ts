@@ -1,10 +1,10 @@
-import { advanceLane, isFinished, rowsOf } from '@darkroom/diffusion'
+import { rowsOf } from '@darkroom/diffusion'
 import { describeFolder } from '../../../services/worker/src/engine/describe-folder.ts'
-import { ActiveJob } from '../../../services/worker/src/engine/job.ts'
 import type { EngineSettings, RenderRequest } from '../../../services/worker/src/engine/messages.ts'
 import type { ModelCalls, Timed } from '../../../services/worker/src/engine/model.ts'
 import { Model } from '../../../services/worker/src/engine/model.ts'
 import { ModelGraphs } from '../../../services/worker/src/engine/model-graphs.ts'
+import { denoiseTogether } from '../denoise-together.ts'
 
 export interface BareDevice extends AsyncDisposable {
   /** @returns seconds */
@@ -31,19 +31,7 @@ export async function startBareDevice(folder: string, { device }: EngineSettings
 }
 
 async function batchOf(model: Model, requests: readonly RenderRequest[], rows: number): Promise<void> {
-  const jobs = await Promise.all(
-    requests.map((request, job) => ActiveJob.open({ job, pin: 'bare', request }, model, undefined)),
-  )
-  while (!isFinished(jobs[0]!.lane)) {
-    const { value: output } = await model.predict(
-      jobs.map(({ lane }) => lane),
-      jobs.map(({ conditioning }) => conditioning),
-      rows,
-    )
-    const each = output.length / rows
-    for (const [i, { lane }] of jobs.entries()) advanceLane(lane, output, i * rowsOf(lane.spec, lane.request) * each)
-  }
-  for (const { lane, request } of jobs) await model.finish(lane, request)
+  for (const { lane, request } of await denoiseTogether(model, requests, rows)) await model.finish(lane, request)
 }
 
 function callsOf(graphs: ModelGraphs): ModelCalls {
