@@ -8,7 +8,7 @@ async function rewritten(lines: readonly string[], upload = async (file: string)
   async function* body() {
     yield Buffer.from(lines.join('\n'))
   }
-  return Buffer.concat(await Array.fromAsync(linesWithPictures(body(), '/work', upload))).toString()
+  return Buffer.concat(await Array.fromAsync(linesWithPictures(body(), '/pictures', upload))).toString()
 }
 
 test('files that lines name are uploaded, each once, relative to the folder', async () => {
@@ -21,7 +21,7 @@ test('files that lines name are uploaded, each once, relative to the folder', as
     uploads.push(file)
     return `key ${uploads.length}`
   }) // prettier-ignore
-  expect(uploads).toEqual(['/work/cat.png', '/masks/face.png'])
+  expect(uploads).toEqual(['/pictures/cat.png', '/masks/face.png'])
   expect(text.trimEnd().split('\n').map((line) => JSON.parse(line) as object)).toEqual([
     { prompt: 'a cat', image: 'key 1', maskImage: 'key 2' },
     { image: 'key 1', strength: 0.5 },
@@ -48,6 +48,6 @@ test('a file that cannot be uploaded is told with its line and field', async () 
   })
   await expect(failing).rejects.toMatchObject({
     code: 'INVALID_REQUEST',
-    problems: [{ line: 2, field: 'maskImage', value: 'none.png', message: 'cannot read /work/none.png' }],
+    problems: [{ line: 2, field: 'maskImage', value: 'none.png', message: 'cannot read /pictures/none.png' }],
   })
 })

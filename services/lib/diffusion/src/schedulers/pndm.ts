@@ -9,7 +9,7 @@ import type { Plan, Scheduler } from './scheduler.ts'
 import { assertTrained, spacedTimesteps, TIMESTEP_SPACINGS } from './timesteps.ts'
 import type { TimestepSpacing } from './timesteps.ts'
 import { torchSqrt } from './torch-sqrt.ts'
-import { addScaled, combine, quotientDifference } from './vector-steps.ts'
+import { addScaled, mean, quotientDifference } from './vector-steps.ts'
 
 export interface PndmConfig extends BetaConfig {
   skip_prk_steps: boolean
@@ -157,7 +157,7 @@ function multistep(
   const ets = isRepeat ? state.ets : [...state.ets.slice(-3), modelOutput.slice()]
   const from = isRepeat ? t + plan.stride : t
   const to = isRepeat ? t : t - plan.stride
-  const combined = isRepeat ? mean(modelOutput, ets[0]!) : combineMultistep(ets)
+  const combined = isRepeat ? meanOf(modelOutput, ets[0]!) : combineMultistep(ets)
   transfer(plan, from, to, combined, isRepeat && state.currentSample !== null ? state.currentSample : sample, out)
   return {
     counter: counter + 1,
@@ -167,9 +167,9 @@ function multistep(
   }
 }
 
-function mean(a: Float32Array, b: Float32Array): Float32Array {
+function meanOf(a: Float32Array, b: Float32Array): Float32Array {
   const out = new Float32Array(a.length)
-  combine([0.5, 0.5], [a, b], out)
+  mean(a, b, out)
   return out
 }
 
