@@ -49,8 +49,8 @@ export const WORKER_VARIABLES = {
   ),
   shapes: oneOf(
     'DARKROOM_WORKER_SHAPES',
-    'rows of UNet calls: any number, padded to a closed set, or fixed at the most, so that pixels depend on the request alone on a GPU too; auto takes any on the CPU, a closed set on a GPU',
-    ['auto', 'any', 'closed', 'fixed'],
+    'rows of UNet calls: any number, padded to a closed set, or those of a single image, so that pixels depend on the request alone on a GPU too; auto takes any on the CPU, a closed set on a GPU',
+    ['auto', 'any', 'closed', 'single'],
     'auto',
   ),
   memoryMib: optional(

@@ -9,6 +9,8 @@ export interface EmulatedDevice {
   /** Milliseconds of a denoiser call of B rows: overheadMs + rowMs · B. One call at a time. */
   readonly overheadMs: number
   readonly rowMs: number
+  /** Milliseconds more for a call with other shapes than the one before it. */
+  readonly switchMs?: number
   /** Rows above which the device has no memory. */
   readonly memoryRows?: number
   /** How its denoiser takes timesteps. Default: one for each sample. */
@@ -25,6 +27,7 @@ export class EmulatedModel implements ModelCalls {
   /** Rows of each call of the denoiser, in order. */
   readonly calls: number[] = []
   readonly #device: EmulatedDevice
+  #shape = ''
   #busy: Promise<unknown> = Promise.resolve()
 
   /** @param folder a checkpoint without a text encoder, for its configs */
@@ -35,11 +38,13 @@ export class EmulatedModel implements ModelCalls {
   }
 
   denoise({ rows, count }: DenoiserCall): Promise<Timed<Float32Array>> {
-    const { overheadMs, rowMs, memoryRows = Infinity } = this.#device
-    const milliseconds = overheadMs + rowMs * count
+    const { overheadMs, rowMs, switchMs = 0, memoryRows = Infinity } = this.#device
+    const shape = rows['sample']!.dims.join()
     const done = this.#busy.then(async () => {
+      const milliseconds = overheadMs + rowMs * count + (shape === this.#shape ? 0 : switchMs)
       if (count > memoryRows) throw new Error('CUDA failure 2: out of memory')
       this.calls.push(count)
+      this.#shape = shape
       const start = performance.now()
       await delay(milliseconds)
       // Timers fire up to a millisecond late, which is not the device's doing.

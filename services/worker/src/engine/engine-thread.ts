@@ -78,7 +78,10 @@ async function run(): Promise<void> {
 
 const MOST_ROWS = { cpu: 8, gpu: 32 }
 
-/** The CPU gives a row the same result in any company (`npm run bench -- identity`); GPUs pick their kernels by the shape. */
+/**
+ * The CPU gives a row the same result in any company (`npm run bench -- identity`). GPUs pick their kernels by the number of rows,
+ * and of some convolutions the result depends on the row's place (`npm run bench -- gpu`).
+ */
 function settle(device: ChosenDevice, { maxRows, shapes: asked }: EngineOptions): EngineSettings {
   const isCpu = device.kind === 'cpu'
   const shapes = asked === 'auto' ? (isCpu ? 'any' : 'closed') : asked
@@ -86,7 +89,7 @@ function settle(device: ChosenDevice, { maxRows, shapes: asked }: EngineOptions)
     device,
     maxRows: maxRows ?? MOST_ROWS[isCpu ? 'cpu' : 'gpu'],
     shapes,
-    determinism: isCpu || shapes === 'fixed' ? 'request' : 'request-and-batch-size',
+    determinism: isCpu || shapes === 'single' ? 'request' : 'request-and-batch',
   }
 }
 

@@ -1,4 +1,5 @@
-import { rowsOf } from '@darkroom/diffusion'
+import { rowsOf, stepsLeft } from '@darkroom/diffusion'
+import type { Work } from './batch-sizes.ts'
 import type { ActiveJob, Job } from './job.ts'
 
 /** Jobs that can share a call of the denoiser: one checkpoint, one latent shape. The oldest come first. */
@@ -60,4 +61,21 @@ export function rowsIn(jobs: Iterable<ActiveJob>): number {
   let rows = 0
   for (const { lane } of jobs) rows += rowsOf(lane.spec, lane.request)
   return rows
+}
+
+/** Waiting jobs that are looked at: more of them change nothing. */
+const FORESEEN = 64
+
+/** What the group has to do, as far as it is foreseen; of jobs that have not begun it knows the steps that they ask for. */
+export function workOf({ waiting, opening, active }: Group): Work {
+  let [rowSteps, longest, laneRows] = [0, 0, 1]
+  const add = (steps: number, rows: number): void => {
+    rowSteps += steps * rows
+    longest = Math.max(longest, steps)
+    laneRows = Math.max(laneRows, rows)
+  }
+  for (const { lane } of active) add(stepsLeft(lane), rowsOf(lane.spec, lane.request))
+  for (const [{ request }, rows] of opening) add(request.numInferenceSteps, rows)
+  for (const { request } of waiting.slice(0, FORESEEN)) add(request.numInferenceSteps, laneRows)
+  return { rowSteps, longest, laneRows }
 }

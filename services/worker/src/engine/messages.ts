@@ -64,8 +64,8 @@ export interface ChosenDevice {
   readonly reason: string
 }
 
-/** What pixels depend on, for one kind of device: on the request alone, or also on how many rows its calls happened to have. */
-export type Determinism = 'request' | 'request-and-batch-size'
+/** What pixels depend on, for one kind of device: on the request alone, or also, in rounding, on the company in its calls. */
+export type Determinism = 'request' | 'request-and-batch'
 
 /** What the engine settled on at its start. */
 export interface EngineSettings {

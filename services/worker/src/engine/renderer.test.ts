@@ -86,21 +86,56 @@ describe('a device that looks for its algorithms at each size', () => {
   test('meets all of them when a checkpoint comes, and none again at its usual shape', async () => {
     const { model, render, warmUp } = rendererOn(INSTANT, 'closed')
     await warmUp()
-    expect(model.calls).toEqual([4, 4, 2, 2, 1, 1])
+    expect(model.calls).toEqual([4, 4, 2, 2, 1, 1, 4])
     await render({ numInferenceSteps: 3 }).done
-    expect(model.calls).toEqual([4, 4, 2, 2, 1, 1, 1, 1, 1])
+    expect(model.calls).toEqual([4, 4, 2, 2, 1, 1, 4, 1, 1, 1])
   })
 
   test('meets them again at another shape, before its first step', async () => {
     const { model, render } = rendererOn(INSTANT, 'closed')
     await render({ width: 32, height: 32, numInferenceSteps: 3 }).done
-    expect(model.calls).toEqual([4, 4, 2, 2, 1, 1, 1, 1, 1])
+    expect(model.calls).toEqual([4, 4, 2, 2, 1, 1, 4, 1, 1, 1])
   })
 
-  test('with a fixed shape meets that one', async () => {
-    const { model, render } = rendererOn(INSTANT, 'fixed')
+  test('with a single lane in each call meets none', async () => {
+    const { model, render, warmUp } = rendererOn(INSTANT, 'single')
+    await warmUp()
+    await Promise.all([render({ numInferenceSteps: 3 }).done, render({ numInferenceSteps: 3 }).done])
+    expect(model.calls).toEqual([1, 1, 1, 1, 1, 1])
+  })
+})
+
+describe('a device that needs long to change the shape of its calls', () => {
+  const SLOW_TO_CHANGE: EmulatedDevice = { overheadMs: 1, rowMs: 1, switchMs: 50 }
+  const changesOf = (calls: readonly number[]): number => calls.filter((rows, i) => i > 0 && rows !== calls[i - 1]).length
+
+  test('keeps its size for a lane that would soon be done', async () => {
+    const { model, render, warmUp } = rendererOn(SLOW_TO_CHANGE, 'closed')
+    await warmUp()
+    const before = model.calls.length
     await render({ numInferenceSteps: 3 }).done
-    expect(model.calls).toEqual([4, 4, 4, 4, 4])
+    expect(model.calls.slice(before)).toEqual([4, 4, 4])
+  })
+
+  test('changes once where that is sooner done', async () => {
+    const { model, render, warmUp } = rendererOn(SLOW_TO_CHANGE, 'closed')
+    await warmUp()
+    const before = model.calls.length
+    await render({ numInferenceSteps: 100 }).done
+    expect(changesOf(model.calls.slice(before - 1))).toBe(1)
+    expect(model.calls.at(-1)).toBe(1)
+  })
+
+  test('lets groups of two shapes take turns of many calls', async () => {
+    const { model, ticks, render, warmUp } = rendererOn(SLOW_TO_CHANGE, 'closed')
+    await warmUp()
+    const sizes = [16, 32].flatMap((side) => Array.from({ length: 4 }, () => ({ width: side, height: side })))
+    await Promise.all(sizes.map((size) => render({ ...size, numInferenceSteps: 200 }).done))
+    const jobs = ticks.map(({ jobs: [first] }) => first! <= 4)
+    const turns = jobs.filter((isSmall, i) => i > 0 && isSmall !== jobs[i - 1]).length
+    expect(turns).toBeGreaterThan(0)
+    expect(turns).toBeLessThan(10)
+    expect(model.calls.length).toBeGreaterThan(400)
   })
 })
 

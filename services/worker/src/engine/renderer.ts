@@ -1,14 +1,15 @@
 import { latentImage, rowsOf } from '@darkroom/diffusion'
-import { BatchSizes } from './batch-sizes.ts'
-import { meetSizes } from './meet-sizes.ts'
+import type { BatchSizes } from './batch-sizes.ts'
+import { KnownSizes } from './known-sizes.ts'
+import type { SizeOptions } from './known-sizes.ts'
 import { isOutOfMemory } from './out-of-memory.ts'
-import type { Shapes } from './batch-sizes.ts'
 import { ActiveJob, refined, usualRequest } from './job.ts'
 import type { Job } from './job.ts'
-import { choose, createGroup, groupKey, isEmpty, rowsIn } from './group.ts'
+import { choose, createGroup, groupKey, isEmpty, rowsIn, workOf } from './group.ts'
 import type { Group } from './group.ts'
 import type { EngineStage, Preview, RenderedPicture, RenderState, Tick } from './messages.ts'
 import type { Model } from './model.ts'
+import { Turns } from './turns.ts'
 
 /** Calls of the denoiser under way: while the device works on one, the lanes of the other are stepped. */
 const RING = 2
@@ -21,10 +22,13 @@ export interface RendererEvents {
   stageTaken(stage: EngineStage, seconds: number): void
 }
 
-export interface RendererOptions {
-  /** Rows of one call at most. */
-  readonly maxRows: number
-  readonly shapes: Shapes
+/** One call of the denoiser. */
+interface Call {
+  readonly group: Group
+  readonly jobs: readonly ActiveJob[]
+  readonly rows: number
+  /** With rows that nobody looks at. */
+  readonly padded: number
 }
 
 /**
@@ -33,20 +37,21 @@ export interface RendererOptions {
  */
 export class Renderer {
   readonly #models: ReadonlyMap<string, Model>
-  readonly #options: RendererOptions
+  readonly #options: SizeOptions
   readonly #events: RendererEvents
   /** In the order of their turns. */
   readonly #groups = new Map<string, Group>()
-  readonly #sizes = new Map<string, BatchSizes>()
-  readonly #met = new Map<string, Promise<void>>()
+  readonly #turns = new Turns()
+  readonly #sizes: KnownSizes
   /** Jobs that somebody still waits for. */
   readonly #wanted = new Set<number>()
   #calls = 0
   #isProceeding = false
 
-  constructor(models: ReadonlyMap<string, Model>, options: RendererOptions, events: RendererEvents) {
+  constructor(models: ReadonlyMap<string, Model>, options: SizeOptions, events: RendererEvents) {
     this.#models = models
     this.#options = options
+    this.#sizes = new KnownSizes(options, this.#turns)
     this.#events = events
   }
 
@@ -86,26 +91,16 @@ export class Renderer {
    * number of rows, for seconds.
    */
   async warmUp(pin: string, model: Model): Promise<void> {
-    if (this.#options.shapes === 'any') return
+    if (this.#options.shapes !== 'closed') return
     const job = { job: 0, pin, request: usualRequest(model.description) }
     const active = await ActiveJob.open(job, model, undefined)
-    await this.#meetSizes(active)
+    await this.#sizes.meet(active)
     await model.finish(active.lane, job.request).catch(() => {})
-  }
-
-  /** Once for each checkpoint and shape, and again for lanes of one row, which fit a smaller size than those of two. */
-  #meetSizes(job: ActiveJob): Promise<void> {
-    const key = `${groupKey(job)} ${rowsIn([job])}`
-    const met = this.#met.get(key) ?? meetSizes(job, this.#sizesOf(groupKey(job)))
-    this.#met.set(key, met)
-    return met
   }
 
   /** Forgets what was learned of a checkpoint that leaves. */
   forget(pin: string): void {
-    for (const known of [this.#sizes, this.#met]) {
-      for (const key of known.keys()) if (key.startsWith(`${pin} `)) known.delete(key)
-    }
+    this.#sizes.forget(pin)
   }
 
   #queue(job: Job): void {
@@ -134,27 +129,30 @@ export class Renderer {
     while (this.#calls < RING) {
       const call = this.#nextCall()
       if (call === null) return
-      void this.#step(call.group, call.jobs)
+      void this.#step(call)
     }
   }
 
   /** The next group in turn with a call that is worth making: one beside another of the same group must be full. */
-  #nextCall(): { readonly group: Group; readonly jobs: readonly ActiveJob[] } | null {
+  #nextCall(): Call | null {
     for (const [key, group] of this.#groups) {
-      const cap = this.#sizesOf(key).cap
-      const jobs = choose(group, cap)
-      const isAlone = [...group.active].every(({ isInCall }) => !isInCall)
-      if (jobs.length === 0 || (!isAlone && rowsIn(jobs) < cap)) continue
+      const sizes = this.#sizes.of(key)
+      if (group.active.size === 0 || !this.#turns.allows(group, sizes.switchSeconds)) continue
+      const size = sizes.rowsFor(workOf(group))
+      const jobs = choose(group, size)
+      const rows = rowsIn(jobs)
+      const isAlone = group.active.values().every(({ isInCall }) => !isInCall)
+      if (jobs.length === 0 || (!isAlone && rows < size)) continue
       this.#groups.delete(key)
       this.#groups.set(key, group)
-      return { group, jobs }
+      return { group, jobs, rows, padded: sizes.closed === null ? rows : size }
     }
     return null
   }
 
   /** Oldest first, while there is room for them in the calls that are under way. */
   #admit(group: Group): void {
-    const room = RING * this.#sizesOf(group.key).cap
+    const room = RING * this.#sizes.of(group.key).cap
     while (group.waiting.length > 0 && rowsIn(group.finishing) < room) {
       const job = group.waiting[0]!
       const model = this.#models.get(job.pin)
@@ -172,7 +170,7 @@ export class Renderer {
       if (model === undefined) throw new RangeError(`the checkpoint ${job.pin} is not loaded.`)
       const refiner = job.request.refiner === undefined ? undefined : this.#models.get(job.request.refiner)
       const active = await ActiveJob.open(job, model, refiner)
-      await this.#meetSizes(active)
+      await this.#sizes.meet(active)
       if (active.isFinished) void this.#finish(active, group)
       else if (this.#wanted.has(job.job)) group.active.add(active)
     } catch (reason) {
@@ -184,11 +182,10 @@ export class Renderer {
   }
 
   /** One call of the denoiser for all of them. */
-  async #step(group: Group, jobs: readonly ActiveJob[]): Promise<void> {
+  async #step({ group, jobs, rows, padded }: Call): Promise<void> {
     this.#calls++
-    const rows = rowsIn(jobs)
-    const sizes = this.#sizesOf(group.key)
-    const padded = sizes.padded(rows)
+    const sizes = this.#sizes.of(group.key)
+    const isSwitch = this.#turns.begin(group, padded)
     for (const job of jobs) job.isInCall = true
     try {
       const { value: output, seconds } = await jobs[0]!.model.predict(
@@ -197,7 +194,8 @@ export class Renderer {
         padded,
       )
       this.#calls--
-      sizes.took(padded, seconds)
+      sizes.took(padded, seconds, isSwitch)
+      this.#turns.took(group, seconds)
       let row = 0
       for (const job of jobs) {
         const laneRows = rowsIn([job])
@@ -277,12 +275,5 @@ export class Renderer {
   #fail({ job }: Job, reason: unknown): void {
     if (!this.#wanted.delete(job)) return
     this.#events.failed(job, reason instanceof Error ? reason.message : String(reason))
-  }
-
-  #sizesOf(key: string): BatchSizes {
-    const { maxRows, shapes } = this.#options
-    const sizes = this.#sizes.get(key) ?? new BatchSizes(maxRows, shapes)
-    this.#sizes.set(key, sizes)
-    return sizes
   }
 }
