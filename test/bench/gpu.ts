@@ -8,6 +8,7 @@ import type { RenderRequest, Tick } from '../../services/worker/src/engine/messa
 import { PngEncoder } from '../../services/worker/src/encoding/png-encoder.ts'
 import { watchGpu } from '../../services/worker/src/device/nvidia-smi.ts'
 import { startBareDevice } from './gpu/bare-device.ts'
+import { compareDevices, rendersAlike } from './gpu/compare-devices.ts'
 import { torchSeconds } from './gpu/torch.ts'
 import { buildSd15 } from './sd15/build-sd15.ts'
 import type { BenchResult } from './main.ts'
@@ -21,10 +22,14 @@ import { median, round, timed } from './statistics.ts'
  *
  * - busyPercent: share of the time in which the device computed, over `--seconds` of steady work: by nvidia-smi where there is one,
  *   else by the engine's own clock around its calls.
- * - farmOverBare: images/s of the engine with decoding and PNG over a loop with the same graphs, rows and steps, and nothing else.
+ * - farmOverBare: images/s of the engine with decoding and PNG over a loop with the same graphs, rows and steps, and nothing else;
+ *   the median of pairs.
  * - vsTorchB1, vsTorchB8: over diffusers in fp16 in the same run; null with a reason where there is no torch that sees the GPU.
  * - stepBatching512: mixed steps {4, 20, 30, 50} at once over one after the other.
- * - newBatchStallMs: how much longer the slowest first call of a batch size took than that size takes, after warm-up.
+ * - newBatchStallMs: how much longer the slowest call took than its size takes, over batches of six sizes after warm-up.
+ * - levelsFromCpu, levelsFromCpuFused: how far pictures of the shipped checkpoint are from the CPU's, and those of `--fused FOLDER`,
+ *   the same checkpoint out of `fuse_cuda.py`.
+ * - singleIsAlike: whether `--shapes single` gives the same bytes alone and in company.
  *
  * `--cuda FOLDER` names a folder with CUDA's libraries. `gpu/bundle.ts` packs all of it for a machine without network.
  * `--device cpu --checkpoint deploy/checkpoints/emoji-sd --seconds 5` runs all of it, but torch, where there is no GPU.
@@ -33,6 +38,7 @@ import { median, round, timed } from './statistics.ts'
 const DEVICES = ['cuda', 'webgpu', 'cpu'] as const
 const MIXED_STEPS = [4, 20, 30, 50]
 const RESULTS = path.join(import.meta.dirname, 'results')
+const SHIPPED = path.resolve(import.meta.dirname, '../../deploy/checkpoints/emoji-sd')
 const BUILT = path.resolve(import.meta.dirname, '../../build/sd15')
 
 export async function run(args: readonly string[]): Promise<BenchResult> {
@@ -42,7 +48,9 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
       device: { type: 'string', default: 'cuda' },
       checkpoint: { type: 'string' },
       seconds: { type: 'string', default: '120' },
-      images: { type: 'string', default: '16' },
+      images: { type: 'string', default: '32' },
+      pairs: { type: 'string', default: '2' },
+      fused: { type: 'string' },
       steps: { type: 'string', default: '50' },
       'max-rows': { type: 'string' },
       python: { type: 'string', default: 'python3' },
@@ -98,7 +106,8 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
   const newBatchStallMs = await stallOfNewSizes(ticks, renderAll, request)
   const images = Number(values.images)
   const many = Array.from({ length: images }, (_, i) => request(i))
-  const farmSeconds = await renderAll(many)
+  ticks.length = 0
+  await renderAll(many)
   const rows = Math.max(...ticks.map(({ padded }) => padded))
   const steady = await steadyWork(Number(values.seconds), ticks, render, request, 2 * rows)
   const mixed = Array.from({ length: images }, (_, i) => request(i, MIXED_STEPS[i % MIXED_STEPS.length]))
@@ -107,17 +116,25 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
     for (const one of mixed) await render(one)
   })
   const bare = stack.use(await startBareDevice(folder, engine.settings))
-  const bareSeconds = await bare.render(many, rows)
+  const overBare: number[] = []
+  for (let pair = 0; pair < Number(values.pairs); pair++) {
+    const farmSeconds = await renderAll(many)
+    overBare.push((await bare.render(many, rows)) / farmSeconds)
+  }
   const torch = await torchSeconds(values.python, Number(values.steps), engine.device.kind)
-  const alone = await timed(() => render(request(1)))
-  const eight = await renderAll(Array.from({ length: 8 }, (_, i) => request(i)))
+  const alone = await medianOf(3, () => timed(() => render(request(1))))
+  const eight = await medianOf(3, () => renderAll(Array.from({ length: 8 }, (_, i) => request(i))))
+  const levelsFromCpu = await compareDevices(SHIPPED, SHIPPED, options)
+  const levelsFromCpuFused = values.fused === undefined ? null : await compareDevices(SHIPPED, values.fused, options)
+  const singleIsAlike = await rendersAlike(folder, { ...options, shapes: 'single' }, 6)
 
   const result = {
     values: {
       busyPercent: round(steady.busyPercent, 1),
       busyBy: steady.busyBy,
       imagesPerSecond: round(steady.imagesPerSecond),
-      farmOverBare: round(bareSeconds / farmSeconds),
+      farmOverBare: round(median(overBare)),
+      farmOverBarePairs: overBare.map((ratio) => round(ratio)),
       vsTorchB1: torch.b1 === null ? null : round(torch.b1 / alone),
       vsTorchB8: torch.b8 === null ? null : round(torch.b8 / eight),
       torch: torch.reason,
@@ -125,11 +142,14 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
       secondsB8: round(eight),
       stepBatching512: round(oneByOne / together),
       newBatchStallMs: round(newBatchStallMs, 1),
+      levelsFromCpu,
+      levelsFromCpuFused,
+      singleIsAlike,
       rows,
       loadSeconds: round(loadSeconds, 1),
     },
     baseline: 'a loop with the same graphs, rows and steps on the same device; diffusers in fp16',
-    pairs: 1,
+    pairs: overBare.length,
   }
   mkdirSync(RESULTS, { recursive: true })
   const name = `gpu-${engine.device.kind}-${new Date().toISOString().slice(0, 10)}.json`
@@ -139,7 +159,7 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
   return result
 }
 
-/** Begins images one by one, so that calls of every size are made, and compares the first of each with the others. */
+/** Renders batches of six sizes, and compares the slowest call of each number of rows with what that number takes. */
 async function stallOfNewSizes(
   ticks: Tick[],
   renderAll: (requests: readonly RenderRequest[]) => Promise<number>,
@@ -148,8 +168,17 @@ async function stallOfNewSizes(
   ticks.length = 0
   for (const count of [1, 2, 3, 4, 6, 8]) await renderAll(Array.from({ length: count }, (_, i) => request(i, 6)))
   const bySize = Map.groupBy(ticks, ({ padded }) => padded)
-  const stalls = [...bySize.values()].map((calls) => calls[0]!.seconds - median(calls.map(({ seconds }) => seconds)))
-  return Math.max(0, ...stalls) * 1000
+  const stalls = bySize.values().map((calls) => {
+    const seconds = calls.map((tick) => tick.seconds)
+    return Math.max(...seconds) - median(seconds)
+  })
+  return 1000 * Math.max(0, ...stalls)
+}
+
+async function medianOf(runs: number, measure: () => Promise<number>): Promise<number> {
+  const taken: number[] = []
+  for (let run = 0; run < runs; run++) taken.push(await measure())
+  return median(taken)
 }
 
 /** Keeps twice as many images under way as a call takes. */

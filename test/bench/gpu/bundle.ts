@@ -21,7 +21,7 @@ const LIBRARIES = [
   'nvidia-cudnn-cu13',
 ]
 const RUN = `#!/bin/sh
-cd "$(dirname "$0")" && exec ./node test/bench/main.ts gpu --cuda cuda "$@"
+cd "$(dirname "$0")" && exec ./node test/bench/main.ts gpu --cuda cuda/nvidia "$@"
 `
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: { cuda: { type: 'boolean' } } })

@@ -9,8 +9,7 @@ import { isOutOfMemory } from './out-of-memory.ts'
  */
 export async function meetSizes({ model, lane, conditioning }: ActiveJob, sizes: BatchSizes): Promise<void> {
   const own = rowsOf(lane.spec, lane.request)
-  const call = async (rows: number): Promise<number> =>
-    (await model.predict([lane], [conditioning], rows)).seconds
+  const call = async (rows: number): Promise<number> => (await model.predict([lane], [conditioning], rows)).seconds
   const met: number[] = []
   for (const rows of sizes.closed?.filter((size) => size >= own) ?? []) {
     try {

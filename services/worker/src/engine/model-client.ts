@@ -21,9 +21,12 @@ const STAGES: Readonly<Partial<Record<ModelMethod, EngineStage>>> = {
   decode: 'vae_decode',
 }
 
+/** Calls under way that are not the denoiser's: the thread has the next while what came of the last is seen to. */
+const BESIDES = 2
+
 /**
- * A model thread as the lanes' thread sees it. Of the calls that are not the denoiser's one at a time is under way, so that lanes
- * that end together, or many new prompts, hold the others up by no more than one call between two steps.
+ * A model thread as the lanes' thread sees it. Of the calls that are not the denoiser's few are under way, so that lanes that end
+ * together, or many new prompts, hold the others up by no more than those between two steps.
  */
 export class ModelClient implements ModelCalls {
   readonly description: CheckpointDescription
@@ -31,7 +34,8 @@ export class ModelClient implements ModelCalls {
   readonly #thread: Worker
   readonly #waiting = new Map<number, Waiting>()
   readonly #onStage: (stage: EngineStage, seconds: number) => void
-  #besides: Promise<unknown> = Promise.resolve()
+  readonly #besides: Promise<unknown>[] = Array.from({ length: BESIDES }, () => Promise.resolve())
+  #nextBesides = 0
   #nextId = 1
 
   private constructor(
@@ -95,8 +99,9 @@ export class ModelClient implements ModelCalls {
   }
 
   #callBesides<M extends ModelMethod>(method: M, args: Args<M>): Promise<Timed<Value<M>>> {
-    const made = this.#besides.then(() => this.#call(method, args))
-    this.#besides = made.catch(() => {})
+    const place = this.#nextBesides++ % BESIDES
+    const made = this.#besides[place]!.then(() => this.#call(method, args))
+    this.#besides[place] = made.catch(() => {})
     return made
   }
 

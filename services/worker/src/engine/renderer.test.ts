@@ -107,7 +107,8 @@ describe('a device that looks for its algorithms at each size', () => {
 
 describe('a device that needs long to change the shape of its calls', () => {
   const SLOW_TO_CHANGE: EmulatedDevice = { overheadMs: 1, rowMs: 1, switchMs: 50 }
-  const changesOf = (calls: readonly number[]): number => calls.filter((rows, i) => i > 0 && rows !== calls[i - 1]).length
+  const changesOf = (calls: readonly number[]): number =>
+    calls.filter((rows, i) => i > 0 && rows !== calls[i - 1]).length
 
   test('keeps its size for a lane that would soon be done', async () => {
     const { model, render, warmUp } = rendererOn(SLOW_TO_CHANGE, 'closed')
