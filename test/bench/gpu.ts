@@ -103,6 +103,11 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
   const renderAll = (requests: readonly RenderRequest[]): Promise<number> =>
     timed(() => Promise.all(requests.map(render)))
 
+  const levelsFromCpu = await compareDevices(SHIPPED, SHIPPED, options)
+  const levelsFromCpuFused = values.fused === undefined ? null : await compareDevices(SHIPPED, values.fused, options)
+  const singleIsAlike = await rendersAlike(folder, { ...options, shapes: 'single' }, 6)
+  console.log('levels from the CPU', levelsFromCpu, 'fused', levelsFromCpuFused, 'single is alike', singleIsAlike)
+
   const newBatchStallMs = await stallOfNewSizes(ticks, renderAll, request)
   const images = Number(values.images)
   const many = Array.from({ length: images }, (_, i) => request(i))
@@ -110,6 +115,7 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
   await renderAll(many)
   const rows = Math.max(...ticks.map(({ padded }) => padded))
   const steady = await steadyWork(Number(values.seconds), ticks, render, request, 2 * rows)
+  console.log('stall', newBatchStallMs, 'rows', rows, 'steady', steady)
   const mixed = Array.from({ length: images }, (_, i) => request(i, MIXED_STEPS[i % MIXED_STEPS.length]))
   const together = await renderAll(mixed)
   const oneByOne = await timed(async () => {
@@ -121,12 +127,10 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
     const farmSeconds = await renderAll(many)
     overBare.push((await bare.render(many, rows)) / farmSeconds)
   }
+  console.log('together', together, 'one by one', oneByOne, 'over bare', overBare)
   const torch = await torchSeconds(values.python, Number(values.steps), engine.device.kind)
   const alone = await medianOf(3, () => timed(() => render(request(1))))
   const eight = await medianOf(3, () => renderAll(Array.from({ length: 8 }, (_, i) => request(i))))
-  const levelsFromCpu = await compareDevices(SHIPPED, SHIPPED, options)
-  const levelsFromCpuFused = values.fused === undefined ? null : await compareDevices(SHIPPED, values.fused, options)
-  const singleIsAlike = await rendersAlike(folder, { ...options, shapes: 'single' }, 6)
 
   const result = {
     values: {
