@@ -1,6 +1,7 @@
 import { isErrorCode } from '@darkroom/chassis'
 import type { Logger, Metrics } from '@darkroom/chassis'
 import { WorkerState } from '@darkroom/proto'
+import { REDISPATCH_REASONS } from './core/messages.ts'
 import type { FarmCommand, RedispatchReason } from './core/messages.ts'
 import type { FarmState, ShardResult } from './core/state.ts'
 import type { EffectKind } from './effects.ts'
@@ -78,8 +79,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
     ['op', 'outcome'],
     SECONDS,
   )
-  for (const reason of ['worker_lost', 'attempt_failed', 'queue_lost', 'unowned'] as const)
-    redispatches.inc({ reason }, 0)
+  for (const reason of REDISPATCH_REASONS) redispatches.inc({ reason }, 0)
   for (const kind of ['rendered', 'cancelled', 'failed', 'split'] as const) commits.inc({ kind }, 0)
 
   return {
@@ -93,7 +93,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
       let first = nowMs
       for (const batch of farm?.batches.values() ?? []) {
         batches.inc({ state: batch.state })
-        planned += batch.ready.length
+        planned += batch.readyShards
         open += batch.itemCount - batch.rendered - batch.failed - batch.cancelled
         first = Math.min(first, batch.createdAtMs)
       }

@@ -6,13 +6,12 @@ import type { CommitRecord, ShardCompletion, Welcome } from '@darkroom/proto'
 import { decide } from './core/decide.ts'
 import { meanSecondsBetweenLosses } from './core/loss-rate.ts'
 import type { FarmCommand, FarmEvent } from './core/messages.ts'
-import { createState } from './core/state.ts'
+import { createState, findShard } from './core/state.ts'
 import type { FarmState } from './core/state.ts'
 import { Effects } from './effects.ts'
 import type { AttemptFailure, CoordinatorEvents } from './events.ts'
 import { finalizeBatch } from './finalize.ts'
 import { BatchReader } from './planner/batch-reader.ts'
-import { CostModel } from './planner/cost-model.ts'
 import { planSegment } from './planner/plan-segment.ts'
 import { recoverBatch } from './recovery.ts'
 import { summariseRecord } from './records.ts'
@@ -34,6 +33,8 @@ export interface FarmOptions {
 
 const MAX_FAILURES = 5
 const UNOWNED_MS = 10_000
+/** A few loads of a large checkpoint. */
+const STARVATION_MS = 120_000
 /** A worker reconnects in less when only its connection broke. */
 const DETACHED_GRACE_MS = 1_000
 
@@ -46,7 +47,6 @@ export class Farm {
   readonly state: FarmState
   readonly reader: BatchReader
   readonly #options: FarmOptions
-  readonly #costs = new CostModel()
   readonly #effects: Effects
   readonly #signal: AbortSignal
   readonly #opening = new Map<string, Promise<void>>()
@@ -58,7 +58,7 @@ export class Farm {
     this.#effects = new Effects(options.events, signal)
     const { window, workerLeaseMs } = options
     const limits = { maxFailures: MAX_FAILURES, unownedMs: UNOWNED_MS, detachedGraceMs: DETACHED_GRACE_MS }
-    this.state = createState({ window, workerLeaseMs, ...limits }, Infinity)
+    this.state = createState({ window, workerLeaseMs, starvationMs: STARVATION_MS, ...limits }, Infinity)
   }
 
   /** From now on shards are dispatched. */
@@ -111,18 +111,14 @@ export class Farm {
   async #recover(batchId: string): Promise<void> {
     const recovered = await recoverBatch(this.#options.store, this.reader, batchId)
     if (recovered === null) return
-    for (const { checkpoint, cost, deviceSeconds } of recovered.measured)
-      this.#costs.learn(checkpoint, cost, deviceSeconds)
-    this.#options.events.batchOpened(batchId, recovered.opened.batch.itemCount)
-    this.handle(recovered.opened)
+    this.#options.events.batchOpened(batchId, recovered.batch.itemCount)
+    this.handle(recovered)
   }
 
   #ended(record: CommitRecord): void {
     const { batchId, shardId } = record
-    const shard = this.state.batches.get(batchId)?.open.get(shardId)
-    if (shard === undefined) return
+    if (findShard(this.state, batchId, shardId) === null) return
     const result = summariseRecord(record)
-    this.#costs.learn(shard.checkpoint, shard.cost, result.deviceSeconds)
     this.#options.events.shardEnded(batchId, shardId, result)
     this.#options.onShardEnded(batchId, shardId)
     this.handle({ type: 'shardEnded', batchId, shardId, result })
@@ -157,7 +153,7 @@ export class Farm {
     const { store, targetShardSeconds, events } = this.#options
     const start = performance.now()
     const shards = await planSegment(
-      { store, reader: this.reader, model: this.#costs, targetSeconds: targetShardSeconds },
+      { store, reader: this.reader, model: this.state.costs, targetSeconds: targetShardSeconds },
       batchId,
       segment,
       workers,
