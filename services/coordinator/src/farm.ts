@@ -8,6 +8,7 @@ import { meanSecondsBetweenLosses } from './core/loss-rate.ts'
 import type { FarmCommand, FarmEvent } from './core/messages.ts'
 import { createState, findShard } from './core/state.ts'
 import type { FarmState } from './core/state.ts'
+import type { TenantTerms } from './core/tenants.ts'
 import { Effects } from './effects.ts'
 import type { AttemptFailure, CoordinatorEvents } from './events.ts'
 import { finalizeBatch } from './finalize.ts'
@@ -22,11 +23,11 @@ export interface FarmOptions {
   readonly nats: FarmNats
   readonly links: WorkerLinks
   readonly events: CoordinatorEvents
-  readonly pool: string
   readonly window: number
   readonly heartbeatIntervalMs: number
   readonly workerLeaseMs: number
   readonly targetShardSeconds: number
+  readonly tenants: ReadonlyMap<string, TenantTerms>
   readonly onChange: (batchId: string) => void
   readonly onShardEnded: (batchId: string, shardId: string) => void
 }
@@ -59,6 +60,7 @@ export class Farm {
     const { window, workerLeaseMs } = options
     const limits = { maxFailures: MAX_FAILURES, unownedMs: UNOWNED_MS, detachedGraceMs: DETACHED_GRACE_MS }
     this.state = createState({ window, workerLeaseMs, starvationMs: STARVATION_MS, ...limits }, Infinity)
+    for (const [tenant, terms] of options.tenants) this.handle({ type: 'tenantChanged', tenant, terms })
   }
 
   /** From now on shards are dispatched. */
@@ -163,8 +165,8 @@ export class Farm {
   }
 
   async #dispatch(command: Extract<FarmCommand, { type: 'dispatch' }>): Promise<void> {
-    const { nats, pool, events } = this.#options
-    const { batchId, shardId, attempt } = command
+    const { nats, events } = this.#options
+    const { batchId, shardId, attempt, workerId } = command
     const isWanted = (): boolean => {
       const shard = this.#signal.aborted ? undefined : this.state.batches.get(batchId)?.open.get(shardId)
       return shard?.state === 'dispatching' && shard.attempt === attempt
@@ -182,7 +184,7 @@ export class Farm {
     if (!isWanted()) return
     let sequence: number
     try {
-      sequence = await nats.dispatchShard(pool, assignment)
+      sequence = await nats.dispatchShard(workerId, assignment)
     } catch (reason) {
       const error = DarkroomError.from(reason)
       if (ERROR_CODES[error.code].retry !== 'never') throw reason

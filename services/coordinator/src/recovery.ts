@@ -1,11 +1,11 @@
 import type { ObjectStore } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
-import type { BatchDocument, CancelDocument, CommitRecord, PlannedShard } from '@darkroom/proto'
+import type { BatchDocument, CancelDocument, CommitRecord, ControlDocument, PlannedShard } from '@darkroom/proto'
 import type { FarmEvent, MeasuredShard, SegmentSummary } from './core/messages.ts'
-import { NO_NEEDS } from './core/needs.ts'
 import type { ShardResult, ShardSummary } from './core/state.ts'
 import { segmentCountOf } from './planner/batch-reader.ts'
 import type { BatchReader } from './planner/batch-reader.ts'
+import { needsOf } from './planner/batch-needs.ts'
 import { summarise } from './planner/plan-segment.ts'
 import { summariseRecord } from './records.ts'
 
@@ -25,10 +25,11 @@ export async function recoverBatch(
   reader: BatchReader,
   batchId: string,
 ): Promise<Extract<FarmEvent, { type: 'batchOpened' }> | null> {
-  const [done, isAccepted, cancel] = await Promise.all([
+  const [done, isAccepted, cancel, control] = await Promise.all([
     store.head(keys.done(batchId)),
     store.head(keys.batch(batchId)),
     store.getJson<CancelDocument>(keys.cancel(batchId)),
+    store.getJson<ControlDocument>(keys.control(batchId)),
   ])
   if (done !== null || isAccepted === null) return null
   const batch = await reader.batch(batchId)
@@ -44,10 +45,10 @@ export async function recoverBatch(
       imageCount,
       createdAtMs: Date.parse(createdAt),
       tenant,
-      priority: 0,
+      priority: control?.priority ?? 0,
       isInteractive: false,
-      isPaused: false,
-      needs: NO_NEEDS,
+      isPaused: control?.isPaused ?? false,
+      needs: await needsOf(store, batch),
     },
     segmentCount: segmentCountOf(batch),
     segments,

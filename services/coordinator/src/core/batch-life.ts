@@ -163,6 +163,7 @@ function takeSegment(farm: FarmState, batch: OpenBatch, { shards, ended }: Segme
       state: 'planned',
       attempt: 0,
       failures: 0,
+      failedOn: null,
       assignedTo: null,
       workerId: null,
       seconds: farm.costs.seconds({ checkpoint, deviceKind: null }, work),

@@ -4,12 +4,15 @@ import { charge } from './fairness.ts'
 import type { FarmCommand } from './messages.ts'
 import { assignShard, moveShard } from './move-shard.ts'
 import type { FreeWorkers, Profile } from './slots.ts'
-import type { AttachedWorker, FarmState } from './state.ts'
+import type { AttachedWorker, FarmState, OpenShard } from './state.ts'
 import { swapSeconds } from './swaps.ts'
 import { isOverCap, isServedBefore } from './tenants.ts'
 
 /** Segments of a level: each holds up to a thousand shards, and sizes are to follow what is learned. */
 const PLANNING_AT_ONCE = 8
+
+/** How many shards are looked at for one that the worker has not failed already. */
+const LOOK_BEHIND = 8
 
 /** A worker, and what it is to do. */
 interface Match {
@@ -52,7 +55,7 @@ function fillOne(farm: FarmState, profile: Profile, depth: number, nowMs: number
   if (planAhead(farm, level, commands)) return true
   const match = findMatch({ farm, free, ...next, depth, nowMs })
   if (match === null) return false
-  dispatch(farm, match, nowMs, commands)
+  dispatch(farm, match, free, nowMs, commands)
   return true
 }
 
@@ -148,9 +151,20 @@ function nearlyNext(
   return null
 }
 
-function dispatch(farm: FarmState, { worker, level, demand }: Match, nowMs: number, commands: FarmCommand[]): void {
-  const { batch, shards } = demand.queues.first!
-  const shard = shards[0]!
+/** The oldest batch's next shard; one that the worker has failed already is for another, or waits behind others. */
+function choose({ worker, demand }: Match, free: FreeWorkers): { worker: AttachedWorker; shard: OpenShard } {
+  const { shards } = demand.queues.first!
+  const [next] = shards
+  if (next!.failedOn !== worker.id) return { worker, shard: next! }
+  const other = free.all.values().find(({ id }) => id !== worker.id)
+  if (other !== undefined) return { worker: other, shard: next! }
+  return { worker, shard: shards.slice(0, LOOK_BEHIND).find(({ failedOn }) => failedOn !== worker.id) ?? next! }
+}
+
+function dispatch(farm: FarmState, match: Match, free: FreeWorkers, nowMs: number, commands: FarmCommand[]): void {
+  const { level, demand } = match
+  const { batch } = demand.queues.first!
+  const { worker, shard } = choose(match, free)
   const { checkpoint, work } = shard
   const isSwap = !worker.carries.has(checkpoint)
   removeReady(batch, shard)

@@ -116,6 +116,23 @@ describe('a worker', () => {
   })
 })
 
+describe('a shard that a worker has failed', () => {
+  const failed = { type: 'attemptFailed', batchId: 'b1', shardId: 'some-0-0', attempt: 1, message: 'no' } as const
+
+  test('is for another worker that has room, even if that has to load the checkpoint', () => {
+    const farm = farmWith({ some: 1 })
+    see(farm, 'w1', ['some'])
+    see(farm, 'w2', [])
+    expect(ofType(decide(farm, failed, 0), 'dispatch')).toMatchObject([{ shardId: 'some-0-0', workerId: 'w2' }])
+  })
+
+  test('waits behind others of its batch while only that worker has room', () => {
+    const farm = farmWith({ some: 3 })
+    see(farm, 'w1', ['some'])
+    expect(ofType(decide(farm, failed, 0), 'dispatch')).toMatchObject([{ shardId: 'some-0-2', workerId: 'w1' }])
+  })
+})
+
 describe('a checkpoint', () => {
   test('that is passed over for too long is loaded, however much there is of another', () => {
     const farm = farmWith({ common: 1_000, rare: 1 })

@@ -63,6 +63,7 @@ export function blame(
 ): void {
   if (shard.state !== 'dispatched' && shard.state !== 'dispatching') return
   shard.failures++
+  shard.failedOn = shard.assignedTo
   if (shard.failures < farm.settings.maxFailures) return redispatch(farm, batch, shard, reason, nowMs, commands)
   if (shard.sequence !== null) commands.push({ type: 'withdraw', sequence: shard.sequence })
   moveShard(farm, shard, 'ending')

@@ -61,6 +61,8 @@ export interface OpenShard extends ShardSummary {
   attempt: number
   /** Attempts that a worker failed or died in. */
   failures: number
+  /** The worker that failed it last: others are asked first. */
+  failedOn: string | null
   /** The worker that it was given to, null while it waits. */
   assignedTo: string | null
   /** The worker that reports it, null while in the stream or unknown. */
