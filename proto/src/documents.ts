@@ -54,6 +54,8 @@ export interface BatchDocument {
   /** The caller's own: at most 16 pairs, keys up to 64, values up to 512 characters. */
   readonly metadata: Readonly<Record<string, string>>
   readonly traceparent: string
+  /** What its workers must have; absent: nothing in particular. */
+  readonly needs?: { readonly deviceKind?: string; readonly tags?: readonly string[] }
 }
 
 export interface PlannedShard {
@@ -154,6 +156,15 @@ export type CommitRecord =
 export interface CancelDocument {
   readonly batchId: string
   readonly requestedAt: string
+}
+
+/** control.json: what an operator has changed of an open batch; overwritten by the next change. */
+export interface ControlDocument {
+  readonly batchId: string
+  /** Among the open batches of its tenant the higher goes first. */
+  readonly priority: number
+  readonly isPaused: boolean
+  readonly updatedAt: string
 }
 
 export interface ResultFile {

@@ -28,6 +28,7 @@ export const keys = {
   progressFolder: (batchId: string) => `batches/${batchId}/progress/`,
   progress: (batchId: string, shardId: string) => `batches/${batchId}/progress/${shardId}`,
   cancel: (batchId: string) => `batches/${batchId}/cancel.json`,
+  control: (batchId: string) => `batches/${batchId}/control.json`,
   output: (batchId: string) => `batches/${batchId}/output.jsonl`,
   errors: (batchId: string) => `batches/${batchId}/errors.jsonl`,
   done: (batchId: string) => `batches/${batchId}/done.json`,

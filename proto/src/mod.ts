@@ -14,6 +14,7 @@ export type {
   CancelDocument,
   CheckpointManifest,
   CommitRecord,
+  ControlDocument,
   DoneDocument,
   ErrorLine,
   FailedImage,

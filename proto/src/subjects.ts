@@ -1,6 +1,6 @@
 /** NATS subjects, streams, consumers and buckets. No stream, consumer or subject belongs to a batch. */
 
-/** Work-queue stream of ShardAssignment; the dispatcher fills it just in time, so its depth is O(workers). */
+/** Work-queue stream of ShardAssignment, a subject for each worker; filled just in time, so that its depth is O(workers). */
 export const SHARD_STREAM = 'DARKROOM_SHARDS'
 /** Work-queue stream of ShardCompletion, read by the leading coordinator. */
 export const COMPLETION_STREAM = 'DARKROOM_COMPLETIONS'
@@ -13,12 +13,17 @@ export const LEADER_KEY = 'coordinator'
 export const SHARD_SUBJECTS = 'darkroom.v1.shard.dispatch.*'
 export const COMPLETION_SUBJECT = 'darkroom.v1.shard.complete'
 
-/** Shards for one pool of like workers. A pool's name is one subject token: letters, digits, '-' and '_'. */
-export function shardSubject(pool: string): string {
-  return `darkroom.v1.shard.dispatch.${pool}`
+/** Shards for one worker. */
+export function shardSubject(workerId: string): string {
+  return `darkroom.v1.shard.dispatch.${tokenOf(workerId)}`
 }
 
-/** Durable pull consumer shared by all workers of a pool. */
-export function poolConsumer(pool: string): string {
-  return `workers-${pool}`
+/** Durable pull consumer of one worker on SHARD_STREAM, made by the worker; gone when that has not pulled for an hour. */
+export function workerConsumer(workerId: string): string {
+  return `worker-${tokenOf(workerId)}`
+}
+
+/** An id as one token of a subject: what is not allowed there is written as =HEX. */
+function tokenOf(id: string): string {
+  return id.replaceAll(/[^A-Za-z0-9_-]/gu, (character) => `=${character.codePointAt(0)!.toString(16)}=`)
 }

@@ -7,11 +7,14 @@ export interface BenchResult {
 }
 
 const BENCHES: Record<string, () => Promise<{ run: (args: readonly string[]) => Promise<BenchResult> }>> = {
+  decision: () => import('./decision.ts'),
   encode: () => import('./encode.ts'),
   'farm-overhead': () => import('./farm-overhead.ts'),
+  fairness: () => import('./fairness.ts'),
   gpu: () => import('./gpu.ts'),
   identity: () => import('./identity.ts'),
   ingest: () => import('./ingest.ts'),
+  memory: () => import('./memory.ts'),
   resume: () => import('./resume.ts'),
   'scheduler-step': () => import('./scheduler-step.ts'),
   'step-batching': () => import('./step-batching.ts'),

@@ -1,5 +1,5 @@
 /** Linear-interpolated quantile, 0 ≤ q ≤ 1, of at least one number. */
-function quantile(values: readonly number[], q: number): number {
+export function quantile(values: readonly number[], q: number): number {
   const sorted = values.toSorted((a, b) => a - b)
   const position = (sorted.length - 1) * q
   const low = Math.floor(position)

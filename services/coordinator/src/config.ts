@@ -1,5 +1,6 @@
 import { COMMON_VARIABLES, integer, list, NATS_VARIABLES, number, STORE_VARIABLES, text } from '@darkroom/chassis'
 import type { Values } from '@darkroom/chassis'
+import { tenantTerms } from './tenant-terms.ts'
 
 export const COORDINATOR_VARIABLES = {
   ...COMMON_VARIABLES,
@@ -13,7 +14,11 @@ export const COORDINATOR_VARIABLES = {
     9_091,
     { min: 0, max: 65_535 },
   ),
-  pools: list('DARKROOM_COORDINATOR_POOLS', 'worker pools, comma-separated; the first takes the work', 'default'),
+  pools: list('DARKROOM_COORDINATOR_POOLS', 'worker pools that it gives work to, comma-separated', 'default'),
+  tenants: tenantTerms(
+    'DARKROOM_COORDINATOR_TENANTS_FILE',
+    'JSON file with weight, cap and burst of tenants by name; others have weight 1 and no cap',
+  ),
   leaderLeaseMs: integer(
     'DARKROOM_COORDINATOR_LEADER_LEASE_MS',
     'after so long without renewal a standby takes over',

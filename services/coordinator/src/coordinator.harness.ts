@@ -205,7 +205,7 @@ export class PlayedWorker implements AsyncDisposable {
     const { signal } = this.#stop
     while (!signal.aborted) {
       try {
-        this.#inHand = await nats.nextShard(POOL, { expiresMs: 1_000, signal })
+        this.#inHand = await nats.nextShard(this.id, { expiresMs: 1_000, signal })
         if (this.#inHand === null) continue
         if (this.rendered.length >= this.#allowed) {
           this.#held.resolve()

@@ -1,4 +1,5 @@
-import { COMPLETION_STREAM, keys, SHARD_STREAM } from '@darkroom/proto'
+import { createGrpcClient } from '@darkroom/chassis'
+import { COMPLETION_STREAM, keys, SHARD_STREAM, WorkerLinkService } from '@darkroom/proto'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import {
   acceptBatch,
@@ -80,6 +81,49 @@ test('a coordinator that starts anew in the middle finishes the batch and render
   await caller.end(batchId)
   await expectCompleted(batchId)
   expect(worker.rendered).toHaveLength(ITEMS)
+})
+
+test('a batch that is paused starts nothing, also after a restart, until it is resumed', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  const first = await startCoordinator(harness, ports[0]!)
+  using caller = createCaller(addresses)
+  const batchId = await acceptBatch(harness.store, ITEMS)
+  await caller.submit(batchId)
+  const paused = await caller.client.updateBatch({ batchId, paused: true, priority: 7 })
+  expect(paused.batch).toMatchObject({ tenant: 'default', priority: 7, paused: true })
+  await first[Symbol.asyncDispose]()
+  await using _second = await startCoordinator(harness, ports[0]!)
+  await using worker = new PlayedWorker(harness, addresses)
+  const other = await acceptBatch(harness.store, ITEMS)
+  await caller.submit(other)
+  await caller.end(other)
+  expect((await caller.client.getBatch({ batchId })).batch).toMatchObject({
+    priority: 7,
+    paused: true,
+    items: { open: ITEMS },
+  })
+  expect(worker.rendered).toHaveLength(ITEMS)
+  await caller.client.updateBatch({ batchId, paused: false })
+  await caller.end(batchId)
+  await expectCompleted(batchId)
+  await expect(caller.client.updateBatch({ batchId, priority: 1 })).rejects.toMatchObject({ code: 'CONFLICT' })
+})
+
+test('a worker of a pool that gets no work is told so', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  await using _coordinator = await startCoordinator(harness, ports[0]!)
+  using caller = createCaller(addresses)
+  await caller.patiently(() => caller.client.listWorkers({}))
+  using link = createGrpcClient(WorkerLinkService, addresses, { defaultTimeoutMs: 10_000 })
+  const worker = { id: 'w1', pool: 'elsewhere' }
+  async function* heartbeat() {
+    yield { worker }
+  }
+  const orders = link.attach(heartbeat(), {})[Symbol.asyncIterator]()
+  await expect(orders.next()).rejects.toMatchObject({
+    code: 'INVALID_REQUEST',
+    message: expect.stringContaining("worker w1 is of pool 'elsewhere', work is for default"),
+  })
 })
 
 test('a second coordinator takes over when the leader goes', async () => {

@@ -1,8 +1,10 @@
 import { isErrorCode } from '@darkroom/chassis'
 import type { Logger, Metrics } from '@darkroom/chassis'
 import { WorkerState } from '@darkroom/proto'
+import { REDISPATCH_REASONS } from './core/messages.ts'
 import type { FarmCommand, RedispatchReason } from './core/messages.ts'
 import type { FarmState, ShardResult } from './core/state.ts'
+import { swapSeconds } from './core/swaps.ts'
 import type { EffectKind } from './effects.ts'
 
 const SECONDS = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900]
@@ -49,6 +51,14 @@ export function createEvents(metrics: Metrics, log: Logger) {
     'Workers that were lost with shards in their hands, other than by a drain.',
   )
   const dispatches = metrics.counter('darkroom_dispatches_total', 'Shards put into the stream.')
+  const swaps = metrics.counter(
+    'darkroom_swaps_total',
+    'Shards dispatched to workers that had to load their checkpoint for it.',
+  )
+  const meanSwap = metrics.gauge(
+    'darkroom_mean_swap_seconds',
+    'Seconds that workers take to load a checkpoint, on average: what a swap is taken to cost.',
+  )
   const redispatches = metrics.counter('darkroom_redispatches_total', 'Shards dispatched again, by why.', ['reason'])
   const commits = metrics.counter('darkroom_commits_total', 'Commit records seen, by kind.', ['kind'])
   const lostRaces = metrics.counter(
@@ -78,8 +88,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
     ['op', 'outcome'],
     SECONDS,
   )
-  for (const reason of ['worker_lost', 'attempt_failed', 'queue_lost', 'unowned'] as const)
-    redispatches.inc({ reason }, 0)
+  for (const reason of REDISPATCH_REASONS) redispatches.inc({ reason }, 0)
   for (const kind of ['rendered', 'cancelled', 'failed', 'split'] as const) commits.inc({ kind }, 0)
 
   return {
@@ -93,7 +102,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
       let first = nowMs
       for (const batch of farm?.batches.values() ?? []) {
         batches.inc({ state: batch.state })
-        planned += batch.ready.length
+        planned += batch.readyShards
         open += batch.itemCount - batch.rendered - batch.failed - batch.cancelled
         first = Math.min(first, batch.createdAtMs)
       }
@@ -107,6 +116,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
       queue.set({ state: 'planned' }, planned)
       queue.set({ state: 'dispatched' }, farm?.outstanding ?? 0)
       waiting.set(open)
+      if (farm !== null) meanSwap.set(swapSeconds(farm.swaps))
       oldest.set((nowMs - first) / 1000)
     },
     natsConnected(isConnected: boolean): void {
@@ -130,6 +140,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
     shardDispatched(command: Extract<FarmCommand, { type: 'dispatch' }>): void {
       log.debug({ batchId: command.batchId, shardId: command.shardId, attempt: command.attempt }, 'shard dispatched')
       dispatches.inc()
+      if (command.isSwap) swaps.inc()
     },
     redispatched(reason: RedispatchReason): void {
       log.warn({ reason }, 'a shard is dispatched again')

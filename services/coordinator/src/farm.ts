@@ -6,13 +6,13 @@ import type { CommitRecord, ShardCompletion, Welcome } from '@darkroom/proto'
 import { decide } from './core/decide.ts'
 import { meanSecondsBetweenLosses } from './core/loss-rate.ts'
 import type { FarmCommand, FarmEvent } from './core/messages.ts'
-import { createState } from './core/state.ts'
+import { createState, findShard } from './core/state.ts'
 import type { FarmState } from './core/state.ts'
+import type { TenantTerms } from './core/tenants.ts'
 import { Effects } from './effects.ts'
 import type { AttemptFailure, CoordinatorEvents } from './events.ts'
 import { finalizeBatch } from './finalize.ts'
 import { BatchReader } from './planner/batch-reader.ts'
-import { CostModel } from './planner/cost-model.ts'
 import { planSegment } from './planner/plan-segment.ts'
 import { recoverBatch } from './recovery.ts'
 import { summariseRecord } from './records.ts'
@@ -23,17 +23,19 @@ export interface FarmOptions {
   readonly nats: FarmNats
   readonly links: WorkerLinks
   readonly events: CoordinatorEvents
-  readonly pool: string
   readonly window: number
   readonly heartbeatIntervalMs: number
   readonly workerLeaseMs: number
   readonly targetShardSeconds: number
+  readonly tenants: ReadonlyMap<string, TenantTerms>
   readonly onChange: (batchId: string) => void
   readonly onShardEnded: (batchId: string, shardId: string) => void
 }
 
 const MAX_FAILURES = 5
 const UNOWNED_MS = 10_000
+/** A few loads of a large checkpoint. */
+const STARVATION_MS = 120_000
 /** A worker reconnects in less when only its connection broke. */
 const DETACHED_GRACE_MS = 1_000
 
@@ -46,7 +48,6 @@ export class Farm {
   readonly state: FarmState
   readonly reader: BatchReader
   readonly #options: FarmOptions
-  readonly #costs = new CostModel()
   readonly #effects: Effects
   readonly #signal: AbortSignal
   readonly #opening = new Map<string, Promise<void>>()
@@ -58,7 +59,8 @@ export class Farm {
     this.#effects = new Effects(options.events, signal)
     const { window, workerLeaseMs } = options
     const limits = { maxFailures: MAX_FAILURES, unownedMs: UNOWNED_MS, detachedGraceMs: DETACHED_GRACE_MS }
-    this.state = createState({ window, workerLeaseMs, ...limits }, Infinity)
+    this.state = createState({ window, workerLeaseMs, starvationMs: STARVATION_MS, ...limits }, Infinity)
+    for (const [tenant, terms] of options.tenants) this.handle({ type: 'tenantChanged', tenant, terms })
   }
 
   /** From now on shards are dispatched. */
@@ -111,18 +113,14 @@ export class Farm {
   async #recover(batchId: string): Promise<void> {
     const recovered = await recoverBatch(this.#options.store, this.reader, batchId)
     if (recovered === null) return
-    for (const { checkpoint, cost, deviceSeconds } of recovered.measured)
-      this.#costs.learn(checkpoint, cost, deviceSeconds)
-    this.#options.events.batchOpened(batchId, recovered.opened.batch.itemCount)
-    this.handle(recovered.opened)
+    this.#options.events.batchOpened(batchId, recovered.batch.itemCount)
+    this.handle(recovered)
   }
 
   #ended(record: CommitRecord): void {
     const { batchId, shardId } = record
-    const shard = this.state.batches.get(batchId)?.open.get(shardId)
-    if (shard === undefined) return
+    if (findShard(this.state, batchId, shardId) === null) return
     const result = summariseRecord(record)
-    this.#costs.learn(shard.checkpoint, shard.cost, result.deviceSeconds)
     this.#options.events.shardEnded(batchId, shardId, result)
     this.#options.onShardEnded(batchId, shardId)
     this.handle({ type: 'shardEnded', batchId, shardId, result })
@@ -157,7 +155,7 @@ export class Farm {
     const { store, targetShardSeconds, events } = this.#options
     const start = performance.now()
     const shards = await planSegment(
-      { store, reader: this.reader, model: this.#costs, targetSeconds: targetShardSeconds },
+      { store, reader: this.reader, model: this.state.costs, targetSeconds: targetShardSeconds },
       batchId,
       segment,
       workers,
@@ -167,8 +165,8 @@ export class Farm {
   }
 
   async #dispatch(command: Extract<FarmCommand, { type: 'dispatch' }>): Promise<void> {
-    const { nats, pool, events } = this.#options
-    const { batchId, shardId, attempt } = command
+    const { nats, events } = this.#options
+    const { batchId, shardId, attempt, workerId } = command
     const isWanted = (): boolean => {
       const shard = this.#signal.aborted ? undefined : this.state.batches.get(batchId)?.open.get(shardId)
       return shard?.state === 'dispatching' && shard.attempt === attempt
@@ -186,7 +184,7 @@ export class Farm {
     if (!isWanted()) return
     let sequence: number
     try {
-      sequence = await nats.dispatchShard(pool, assignment)
+      sequence = await nats.dispatchShard(workerId, assignment)
     } catch (reason) {
       const error = DarkroomError.from(reason)
       if (ERROR_CODES[error.code].retry !== 'never') throw reason

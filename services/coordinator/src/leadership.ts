@@ -106,11 +106,11 @@ export class Leadership implements AsyncDisposable {
         nats,
         links,
         events,
-        pool: config.pools[0]!,
         window: config.window,
         heartbeatIntervalMs: config.heartbeatIntervalMs,
         workerLeaseMs: config.workerLeaseMs,
         targetShardSeconds: config.targetShardSeconds,
+        tenants: config.tenants,
         onChange: (batchId) => watchers.changed(batchId),
         onShardEnded: (batchId, shardId) => watchers.shardEnded(batchId, shardId),
       },
@@ -143,7 +143,7 @@ export class Leadership implements AsyncDisposable {
     for (;;) {
       signal.throwIfAborted()
       try {
-        await nats.ensureStreams(config.pools)
+        await nats.ensureStreams()
         // What a former leader dispatched and no worker has taken yet is dispatched anew from the bucket.
         await nats.purgeShards()
         await this.#findBatches(farm)
@@ -158,7 +158,7 @@ export class Leadership implements AsyncDisposable {
   }
 
   async #ensureStreams(farm: Farm): Promise<void> {
-    const { created } = await this.#options.nats.ensureStreams(this.#options.config.pools)
+    const { created } = await this.#options.nats.ensureStreams()
     if (created.length === 0) return
     this.#options.events.queueLost(created)
     farm.handle({ type: 'queueLost' })

@@ -27,7 +27,7 @@ test('a worker is told how often workers are lost when it attaches, and again wh
   using link = createGrpcClient(WorkerLinkService, addresses, { defaultTimeoutMs: 10_000 })
   const stop = new AbortController()
   async function* heartbeat() {
-    yield { worker: { id: 'other' } }
+    yield { worker: { id: 'other', pool: 'default' } }
     await new Promise((resolve) => stop.signal.addEventListener('abort', resolve))
   }
   const told: number[] = []

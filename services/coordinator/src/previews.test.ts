@@ -1,5 +1,5 @@
 import { createGrpcClient } from '@darkroom/chassis'
-import { WorkerLinkService } from '@darkroom/proto'
+import { WorkerLinkService, WorkerState } from '@darkroom/proto'
 import type { WatchBatchResponse } from '@darkroom/proto'
 import { EventEmitter, on } from 'node:events'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
@@ -19,13 +19,13 @@ beforeAll(async () => {
 })
 afterAll(() => harness[Symbol.asyncDispose]())
 
-/** Attaches as a worker that holds nothing and sends previews when told to. */
+/** Attaches as a worker that takes nothing and sends previews when told to. */
 async function attachSender(addresses: readonly string[]) {
   const client = createGrpcClient(WorkerLinkService, addresses, { defaultTimeoutMs: 10_000 })
   const stop = new AbortController()
   const told = new EventEmitter()
   async function* requests() {
-    yield { worker: { id: 'sender', pool: 'default' } }
+    yield { worker: { id: 'sender', pool: 'default', state: WorkerState.STARTING } }
     try {
       for await (const [batchId, item, step, shardId] of on(told, 'send', { signal: stop.signal })) {
         yield { preview: { batchId, shardId, item, image: 0, step, steps: 50, jpeg: Uint8Array.of(0xff, step) } }

@@ -1,26 +1,15 @@
 import type { ObjectStore } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
-import type { BatchDocument, CancelDocument, CommitRecord, PlannedShard } from '@darkroom/proto'
-import type { FarmEvent, SegmentSummary } from './core/messages.ts'
+import type { BatchDocument, CancelDocument, CommitRecord, ControlDocument, PlannedShard } from '@darkroom/proto'
+import type { FarmEvent, MeasuredShard, SegmentSummary } from './core/messages.ts'
 import type { ShardResult, ShardSummary } from './core/state.ts'
 import { segmentCountOf } from './planner/batch-reader.ts'
 import type { BatchReader } from './planner/batch-reader.ts'
+import { needsOf } from './planner/batch-needs.ts'
 import { summarise } from './planner/plan-segment.ts'
 import { summariseRecord } from './records.ts'
 
 const READS_AT_ONCE = 16
-
-/** What a shard took, for the cost model. */
-interface Measured {
-  readonly checkpoint: string
-  readonly cost: number
-  readonly deviceSeconds: number
-}
-
-export interface Recovered {
-  readonly opened: Extract<FarmEvent, { type: 'batchOpened' }>
-  readonly measured: readonly Measured[]
-}
 
 interface Ended {
   readonly result: ShardResult
@@ -35,28 +24,37 @@ export async function recoverBatch(
   store: ObjectStore,
   reader: BatchReader,
   batchId: string,
-): Promise<Recovered | null> {
-  const [done, isAccepted, cancel] = await Promise.all([
+): Promise<Extract<FarmEvent, { type: 'batchOpened' }> | null> {
+  const [done, isAccepted, cancel, control] = await Promise.all([
     store.head(keys.done(batchId)),
     store.head(keys.batch(batchId)),
     store.getJson<CancelDocument>(keys.cancel(batchId)),
+    store.getJson<ControlDocument>(keys.control(batchId)),
   ])
   if (done !== null || isAccepted === null) return null
   const batch = await reader.batch(batchId)
   const records = await readRecords(store, batchId)
   const { segments, measured } = await recoverSegments(reader, batch, records)
-  const { id, itemCount, imageCount, createdAt } = batch
+  const { id, itemCount, imageCount, createdAt, tenant } = batch
   const startedAtMs = records.values().reduce((first, record) => Math.min(first, record.startedAtMs), Infinity)
   return {
-    opened: {
-      type: 'batchOpened',
-      batch: { id, itemCount, imageCount, createdAtMs: Date.parse(createdAt) },
-      segmentCount: segmentCountOf(batch),
-      segments,
-      startedAtMs: startedAtMs === Infinity ? null : startedAtMs,
-      isCancelled: cancel !== null,
+    type: 'batchOpened',
+    batch: {
+      id,
+      itemCount,
+      imageCount,
+      createdAtMs: Date.parse(createdAt),
+      tenant,
+      priority: control?.priority ?? 0,
+      isInteractive: false,
+      isPaused: control?.isPaused ?? false,
+      needs: await needsOf(store, batch),
     },
+    segmentCount: segmentCountOf(batch),
+    segments,
     measured,
+    startedAtMs: startedAtMs === Infinity ? null : startedAtMs,
+    isCancelled: cancel !== null,
   }
 }
 
@@ -64,9 +62,9 @@ async function recoverSegments(
   reader: BatchReader,
   batch: BatchDocument,
   records: ReadonlyMap<string, Ended>,
-): Promise<{ segments: SegmentSummary[]; measured: Measured[] }> {
+): Promise<{ segments: SegmentSummary[]; measured: MeasuredShard[] }> {
   const segments: SegmentSummary[] = []
-  const measured: Measured[] = []
+  const measured: MeasuredShard[] = []
   for (let segment = 0; segment < segmentCountOf(batch); segment++) {
     const plan = await reader.plan(batch.id, segment)
     if (plan === null) break
@@ -79,10 +77,10 @@ async function recoverSegments(
       const describe = (shard: PlannedShard): ShardSummary => summarise(shard, items, plan.firstItem)
       shards = plan.shards.filter(isOpen).map(describe)
       for (const shard of plan.shards) {
-        const deviceSeconds = records.get(shard.id)?.result.deviceSeconds
-        if (deviceSeconds === undefined) continue
-        const { checkpoint, cost } = describe(shard)
-        measured.push({ checkpoint, cost, deviceSeconds })
+        const result = records.get(shard.id)?.result
+        if (result === undefined) continue
+        const { checkpoint, work } = describe(shard)
+        measured.push({ checkpoint, work, result })
       }
     }
     segments.push({ shards, ended })

@@ -35,7 +35,7 @@ export async function start(config: CoordinatorConfig): Promise<AsyncDisposable>
   const links = new WorkerLinks()
   const watchers = new Watchers()
   const leadership = new Leadership({ config, identity: randomUUID(), store, nats, links, watchers, events, log })
-  const context = { leadership, batches: new Batches(store), watchers, links, store, events }
+  const context = { leadership, batches: new Batches(store), watchers, links, store, events, pools: config.pools }
   const grpc = stack.use(
     await startGrpcServer({ host: config.host, port: config.port, services: registerServices(context), log }),
   )

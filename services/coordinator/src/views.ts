@@ -23,6 +23,9 @@ export function viewOpen(batch: OpenBatch, nowMs: number): Batch {
   return create(BatchSchema, {
     id: batch.id,
     state: STATES[batch.state],
+    tenant: batch.tenant,
+    priority: batch.priority,
+    paused: batch.isPaused,
     itemCount: batch.itemCount,
     imageCount: batch.imageCount,
     items: {
@@ -63,6 +66,7 @@ export function viewEnded(batch: BatchDocument, done: DoneDocument): Batch {
   const seconds = (Date.parse(done.endedAt) - startedMs) / 1000
   return create(BatchSchema, {
     id: batch.id,
+    tenant: batch.tenant,
     state: done.state === 'completed' ? BatchState.COMPLETED : BatchState.CANCELLED,
     itemCount: batch.itemCount,
     imageCount: batch.imageCount,

@@ -53,6 +53,7 @@ class PlayedCoordinator implements AsyncDisposable {
       },
       watchBatch: (request, { signal }) => this.watch(request, signal),
       cancelBatch: async ({ batchId }) => ({ batch: this.put(batchId, { state: BatchState.CANCELLING }) }),
+      updateBatch: async ({ batchId }) => ({ batch: this.#find(batchId) }),
       listWorkers: async () => ({ workers: this.workers }),
     })
     const log = createLogger('played-coordinator', 'silent')

@@ -44,6 +44,7 @@ export class CheckpointShelf implements Disposable {
   readonly #measured = new Map<string, number>()
   #loading: Promise<unknown> = Promise.resolve()
   #loads = 0
+  #loadSeconds = 0
 
   constructor(options: ShelfOptions) {
     this.#options = options
@@ -51,6 +52,15 @@ export class CheckpointShelf implements Disposable {
 
   get resident(): readonly string[] {
     return [...this.#entries].filter(([, { isResident }]) => isResident).map(([pin]) => pin)
+  }
+
+  /** Checkpoints that were loaded since the start, and how long that took, fetching included. */
+  get loads(): number {
+    return this.#loads
+  }
+
+  get loadSeconds(): number {
+    return this.#loadSeconds
   }
 
   /**
@@ -146,7 +156,9 @@ export class CheckpointShelf implements Disposable {
       })
       this.#loading = loaded.catch(() => {})
       await loaded
-      events.checkpointLoaded(pin, (performance.now() - start) / 1000, this.#measured.get(pin)!)
+      const seconds = (performance.now() - start) / 1000
+      this.#loadSeconds += seconds
+      events.checkpointLoaded(pin, seconds, this.#measured.get(pin)!)
       if (++this.#loads === maxLoads) wornOut()
     } catch (reason) {
       events.checkpointRefused(pin, reason)

@@ -19,6 +19,9 @@ export const WORKER_VARIABLES = {
   ...STORE_VARIABLES,
   workerId: text('DARKROOM_WORKER_ID', 'name of this worker, unique in the farm', `${os.hostname()}-${process.pid}`),
   pool: subjectToken(text('DARKROOM_WORKER_POOL', 'pool of like workers that it belongs to', 'default')),
+  tags: optional(
+    list('DARKROOM_WORKER_TAGS', 'what batches may ask of a worker, in words of your own: "spot", "nvlink"', undefined),
+  ),
   coordinators: list('DARKROOM_WORKER_COORDINATORS', 'host:port of every coordinator', '127.0.0.1:50051'),
   host: text('DARKROOM_WORKER_HOST', 'address that gRPC and the admin port listen on', '127.0.0.1'),
   port: integer('DARKROOM_WORKER_PORT', 'gRPC port; 0 takes a free one', 50_052, { min: 0, max: 65_535 }),

@@ -88,7 +88,8 @@ describe('a shard that its worker leaves in the middle', () => {
       }
       expect(await harness.store.head(keyOf(heirless))).not.toBeNull()
 
-      await using heir = await startWorker(harness, { DARKROOM_WORKER_POOL: first.pool })
+      await using heir = await startWorker(harness)
+      await heir.dispatch({ ...heirless, attempt: 2 })
       expect(await harness.completionOf(heirless)).toMatchObject({ committed: true, workerId: heir.id })
       const resumed = await total(heir, 'darkroom_resumed_steps_total')
       expect(resumed).toBeGreaterThan(STEPS / 2)

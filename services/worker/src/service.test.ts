@@ -76,7 +76,7 @@ describe('rendering a shard', () => {
       .raw()
       .toBuffer()
     expect(Math.max(...got.map((level, i) => Math.abs(level - want[i]!)))).toBeLessThanOrEqual(2)
-    expect(await harness.nats.shardBacklog(worker.pool)).toEqual({ pending: 0, ackPending: 0 })
+    expect(await harness.nats.shardBacklog(worker.id)).toEqual({ pending: 0, ackPending: 0 })
   })
 
   test('an item that cannot be rendered fails alone, with its reason in the record', async () => {
@@ -165,7 +165,7 @@ describe('an attempt that cannot be made', () => {
     await worker.dispatch(shard)
     expect(await harness.completionOf(shard)).toMatchObject({ committed: false, errorCode: 'NOT_FOUND' })
     expect(await recordOf(shard)).toBeNull()
-    expect(await harness.nats.shardBacklog(worker.pool)).toEqual({ pending: 0, ackPending: 0 })
+    expect(await harness.nats.shardBacklog(worker.id)).toEqual({ pending: 0, ackPending: 0 })
   })
 
   test('a tampered checkpoint is refused before it is loaded, and taken once it is mended', async () => {
@@ -213,10 +213,10 @@ describe('giving up', () => {
     await worker.dispatch(next)
     expect(await harness.completionOf(next)).toMatchObject({ committed: true })
     expect(await recordOf(shard)).toBeNull()
-    expect(await harness.nats.shardBacklog(worker.pool)).toEqual({ pending: 0, ackPending: 0 })
+    expect(await harness.nats.shardBacklog(worker.id)).toEqual({ pending: 0, ackPending: 0 })
   })
 
-  test('a worker that drains ends what it can within its grace and hands the rest to another', async () => {
+  test('a worker that drains ends what it can within its grace and leaves the rest to another', async () => {
     const worker = await startWorker(harness, { DARKROOM_WORKER_GRACE_MS: '0' })
     const shard = shardOf(harness.sd, [{ numInferenceSteps: 60, numImages: 2 }])
     try {
@@ -231,7 +231,8 @@ describe('giving up', () => {
       await worker[Symbol.asyncDispose]()
     }
     expect(await recordOf(shard)).toBeNull()
-    await using heir = await startWorker(harness, { DARKROOM_WORKER_POOL: worker.pool })
+    await using heir = await startWorker(harness)
+    await heir.dispatch({ ...shard, attempt: 2 })
     expect(await harness.completionOf(shard)).toMatchObject({ committed: true, workerId: heir.id })
   })
 

@@ -120,7 +120,7 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
   const rendering = { engine, store, events, uploads, unsent, pictures, previews, png }
   const { maxRows } = engine.settings
   const progress = new ProgressKeeper({ engine, store, events })
-  const loop = new ShardLoop({ ...rendering, nats, shelf, progress, log, workerId, pool, maxRows })
+  const loop = new ShardLoop({ ...rendering, nats, shelf, progress, log, workerId, maxRows })
   shards = loop
 
   let draining: Promise<void> | null = null
@@ -133,6 +133,7 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
   const current = createReport({
     id: workerId,
     pool,
+    tags: config.tags ?? [],
     serving,
     device,
     lifecycle,

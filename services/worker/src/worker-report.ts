@@ -13,6 +13,7 @@ import type { Lifecycle } from './state.ts'
 export interface ReportParts {
   readonly id: string
   readonly pool: string
+  readonly tags: readonly string[]
   /** Where the worker serves gRPC, "host:port"; known once it does. */
   readonly serving: { readonly address: string }
   readonly device: ChosenDevice
@@ -24,7 +25,7 @@ export interface ReportParts {
 }
 
 /** Returns what tells the worker as it is at each call: for heartbeats and Describe. */
-export function createReport({ id, pool, serving, device, lifecycle, shelf, shards, events, gpu }: ReportParts) {
+export function createReport({ id, pool, tags, serving, device, lifecycle, shelf, shards, events, gpu }: ReportParts) {
   const connectedAt = timestampNow()
   return (): Worker => {
     const reading = gpu()
@@ -34,6 +35,7 @@ export function createReport({ id, pool, serving, device, lifecycle, shelf, shar
     return create(WorkerSchema, {
       id,
       pool,
+      tags: [...tags],
       address: serving.address,
       state: lifecycle.state,
       version: packageJson.version,
@@ -44,6 +46,8 @@ export function createReport({ id, pool, serving, device, lifecycle, shelf, shar
         reason: device.reason,
       },
       residentCheckpoints: [...shelf.resident],
+      checkpointLoads: shelf.loads,
+      checkpointLoadSeconds: shelf.loadSeconds,
       running: shards.held.map(({ assignment: { batchId, shardId, attempt }, stepsDone, stepsTotal, stepsResumed }) => {
         return { batchId, shardId, attempt, stepsDone, stepsTotal, stepsResumed }
       }),

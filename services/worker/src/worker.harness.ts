@@ -44,7 +44,7 @@ export async function startHarness() {
   const sd = await pushCheckpoint(store, path.join(SHIPPED, 'emoji-sd'))
   const ddpm = await pushCheckpoint(store, path.join(SHIPPED, 'emoji-ddpm'))
   const nats = stack.use(await FarmNats.connect({ servers: natsServer.url, name: 'harness' }, log))
-  await nats.ensureStreams([])
+  await nats.ensureStreams()
 
   const told = new EventEmitter()
   told.setMaxListeners(0)
@@ -143,10 +143,9 @@ export async function uploadPicture(store: ObjectStore, bytes: Uint8Array): Prom
   return key
 }
 
-/** A worker in this process, alone in a pool of its own unless one is given. */
+/** A worker in this process, in a pool of its own. */
 export async function startWorker(harness: Harness, environment: Record<string, string> = {}) {
-  const pool = environment['DARKROOM_WORKER_POOL'] ?? `pool-${randomUUID()}`
-  await harness.nats.ensureStreams([pool])
+  const pool = `pool-${randomUUID()}`
   const workerId = `worker-${randomUUID()}`
   const config = readConfig(WORKER_VARIABLES, {
     DARKROOM_LOG_LEVEL: 'silent',
@@ -174,7 +173,7 @@ export async function startWorker(harness: Harness, environment: Record<string, 
     address,
     client,
     adminPort: service.adminPort,
-    dispatch: (shard: ShardAssignment) => harness.nats.dispatchShard(pool, shard),
+    dispatch: (shard: ShardAssignment) => harness.nats.dispatchShard(workerId, shard),
     async [Symbol.asyncDispose]() {
       client[Symbol.dispose]()
       await service[Symbol.asyncDispose]()

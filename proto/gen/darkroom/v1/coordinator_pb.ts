@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file darkroom/v1/coordinator.proto.
  */
 export const file_darkroom_v1_coordinator: GenFile = /*@__PURE__*/
-  fileDesc("Ch1kYXJrcm9vbS92MS9jb29yZGluYXRvci5wcm90bxILZGFya3Jvb20udjEiTwoKSXRlbUNvdW50cxIQCghyZW5kZXJlZBgBIAEoDRIOCgZmYWlsZWQYAiABKA0SEQoJY2FuY2VsbGVkGAMgASgNEgwKBG9wZW4YBCABKA0iWAoTU2NoZWR1bGVyVGhyb3VnaHB1dBIRCglzY2hlZHVsZXIYASABKAkSDgoGaW1hZ2VzGAIgASgEEg0KBXN0ZXBzGAMgASgEEg8KB3NlY29uZHMYBCABKAEiiwQKBUJhdGNoEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuZGFya3Jvb20udjEuQmF0Y2hTdGF0ZRISCgppdGVtX2NvdW50GAMgASgNEhMKC2ltYWdlX2NvdW50GAQgASgNEiYKBWl0ZW1zGAUgASgLMhcuZGFya3Jvb20udjEuSXRlbUNvdW50cxIXCg9pbWFnZXNfcmVuZGVyZWQYBiABKA0SLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWltYWdlc19wZXJfc2Vjb25kGAogASgBEhgKC2V0YV9zZWNvbmRzGAsgASgBSACIAQESNAoKc2NoZWR1bGVycxgMIAMoCzIgLmRhcmtyb29tLnYxLlNjaGVkdWxlclRocm91Z2hwdXQSFgoOcnVubmluZ19zaGFyZHMYDSADKAkSFQoNaW1hZ2VzX2ZhaWxlZBgOIAEoDRIWCg5pbWFnZXNfZmxhZ2dlZBgPIAEoDRIUCgxpdGVtc193YXJuZWQYECABKA1CDgoMX2V0YV9zZWNvbmRzIiYKElN1Ym1pdEJhdGNoUmVxdWVzdBIQCghiYXRjaF9pZBgBIAEoCSI4ChNTdWJtaXRCYXRjaFJlc3BvbnNlEiEKBWJhdGNoGAEgASgLMhIuZGFya3Jvb20udjEuQmF0Y2giIwoPR2V0QmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJIjUKEEdldEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCI7ChJMaXN0QmF0Y2hlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkiUwoTTGlzdEJhdGNoZXNSZXNwb25zZRIjCgdiYXRjaGVzGAEgAygLMhIuZGFya3Jvb20udjEuQmF0Y2gSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj0KEVdhdGNoQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEhYKDmFmdGVyX3JldmlzaW9uGAIgASgEInAKEldhdGNoQmF0Y2hSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoBBIhCgViYXRjaBgCIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoEiUKB3ByZXZpZXcYAyABKAsyFC5kYXJrcm9vbS52MS5QcmV2aWV3InUKB1ByZXZpZXcSEAoIYmF0Y2hfaWQYASABKAkSDAoEaXRlbRgCIAEoDRINCgVpbWFnZRgDIAEoDRIMCgRzdGVwGAQgASgNEg0KBXN0ZXBzGAUgASgNEgwKBGpwZWcYBiABKAwSEAoIc2hhcmRfaWQYByABKAkiJgoSQ2FuY2VsQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJIjgKE0NhbmNlbEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCJKCgZEZXZpY2USDAoEa2luZBgBIAEoCRIMCgRuYW1lGAIgASgJEhQKDG1lbW9yeV9ieXRlcxgDIAEoBBIOCgZyZWFzb24YBCABKAkikAEKCkdwdUZpZ3VyZXMSGQoRdXRpbGl6YXRpb25fcmF0aW8YASABKAESGQoRbWVtb3J5X3VzZWRfYnl0ZXMYAiABKAQSGgoSbWVtb3J5X3RvdGFsX2J5dGVzGAMgASgEEhMKC3Bvd2VyX3dhdHRzGAQgASgBEhsKE3RlbXBlcmF0dXJlX2NlbHNpdXMYBSABKAEigwEKDFJ1bm5pbmdTaGFyZBIQCghiYXRjaF9pZBgBIAEoCRIQCghzaGFyZF9pZBgCIAEoCRIPCgdhdHRlbXB0GAMgASgNEhIKCnN0ZXBzX2RvbmUYBCABKA0SEwoLc3RlcHNfdG90YWwYBSABKA0SFQoNc3RlcHNfcmVzdW1lZBgGIAEoDSKQAwoGV29ya2VyEgoKAmlkGAEgASgJEicKBXN0YXRlGAIgASgOMhguZGFya3Jvb20udjEuV29ya2VyU3RhdGUSDAoEcG9vbBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJEiMKBmRldmljZRgFIAEoCzITLmRhcmtyb29tLnYxLkRldmljZRIcChRyZXNpZGVudF9jaGVja3BvaW50cxgGIAMoCRIqCgdydW5uaW5nGAcgAygLMhkuZGFya3Jvb20udjEuUnVubmluZ1NoYXJkEiQKA2dwdRgIIAEoCzIXLmRhcmtyb29tLnYxLkdwdUZpZ3VyZXMSMAoMY29ubmVjdGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdzZWVuX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9pbWFnZXNfcmVuZGVyZWQYCyABKAQSFAoMYnVzeV9zZWNvbmRzGAwgASgBEg8KB2FkZHJlc3MYDSABKAkiFAoSTGlzdFdvcmtlcnNSZXF1ZXN0IjsKE0xpc3RXb3JrZXJzUmVzcG9uc2USJAoHd29ya2VycxgBIAMoCzITLmRhcmtyb29tLnYxLldvcmtlcirIAQoKQmF0Y2hTdGF0ZRIbChdCQVRDSF9TVEFURV9VTlNQRUNJRklFRBAAEhYKEkJBVENIX1NUQVRFX1FVRVVFRBABEhcKE0JBVENIX1NUQVRFX1JVTk5JTkcQAhIaChZCQVRDSF9TVEFURV9GSU5BTElaSU5HEAMSGQoVQkFUQ0hfU1RBVEVfQ09NUExFVEVEEAQSGgoWQkFUQ0hfU1RBVEVfQ0FOQ0VMTElORxAFEhkKFUJBVENIX1NUQVRFX0NBTkNFTExFRBAGKqsBCgtXb3JrZXJTdGF0ZRIcChhXT1JLRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVXT1JLRVJfU1RBVEVfU1RBUlRJTkcQARIVChFXT1JLRVJfU1RBVEVfSURMRRACEhoKFldPUktFUl9TVEFURV9SRU5ERVJJTkcQAxIZChVXT1JLRVJfU1RBVEVfRFJBSU5JTkcQBBIVChFXT1JLRVJfU1RBVEVfTE9TVBAFMvYDChJDb29yZGluYXRvclNlcnZpY2USUAoLU3VibWl0QmF0Y2gSHy5kYXJrcm9vbS52MS5TdWJtaXRCYXRjaFJlcXVlc3QaIC5kYXJrcm9vbS52MS5TdWJtaXRCYXRjaFJlc3BvbnNlEkcKCEdldEJhdGNoEhwuZGFya3Jvb20udjEuR2V0QmF0Y2hSZXF1ZXN0Gh0uZGFya3Jvb20udjEuR2V0QmF0Y2hSZXNwb25zZRJQCgtMaXN0QmF0Y2hlcxIfLmRhcmtyb29tLnYxLkxpc3RCYXRjaGVzUmVxdWVzdBogLmRhcmtyb29tLnYxLkxpc3RCYXRjaGVzUmVzcG9uc2USTwoKV2F0Y2hCYXRjaBIeLmRhcmtyb29tLnYxLldhdGNoQmF0Y2hSZXF1ZXN0Gh8uZGFya3Jvb20udjEuV2F0Y2hCYXRjaFJlc3BvbnNlMAESUAoLQ2FuY2VsQmF0Y2gSHy5kYXJrcm9vbS52MS5DYW5jZWxCYXRjaFJlcXVlc3QaIC5kYXJrcm9vbS52MS5DYW5jZWxCYXRjaFJlc3BvbnNlElAKC0xpc3RXb3JrZXJzEh8uZGFya3Jvb20udjEuTGlzdFdvcmtlcnNSZXF1ZXN0GiAuZGFya3Jvb20udjEuTGlzdFdvcmtlcnNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("Ch1kYXJrcm9vbS92MS9jb29yZGluYXRvci5wcm90bxILZGFya3Jvb20udjEiTwoKSXRlbUNvdW50cxIQCghyZW5kZXJlZBgBIAEoDRIOCgZmYWlsZWQYAiABKA0SEQoJY2FuY2VsbGVkGAMgASgNEgwKBG9wZW4YBCABKA0iWAoTU2NoZWR1bGVyVGhyb3VnaHB1dBIRCglzY2hlZHVsZXIYASABKAkSDgoGaW1hZ2VzGAIgASgEEg0KBXN0ZXBzGAMgASgEEg8KB3NlY29uZHMYBCABKAEivQQKBUJhdGNoEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuZGFya3Jvb20udjEuQmF0Y2hTdGF0ZRISCgppdGVtX2NvdW50GAMgASgNEhMKC2ltYWdlX2NvdW50GAQgASgNEiYKBWl0ZW1zGAUgASgLMhcuZGFya3Jvb20udjEuSXRlbUNvdW50cxIXCg9pbWFnZXNfcmVuZGVyZWQYBiABKA0SLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWltYWdlc19wZXJfc2Vjb25kGAogASgBEhgKC2V0YV9zZWNvbmRzGAsgASgBSACIAQESNAoKc2NoZWR1bGVycxgMIAMoCzIgLmRhcmtyb29tLnYxLlNjaGVkdWxlclRocm91Z2hwdXQSFgoOcnVubmluZ19zaGFyZHMYDSADKAkSFQoNaW1hZ2VzX2ZhaWxlZBgOIAEoDRIWCg5pbWFnZXNfZmxhZ2dlZBgPIAEoDRIUCgxpdGVtc193YXJuZWQYECABKA0SDgoGdGVuYW50GBEgASgJEhAKCHByaW9yaXR5GBIgASgREg4KBnBhdXNlZBgTIAEoCEIOCgxfZXRhX3NlY29uZHMiJgoSU3VibWl0QmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJIjgKE1N1Ym1pdEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCIjCg9HZXRCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkiNQoQR2V0QmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIjsKEkxpc3RCYXRjaGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCSJTChNMaXN0QmF0Y2hlc1Jlc3BvbnNlEiMKB2JhdGNoZXMYASADKAsyEi5kYXJrcm9vbS52MS5CYXRjaBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPQoRV2F0Y2hCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkSFgoOYWZ0ZXJfcmV2aXNpb24YAiABKAQicAoSV2F0Y2hCYXRjaFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgEEiEKBWJhdGNoGAIgASgLMhIuZGFya3Jvb20udjEuQmF0Y2gSJQoHcHJldmlldxgDIAEoCzIULmRhcmtyb29tLnYxLlByZXZpZXcidQoHUHJldmlldxIQCghiYXRjaF9pZBgBIAEoCRIMCgRpdGVtGAIgASgNEg0KBWltYWdlGAMgASgNEgwKBHN0ZXAYBCABKA0SDQoFc3RlcHMYBSABKA0SDAoEanBlZxgGIAEoDBIQCghzaGFyZF9pZBgHIAEoCSImChJDYW5jZWxCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkiOAoTQ2FuY2VsQmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoImoKElVwZGF0ZUJhdGNoUmVxdWVzdBIQCghiYXRjaF9pZBgBIAEoCRIVCghwcmlvcml0eRgCIAEoEUgAiAEBEhMKBnBhdXNlZBgDIAEoCEgBiAEBQgsKCV9wcmlvcml0eUIJCgdfcGF1c2VkIjgKE1VwZGF0ZUJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCJKCgZEZXZpY2USDAoEa2luZBgBIAEoCRIMCgRuYW1lGAIgASgJEhQKDG1lbW9yeV9ieXRlcxgDIAEoBBIOCgZyZWFzb24YBCABKAkikAEKCkdwdUZpZ3VyZXMSGQoRdXRpbGl6YXRpb25fcmF0aW8YASABKAESGQoRbWVtb3J5X3VzZWRfYnl0ZXMYAiABKAQSGgoSbWVtb3J5X3RvdGFsX2J5dGVzGAMgASgEEhMKC3Bvd2VyX3dhdHRzGAQgASgBEhsKE3RlbXBlcmF0dXJlX2NlbHNpdXMYBSABKAEigwEKDFJ1bm5pbmdTaGFyZBIQCghiYXRjaF9pZBgBIAEoCRIQCghzaGFyZF9pZBgCIAEoCRIPCgdhdHRlbXB0GAMgASgNEhIKCnN0ZXBzX2RvbmUYBCABKA0SEwoLc3RlcHNfdG90YWwYBSABKA0SFQoNc3RlcHNfcmVzdW1lZBgGIAEoDSLZAwoGV29ya2VyEgoKAmlkGAEgASgJEicKBXN0YXRlGAIgASgOMhguZGFya3Jvb20udjEuV29ya2VyU3RhdGUSDAoEcG9vbBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJEiMKBmRldmljZRgFIAEoCzITLmRhcmtyb29tLnYxLkRldmljZRIcChRyZXNpZGVudF9jaGVja3BvaW50cxgGIAMoCRIqCgdydW5uaW5nGAcgAygLMhkuZGFya3Jvb20udjEuUnVubmluZ1NoYXJkEiQKA2dwdRgIIAEoCzIXLmRhcmtyb29tLnYxLkdwdUZpZ3VyZXMSMAoMY29ubmVjdGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdzZWVuX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9pbWFnZXNfcmVuZGVyZWQYCyABKAQSFAoMYnVzeV9zZWNvbmRzGAwgASgBEg8KB2FkZHJlc3MYDSABKAkSDAoEdGFncxgOIAMoCRIYChBjaGVja3BvaW50X2xvYWRzGA8gASgNEh8KF2NoZWNrcG9pbnRfbG9hZF9zZWNvbmRzGBAgASgBIhQKEkxpc3RXb3JrZXJzUmVxdWVzdCI7ChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiQKB3dvcmtlcnMYASADKAsyEy5kYXJrcm9vbS52MS5Xb3JrZXIqyAEKCkJhdGNoU3RhdGUSGwoXQkFUQ0hfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJCQVRDSF9TVEFURV9RVUVVRUQQARIXChNCQVRDSF9TVEFURV9SVU5OSU5HEAISGgoWQkFUQ0hfU1RBVEVfRklOQUxJWklORxADEhkKFUJBVENIX1NUQVRFX0NPTVBMRVRFRBAEEhoKFkJBVENIX1NUQVRFX0NBTkNFTExJTkcQBRIZChVCQVRDSF9TVEFURV9DQU5DRUxMRUQQBiqrAQoLV29ya2VyU3RhdGUSHAoYV09SS0VSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVV09SS0VSX1NUQVRFX1NUQVJUSU5HEAESFQoRV09SS0VSX1NUQVRFX0lETEUQAhIaChZXT1JLRVJfU1RBVEVfUkVOREVSSU5HEAMSGQoVV09SS0VSX1NUQVRFX0RSQUlOSU5HEAQSFQoRV09SS0VSX1NUQVRFX0xPU1QQBTLIBAoSQ29vcmRpbmF0b3JTZXJ2aWNlElAKC1N1Ym1pdEJhdGNoEh8uZGFya3Jvb20udjEuU3VibWl0QmF0Y2hSZXF1ZXN0GiAuZGFya3Jvb20udjEuU3VibWl0QmF0Y2hSZXNwb25zZRJHCghHZXRCYXRjaBIcLmRhcmtyb29tLnYxLkdldEJhdGNoUmVxdWVzdBodLmRhcmtyb29tLnYxLkdldEJhdGNoUmVzcG9uc2USUAoLTGlzdEJhdGNoZXMSHy5kYXJrcm9vbS52MS5MaXN0QmF0Y2hlc1JlcXVlc3QaIC5kYXJrcm9vbS52MS5MaXN0QmF0Y2hlc1Jlc3BvbnNlEk8KCldhdGNoQmF0Y2gSHi5kYXJrcm9vbS52MS5XYXRjaEJhdGNoUmVxdWVzdBofLmRhcmtyb29tLnYxLldhdGNoQmF0Y2hSZXNwb25zZTABElAKC0NhbmNlbEJhdGNoEh8uZGFya3Jvb20udjEuQ2FuY2VsQmF0Y2hSZXF1ZXN0GiAuZGFya3Jvb20udjEuQ2FuY2VsQmF0Y2hSZXNwb25zZRJQCgtVcGRhdGVCYXRjaBIfLmRhcmtyb29tLnYxLlVwZGF0ZUJhdGNoUmVxdWVzdBogLmRhcmtyb29tLnYxLlVwZGF0ZUJhdGNoUmVzcG9uc2USUAoLTGlzdFdvcmtlcnMSHy5kYXJrcm9vbS52MS5MaXN0V29ya2Vyc1JlcXVlc3QaIC5kYXJrcm9vbS52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * Where the items of a batch are; the four always sum to the accepted count.
@@ -183,6 +183,23 @@ export type Batch = Message<"darkroom.v1.Batch"> & {
    * @generated from field: uint32 items_warned = 16;
    */
   itemsWarned: number;
+
+  /**
+   * @generated from field: string tenant = 17;
+   */
+  tenant: string;
+
+  /**
+   * Among the open batches of its tenant the higher goes first; 0 unless it was changed.
+   *
+   * @generated from field: sint32 priority = 18;
+   */
+  priority: number;
+
+  /**
+   * @generated from field: bool paused = 19;
+   */
+  paused: boolean;
 };
 
 /**
@@ -459,6 +476,52 @@ export const CancelBatchResponseSchema: GenMessage<CancelBatchResponse> = /*@__P
   messageDesc(file_darkroom_v1_coordinator, 13);
 
 /**
+ * @generated from message darkroom.v1.UpdateBatchRequest
+ */
+export type UpdateBatchRequest = Message<"darkroom.v1.UpdateBatchRequest"> & {
+  /**
+   * @generated from field: string batch_id = 1;
+   */
+  batchId: string;
+
+  /**
+   * What is left out stays as it is.
+   *
+   * @generated from field: optional sint32 priority = 2;
+   */
+  priority?: number | undefined;
+
+  /**
+   * @generated from field: optional bool paused = 3;
+   */
+  paused?: boolean | undefined;
+};
+
+/**
+ * Describes the message darkroom.v1.UpdateBatchRequest.
+ * Use `create(UpdateBatchRequestSchema)` to create a new message.
+ */
+export const UpdateBatchRequestSchema: GenMessage<UpdateBatchRequest> = /*@__PURE__*/
+  messageDesc(file_darkroom_v1_coordinator, 14);
+
+/**
+ * @generated from message darkroom.v1.UpdateBatchResponse
+ */
+export type UpdateBatchResponse = Message<"darkroom.v1.UpdateBatchResponse"> & {
+  /**
+   * @generated from field: darkroom.v1.Batch batch = 1;
+   */
+  batch?: Batch | undefined;
+};
+
+/**
+ * Describes the message darkroom.v1.UpdateBatchResponse.
+ * Use `create(UpdateBatchResponseSchema)` to create a new message.
+ */
+export const UpdateBatchResponseSchema: GenMessage<UpdateBatchResponse> = /*@__PURE__*/
+  messageDesc(file_darkroom_v1_coordinator, 15);
+
+/**
  * The device that a worker renders on, as chosen at its start.
  *
  * @generated from message darkroom.v1.Device
@@ -496,7 +559,7 @@ export type Device = Message<"darkroom.v1.Device"> & {
  * Use `create(DeviceSchema)` to create a new message.
  */
 export const DeviceSchema: GenMessage<Device> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 14);
+  messageDesc(file_darkroom_v1_coordinator, 16);
 
 /**
  * Figures of nvidia-smi; absent where there is none.
@@ -535,7 +598,7 @@ export type GpuFigures = Message<"darkroom.v1.GpuFigures"> & {
  * Use `create(GpuFiguresSchema)` to create a new message.
  */
 export const GpuFiguresSchema: GenMessage<GpuFigures> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 15);
+  messageDesc(file_darkroom_v1_coordinator, 17);
 
 /**
  * @generated from message darkroom.v1.RunningShard
@@ -581,7 +644,7 @@ export type RunningShard = Message<"darkroom.v1.RunningShard"> & {
  * Use `create(RunningShardSchema)` to create a new message.
  */
 export const RunningShardSchema: GenMessage<RunningShard> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 16);
+  messageDesc(file_darkroom_v1_coordinator, 18);
 
 /**
  * @generated from message darkroom.v1.Worker
@@ -657,6 +720,25 @@ export type Worker = Message<"darkroom.v1.Worker"> & {
    * @generated from field: string address = 13;
    */
   address: string;
+
+  /**
+   * What batches may ask of a worker, such as "spot" or "nvlink"; the operator's own words.
+   *
+   * @generated from field: repeated string tags = 14;
+   */
+  tags: string[];
+
+  /**
+   * Checkpoints that were loaded since the worker's start, and the seconds that it took.
+   *
+   * @generated from field: uint32 checkpoint_loads = 15;
+   */
+  checkpointLoads: number;
+
+  /**
+   * @generated from field: double checkpoint_load_seconds = 16;
+   */
+  checkpointLoadSeconds: number;
 };
 
 /**
@@ -664,7 +746,7 @@ export type Worker = Message<"darkroom.v1.Worker"> & {
  * Use `create(WorkerSchema)` to create a new message.
  */
 export const WorkerSchema: GenMessage<Worker> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 17);
+  messageDesc(file_darkroom_v1_coordinator, 19);
 
 /**
  * @generated from message darkroom.v1.ListWorkersRequest
@@ -677,7 +759,7 @@ export type ListWorkersRequest = Message<"darkroom.v1.ListWorkersRequest"> & {
  * Use `create(ListWorkersRequestSchema)` to create a new message.
  */
 export const ListWorkersRequestSchema: GenMessage<ListWorkersRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 18);
+  messageDesc(file_darkroom_v1_coordinator, 20);
 
 /**
  * @generated from message darkroom.v1.ListWorkersResponse
@@ -694,7 +776,7 @@ export type ListWorkersResponse = Message<"darkroom.v1.ListWorkersResponse"> & {
  * Use `create(ListWorkersResponseSchema)` to create a new message.
  */
 export const ListWorkersResponseSchema: GenMessage<ListWorkersResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 19);
+  messageDesc(file_darkroom_v1_coordinator, 21);
 
 /**
  * @generated from enum darkroom.v1.BatchState
@@ -844,6 +926,16 @@ export const CoordinatorService: GenService<{
     methodKind: "unary";
     input: typeof CancelBatchRequestSchema;
     output: typeof CancelBatchResponseSchema;
+  },
+  /**
+   * Changes a batch's place among those of its tenant, or pauses it: nothing of it starts, what runs goes on.
+   *
+   * @generated from rpc darkroom.v1.CoordinatorService.UpdateBatch
+   */
+  updateBatch: {
+    methodKind: "unary";
+    input: typeof UpdateBatchRequestSchema;
+    output: typeof UpdateBatchResponseSchema;
   },
   /**
    * @generated from rpc darkroom.v1.CoordinatorService.ListWorkers

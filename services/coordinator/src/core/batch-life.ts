@@ -1,20 +1,32 @@
-import type { FarmCommand, FarmEvent, SegmentSummary } from './messages.ts'
+import { addReady, listBatch, offer, setPlanning, unlistBatch } from './backlog.ts'
 import { addCounts, noCounts } from './counts.ts'
-import { moveShard } from './state.ts'
-import type { FarmState, OpenBatch, ShardResult } from './state.ts'
+import { catchUp, tenantOf } from './fairness.ts'
+import { learnCosts } from './learn-costs.ts'
+import type { FarmCommand, FarmEvent, SegmentSummary } from './messages.ts'
+import { moveShard } from './move-shard.ts'
+import type { FarmState, OpenBatch, OpenShard, ShardResult } from './state.ts'
 import { addTally } from './tally.ts'
 
 type EventOf<T extends FarmEvent['type']> = Extract<FarmEvent, { type: T }>
 
-export function openBatch(farm: FarmState, event: EventOf<'batchOpened'>, commands: FarmCommand[]): void {
+export function openBatch(
+  farm: FarmState,
+  event: EventOf<'batchOpened'>,
+  nowMs: number,
+  commands: FarmCommand[],
+): void {
   if (farm.batches.has(event.batch.id)) return
   const batch: OpenBatch = {
     ...event.batch,
+    owner: tenantOf(farm, event.batch.tenant),
+    isActive: false,
     state: 'queued',
     segmentCount: event.segmentCount,
     nextSegment: 0,
     isPlanning: false,
-    ready: [],
+    ready: new Map(),
+    readyShards: 0,
+    level: null,
     open: new Map(),
     endedShards: 0,
     ...noCounts(),
@@ -24,18 +36,25 @@ export function openBatch(farm: FarmState, event: EventOf<'batchOpened'>, comman
     recent: [],
   }
   farm.batches.set(batch.id, batch)
-  for (const segment of event.segments) takeSegment(batch, segment)
+  for (const { checkpoint, work, result } of event.measured)
+    learnCosts(farm, { checkpoint, deviceKind: null }, work, result)
+  for (const segment of event.segments) takeSegment(farm, batch, segment, nowMs)
   if (event.isCancelled) return cancelBatch(farm, batch, commands)
+  activate(farm, batch, nowMs)
   settle(farm, batch, commands)
 }
 
 /** Another plan of the same segment, by another leader or a repeated effect, is the same plan: the stored one counts. */
-export function addSegment(farm: FarmState, event: EventOf<'segmentPlanned'>, commands: FarmCommand[]): void {
+export function addSegment(
+  farm: FarmState,
+  event: EventOf<'segmentPlanned'>,
+  nowMs: number,
+  commands: FarmCommand[],
+): void {
   const batch = farm.batches.get(event.batchId)
   if (batch === undefined || !batch.isPlanning || event.segment !== batch.nextSegment) return
-  batch.isPlanning = false
-  farm.planning--
-  takeSegment(batch, event.summary)
+  setPlanning(batch, false)
+  takeSegment(farm, batch, event.summary, nowMs)
   if (batch.state === 'cancelling') return cancelBatch(farm, batch, commands)
   settle(farm, batch, commands)
 }
@@ -44,7 +63,9 @@ export function addSegment(farm: FarmState, event: EventOf<'segmentPlanned'>, co
 export function cancelBatch(farm: FarmState, batch: OpenBatch, commands: FarmCommand[]): void {
   if (batch.state === 'finalizing') return
   batch.state = 'cancelling'
-  batch.ready = []
+  deactivate(farm, batch)
+  batch.ready.clear()
+  batch.readyShards = 0
   for (const shard of batch.open.values()) {
     if (shard.state === 'ending') continue
     const { id: shardId, attempt, itemCount, workerId, sequence } = shard
@@ -64,31 +85,66 @@ export function cancelBatch(farm: FarmState, batch: OpenBatch, commands: FarmCom
   settle(farm, batch, commands)
 }
 
-export function finishBatch(farm: FarmState, batchId: string): void {
-  farm.batches.delete(batchId)
-  farm.ring.delete(batchId)
+/** Nothing of it starts any more; what runs goes on. */
+export function pauseBatch(farm: FarmState, batch: OpenBatch, commands: FarmCommand[]): void {
+  batch.isPaused = true
+  deactivate(farm, batch)
+  commands.push({ type: 'changed', batchId: batch.id })
 }
 
-/** After a change of what a batch has to do: gives it its turn, or ends it, and has its watchers told. */
+export function resumeBatch(farm: FarmState, batch: OpenBatch, nowMs: number, commands: FarmCommand[]): void {
+  batch.isPaused = false
+  activate(farm, batch, nowMs)
+  commands.push({ type: 'changed', batchId: batch.id })
+}
+
+export function changePriority(
+  farm: FarmState,
+  batch: OpenBatch,
+  priority: number,
+  nowMs: number,
+  commands: FarmCommand[],
+): void {
+  const isListed = batch.level !== null
+  unlistBatch(farm, batch)
+  batch.priority = priority
+  if (isListed) listBatch(farm, batch, nowMs)
+  commands.push({ type: 'changed', batchId: batch.id })
+}
+
+export function finishBatch(farm: FarmState, batchId: string): void {
+  const batch = farm.batches.get(batchId)
+  if (batch === undefined) return
+  deactivate(farm, batch)
+  farm.batches.delete(batchId)
+}
+
+/** After a change of what a batch has to do: ends it where nothing is left, and has its watchers told. */
 export function settle(farm: FarmState, batch: OpenBatch, commands: FarmCommand[]): void {
-  giveTurn(farm, batch)
+  offer(batch)
   const isPlanned = batch.state === 'cancelling' || batch.nextSegment === batch.segmentCount
   if (isPlanned && batch.open.size === 0 && !batch.isPlanning && batch.state !== 'finalizing') {
     commands.push({ type: 'finalize', batchId: batch.id, isCancelled: batch.state === 'cancelling' })
     batch.state = 'finalizing'
+    deactivate(farm, batch)
   }
   commands.push({ type: 'changed', batchId: batch.id })
 }
 
-/** Keeps its place in the ring, takes one at the end, or leaves it. */
-export function giveTurn(farm: FarmState, batch: OpenBatch): void {
-  if (hasWork(batch)) farm.ring.add(batch.id)
-  else farm.ring.delete(batch.id)
+/** From now on it waits for workers, unless it is paused or ends. */
+function activate(farm: FarmState, batch: OpenBatch, nowMs: number): void {
+  if (batch.isActive || batch.isPaused || (batch.state !== 'queued' && batch.state !== 'running')) return
+  batch.isActive = true
+  if (batch.owner.active === 0) catchUp(farm, batch.owner)
+  batch.owner.active++
+  listBatch(farm, batch, nowMs)
 }
 
-export function hasWork(batch: OpenBatch): boolean {
-  if (batch.state !== 'queued' && batch.state !== 'running') return false
-  return batch.ready.length > 0 || (batch.nextSegment < batch.segmentCount && !batch.isPlanning)
+function deactivate(farm: FarmState, batch: OpenBatch): void {
+  if (!batch.isActive) return
+  batch.isActive = false
+  batch.owner.active--
+  unlistBatch(farm, batch)
 }
 
 export function tally(batch: OpenBatch, result: ShardResult): void {
@@ -97,20 +153,26 @@ export function tally(batch: OpenBatch, result: ShardResult): void {
   for (const tally of result.schedulers) addTally(batch.schedulers, tally)
 }
 
-function takeSegment(batch: OpenBatch, { shards, ended }: SegmentSummary): void {
+function takeSegment(farm: FarmState, batch: OpenBatch, { shards, ended }: SegmentSummary, nowMs: number): void {
   batch.nextSegment++
   for (const summary of shards) {
-    batch.open.set(summary.id, {
+    const { id, checkpoint, work } = summary
+    const shard: OpenShard = {
       ...summary,
       batchId: batch.id,
       state: 'planned',
       attempt: 0,
       failures: 0,
+      failedOn: null,
+      assignedTo: null,
       workerId: null,
+      seconds: farm.costs.seconds({ checkpoint, deviceKind: null }, work),
+      charged: 0,
       sequence: null,
       unownedSinceMs: 0,
-    })
-    batch.ready.push(summary.id)
+    }
+    batch.open.set(id, shard)
+    addReady(batch, shard, nowMs, false)
   }
   for (const result of ended) tally(batch, result)
   if (batch.state === 'queued') batch.state = 'running'

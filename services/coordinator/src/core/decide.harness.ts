@@ -3,7 +3,8 @@ import { WorkerSchema } from '@darkroom/proto'
 import type { Worker } from '@darkroom/proto'
 import { noCounts } from './counts.ts'
 import type { FarmCommand, FarmEvent, SegmentSummary } from './messages.ts'
-import type { FarmSettings, ShardResult } from './state.ts'
+import { NO_NEEDS } from './needs.ts'
+import type { BatchSummary, FarmSettings, ShardResult } from './state.ts'
 
 export const SETTINGS: FarmSettings = {
   window: 2,
@@ -11,6 +12,7 @@ export const SETTINGS: FarmSettings = {
   workerLeaseMs: 5_000,
   detachedGraceMs: 1_000,
   unownedMs: 10_000,
+  starvationMs: 60_000,
 }
 export const ITEMS_PER_SHARD = 3
 
@@ -20,10 +22,10 @@ export type Running = readonly { readonly batchId: string; readonly shardId: str
 export const ofType = <T extends FarmCommand['type']>(commands: readonly FarmCommand[], type: T): CommandOf<T>[] =>
   commands.filter((command): command is CommandOf<T> => command.type === type)
 
-export const workerOf = (id: string, running: Running = []): Worker =>
-  create(WorkerSchema, { id, running: [...running] })
+export const workerOf = (id: string, running: Running = [], residentCheckpoints: readonly string[] = []): Worker =>
+  create(WorkerSchema, { id, running: [...running], residentCheckpoints: [...residentCheckpoints] })
 
-export function resultOf(kind: ShardResult['kind'], itemCount: number): ShardResult {
+export function resultOf(kind: ShardResult['kind'], itemCount: number, deviceSeconds = 1): ShardResult {
   return {
     ...noCounts(),
     kind,
@@ -31,9 +33,11 @@ export function resultOf(kind: ShardResult['kind'], itemCount: number): ShardRes
     failed: kind === 'failed' ? itemCount : 0,
     cancelled: kind === 'cancelled' ? itemCount : 0,
     images: kind === 'rendered' ? itemCount : 0,
-    deviceSeconds: 1,
+    deviceSeconds: kind === 'rendered' ? deviceSeconds : 0,
     schedulers:
-      kind === 'rendered' ? [{ scheduler: 'DDIMScheduler', images: itemCount, steps: itemCount * 10, seconds: 1 }] : [],
+      kind === 'rendered'
+        ? [{ scheduler: 'DDIMScheduler', images: itemCount, steps: itemCount * 10, seconds: deviceSeconds }]
+        : [],
   }
 }
 
@@ -42,23 +46,40 @@ export const openedOf = (
   segmentCount: number,
   shardsPerSegment: number,
   segments: readonly SegmentSummary[] = [],
+  summary: Partial<BatchSummary> = {},
 ): Extract<FarmEvent, { type: 'batchOpened' }> => {
   const itemCount = segmentCount * shardsPerSegment * ITEMS_PER_SHARD
-  const batch = { id, itemCount, imageCount: itemCount, createdAtMs: 0 }
-  return { type: 'batchOpened', batch, segmentCount, segments, startedAtMs: null, isCancelled: false }
+  const batch = {
+    id,
+    itemCount,
+    imageCount: itemCount,
+    createdAtMs: 0,
+    tenant: 'default',
+    priority: 0,
+    isInteractive: false,
+    isPaused: false,
+    needs: NO_NEEDS,
+    ...summary,
+  }
+  return { type: 'batchOpened', batch, segmentCount, segments, measured: [], startedAtMs: null, isCancelled: false }
 }
 
-export const segmentOf = (segment: number, shardCount: number): SegmentSummary => ({
+export const segmentOf = (segment: number, shardCount: number, checkpoint = 'emoji-ddpm'): SegmentSummary => ({
   shards: Array.from({ length: shardCount }, (_, n) => ({
     id: `${segment}-${n}`,
     itemCount: ITEMS_PER_SHARD,
-    cost: 1,
-    checkpoint: 'emoji-ddpm',
+    checkpoint,
+    // A second's work, as long as nothing was measured.
+    work: { DDIMScheduler: 1 / 1.1e-6 },
   })),
   ended: [],
 })
 
-export const plannedOf = (batchId: string, segment: number, shardCount: number): FarmEvent => ({
+export const plannedOf = (
+  batchId: string,
+  segment: number,
+  shardCount: number,
+): Extract<FarmEvent, { type: 'segmentPlanned' }> => ({
   type: 'segmentPlanned',
   batchId,
   segment,

@@ -1,9 +1,19 @@
-import { addSegment, cancelBatch, finishBatch, openBatch } from './batch-life.ts'
+import {
+  addSegment,
+  cancelBatch,
+  changePriority,
+  finishBatch,
+  openBatch,
+  pauseBatch,
+  resumeBatch,
+} from './batch-life.ts'
+import { changeTenant } from './fairness.ts'
 import { fill } from './fill.ts'
 import type { FarmCommand, FarmEvent } from './messages.ts'
 import { blame, confirmDispatch, endShard, redispatch } from './shard-life.ts'
 import { findShard } from './state.ts'
 import type { FarmState } from './state.ts'
+import { rebalance } from './rebalance.ts'
 import { checkLeases, checkUnowned, detachWorker, seeWorker } from './worker-life.ts'
 
 /**
@@ -21,9 +31,9 @@ export function decide(farm: FarmState, event: FarmEvent, nowMs: number): FarmCo
 function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmCommand[]): void {
   switch (event.type) {
     case 'batchOpened':
-      return openBatch(farm, event, commands)
+      return openBatch(farm, event, nowMs, commands)
     case 'segmentPlanned':
-      return addSegment(farm, event, commands)
+      return addSegment(farm, event, nowMs, commands)
     case 'shardDispatched':
       return confirmDispatch(farm, event, nowMs, commands)
     case 'shardEnded':
@@ -31,26 +41,44 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
     case 'attemptFailed': {
       const found = findShard(farm, event.batchId, event.shardId)
       if (found?.shard.attempt === event.attempt)
-        blame(farm, found.batch, found.shard, 'attempt_failed', event.message, commands)
+        blame(farm, found.batch, found.shard, { reason: 'attempt_failed', message: event.message }, nowMs, commands)
       return
     }
     case 'workerSeen':
       return seeWorker(farm, event.worker, nowMs, commands)
     case 'workerDetached':
-      return detachWorker(farm, event.workerId, nowMs)
+      return detachWorker(farm, event.workerId, nowMs, commands)
     case 'cancelRequested': {
       const batch = farm.batches.get(event.batchId)
       if (batch !== undefined) cancelBatch(farm, batch, commands)
       return
     }
+    case 'batchPriorityChanged': {
+      const batch = farm.batches.get(event.batchId)
+      if (batch !== undefined) changePriority(farm, batch, event.priority, nowMs, commands)
+      return
+    }
+    case 'batchPaused': {
+      const batch = farm.batches.get(event.batchId)
+      if (batch !== undefined) pauseBatch(farm, batch, commands)
+      return
+    }
+    case 'batchResumed': {
+      const batch = farm.batches.get(event.batchId)
+      if (batch !== undefined) resumeBatch(farm, batch, nowMs, commands)
+      return
+    }
+    case 'tenantChanged':
+      return changeTenant(farm, event.tenant, event.terms)
     case 'queueLost':
       for (const shard of [...farm.unowned].toReversed())
-        redispatch(farm, farm.batches.get(shard.batchId)!, shard, 'queue_lost', commands)
+        redispatch(farm, farm.batches.get(shard.batchId)!, shard, 'queue_lost', nowMs, commands)
       return
     case 'batchFinished':
       return finishBatch(farm, event.batchId)
     case 'tick':
       checkLeases(farm, nowMs, commands)
-      return checkUnowned(farm, nowMs, commands)
+      checkUnowned(farm, nowMs, commands)
+      return rebalance(farm, nowMs, commands)
   }
 }

@@ -1,33 +1,179 @@
-import { giveTurn } from './batch-life.ts'
+import { noteServed, removeReady, setPlanning } from './backlog.ts'
+import type { ClassBacklog, Demand, Level, TenantBacklog } from './backlog.ts'
+import { charge } from './fairness.ts'
 import type { FarmCommand } from './messages.ts'
-import { moveShard } from './state.ts'
-import type { FarmState } from './state.ts'
+import { assignShard, moveShard } from './move-shard.ts'
+import type { FreeWorkers, Profile } from './slots.ts'
+import type { AttachedWorker, FarmState, OpenShard } from './state.ts'
+import { swapSeconds } from './swaps.ts'
+import { isOverCap, isServedBefore } from './tenants.ts'
+
+/** Segments of a level: each holds up to a thousand shards, and sizes are to follow what is learned. */
+const PLANNING_AT_ONCE = 8
+
+/** How many shards are looked at for one that the worker has not failed already. */
+const LOOK_BEHIND = 8
+
+/** A worker, and what it is to do. */
+interface Match {
+  readonly worker: AttachedWorker
+  readonly level: Level
+  readonly demand: Demand
+}
+
+/** Where the next shard comes from, and who could take it. */
+interface Turn {
+  readonly farm: FarmState
+  readonly free: FreeWorkers
+  readonly ofClass: ClassBacklog
+  readonly backlog: TenantBacklog
+  /** Shards that the workers have been given already. */
+  readonly depth: number
+  readonly nowMs: number
+}
 
 /**
- * Dispatches while workers have room: one shard of each batch in turn. A batch whose turn comes without a planned shard plans
- * its next segment, which keeps a place free until it is there.
+ * Dispatches while workers have room, idle ones first. Each shard is found from the heads of a few indices, however many wait:
+ * its class, then its tenant by fairness, its priority, its checkpoint by where it is loaded, the age of its batch.
+ * Segments are planned no further ahead than that.
  */
 export function fill(farm: FarmState, nowMs: number, commands: FarmCommand[]): void {
-  if (farm.ring.size === 0 || nowMs < farm.dispatchFromMs) return
-  const workers = farm.taking.size
-  let room = workers * farm.settings.window - farm.outstanding - farm.planning
-  for (const batchId of farm.ring) {
-    if (room <= 0) return
-    room--
-    const batch = farm.batches.get(batchId)!
-    const shardId = batch.ready.shift()
-    if (shardId === undefined) {
-      batch.isPlanning = true
-      farm.planning++
-      commands.push({ type: 'planSegment', batchId, segment: batch.nextSegment, workers })
-    } else {
-      const shard = batch.open.get(shardId)!
-      moveShard(farm, shard, 'dispatching')
-      shard.attempt++
-      commands.push({ type: 'dispatch', batchId, shardId, attempt: shard.attempt })
-    }
-    // To the end of the ring, which this loop reaches again.
-    farm.ring.delete(batchId)
-    giveTurn(farm, batch)
+  if (nowMs < farm.dispatchFromMs || farm.backlogs.size === 0) return
+  for (let depth = 0; depth <= farm.settings.window; depth++) {
+    for (const profile of farm.profiles.values()) while (fillOne(farm, profile, depth, nowMs, commands));
   }
+}
+
+/** @returns whether anything was done */
+function fillOne(farm: FarmState, profile: Profile, depth: number, nowMs: number, commands: FarmCommand[]): boolean {
+  const free = profile.free[depth]!
+  if (free.all.size === 0) return false
+  const next = nextBacklog(farm, profile, depth)
+  if (next === null) return false
+  farm.virtualTime = Math.max(farm.virtualTime, next.backlog.tenant.service)
+  const level = next.backlog.next.first!
+  if (planAhead(farm, level, commands)) return true
+  const match = findMatch({ farm, free, ...next, depth, nowMs })
+  if (match === null) return false
+  dispatch(farm, match, free, nowMs, commands)
+  return true
+}
+
+/** Interactive work first, which has a place more; then whose turn it is among tenants with work for these workers. */
+function nextBacklog(
+  farm: FarmState,
+  profile: Profile,
+  depth: number,
+): { ofClass: ClassBacklog; backlog: TenantBacklog } | null {
+  for (const name of depth < farm.settings.window ? (['interactive', 'batch'] as const) : (['interactive'] as const)) {
+    let best: { ofClass: ClassBacklog; backlog: TenantBacklog } | null = null
+    for (const { [name]: ofClass } of profile.backlogs) {
+      const backlog = ofClass.next.first
+      if (backlog !== undefined && (best === null || isBefore(backlog, best.backlog))) best = { ofClass, backlog }
+    }
+    if (best !== null) return best
+  }
+  return null
+}
+
+/** Of one tenant, whatever its work needs, the higher priority. */
+function isBefore(a: TenantBacklog, b: TenantBacklog): boolean {
+  if (a.tenant === b.tenant) return a.next.first!.priority > b.next.first!.priority
+  return isServedBefore(a.tenant, b.tenant)
+}
+
+/** Plans a segment of the level's oldest batch that has any left, unless a shard is in sight for every worker. */
+function planAhead(farm: FarmState, level: Level, commands: FarmCommand[]): boolean {
+  const batch = level.unplanned.first
+  const inSight = level.ready + level.planning
+  if (batch === undefined || inSight >= farm.taking.size || level.planning >= PLANNING_AT_ONCE) return false
+  setPlanning(batch, true)
+  commands.push({ type: 'planSegment', batchId: batch.id, segment: batch.nextSegment, workers: farm.taking.size })
+  return true
+}
+
+/**
+ * A checkpoint that was passed over for too long comes first. Else a worker keeps what it has: for the tenant whose turn it is,
+ * or for one that is ahead of it by less than a load takes. Else another worker that has what most is to be done for. Else it
+ * loads that: at once where it is idle, and ahead of time where the work is worth a load.
+ */
+function findMatch({ farm, free, ofClass, backlog, depth, nowMs }: Turn): Match | null {
+  const level = backlog.next.first!
+  const worker = free.all.values().next().value!
+  const waiting = level.byWait.first!
+  if (nowMs - waiting.servedAtMs > farm.settings.starvationMs)
+    return { worker: carrierOf(free, waiting) ?? worker, level, demand: waiting }
+  const kept = carriedDemand(level, worker)
+  if (kept !== null) return { worker, level, demand: kept }
+  const demand = level.byWork.first!
+  const carrier = carrierOf(free, demand)
+  if (carrier !== null) return { worker: carrier, level, demand }
+  const loadSeconds = swapSeconds(farm.swaps)
+  const other = nearlyNext(ofClass, backlog, worker, loadSeconds)
+  if (other !== null) return other
+  return depth === 0 || demand.secondsEach >= loadSeconds ? { worker, level, demand } : null
+}
+
+function carrierOf(free: FreeWorkers, demand: Demand): AttachedWorker | null {
+  return free.byCheckpoint.get(demand.checkpoint)?.values().next().value ?? null
+}
+
+function carriedDemand(level: Level, worker: AttachedWorker): Demand | null {
+  let best: Demand | null = null
+  for (const checkpoint of worker.carries) {
+    const demand = level.demands.get(checkpoint)
+    if (demand !== undefined && (best === null || demand.servedAtMs < best.servedAtMs)) best = demand
+  }
+  return best
+}
+
+/** Work of another tenant for what the worker has, where its turn comes within `slackSeconds` of service. */
+function nearlyNext(
+  ofClass: ClassBacklog,
+  { tenant }: TenantBacklog,
+  worker: AttachedWorker,
+  slackSeconds: number,
+): Match | null {
+  for (const checkpoint of worker.carries) {
+    const backlogs = ofClass.byCheckpoint.get(checkpoint)
+    const other = backlogs?.values().next().value
+    if (other === undefined) continue
+    // The next time it is another's turn to be looked at.
+    backlogs!.delete(other)
+    backlogs!.add(other)
+    const level = other.next.first
+    const demand = level?.demands.get(checkpoint)
+    if (level === undefined || demand === undefined || !ofClass.next.has(other)) continue
+    const isNear =
+      other.tenant.service - tenant.service <= slackSeconds && isOverCap(other.tenant) === isOverCap(tenant)
+    if (isNear) return { worker, level, demand }
+  }
+  return null
+}
+
+/** The oldest batch's next shard; one that the worker has failed already is for another, or waits behind others. */
+function choose({ worker, demand }: Match, free: FreeWorkers): { worker: AttachedWorker; shard: OpenShard } {
+  const { shards } = demand.queues.first!
+  const [next] = shards
+  if (next!.failedOn !== worker.id) return { worker, shard: next! }
+  const other = free.all.values().find(({ id }) => id !== worker.id)
+  if (other !== undefined) return { worker: other, shard: next! }
+  return { worker, shard: shards.slice(0, LOOK_BEHIND).find(({ failedOn }) => failedOn !== worker.id) ?? next! }
+}
+
+function dispatch(farm: FarmState, match: Match, free: FreeWorkers, nowMs: number, commands: FarmCommand[]): void {
+  const { level, demand } = match
+  const { batch } = demand.queues.first!
+  const { worker, shard } = choose(match, free)
+  const { checkpoint, work } = shard
+  const isSwap = !worker.carries.has(checkpoint)
+  removeReady(batch, shard)
+  moveShard(farm, shard, 'dispatching')
+  assignShard(farm, shard, worker.id)
+  const { deviceKind } = worker.profile.offer
+  charge(batch.owner, shard, farm.costs.seconds({ checkpoint, deviceKind }, work))
+  noteServed(level, checkpoint, nowMs)
+  shard.attempt++
+  const { id: shardId, attempt } = shard
+  commands.push({ type: 'dispatch', batchId: batch.id, shardId, attempt, workerId: worker.id, isSwap })
 }

@@ -1,10 +1,19 @@
 import type { Worker } from '@darkroom/proto'
+import type { Work } from '../planner/cost-model.ts'
 import type { BatchSummary, ShardResult, ShardSummary } from './state.ts'
+import type { TenantTerms } from './tenants.ts'
 
 /** What a stored plan segment holds: shards without a record, and what became of the others. */
 export interface SegmentSummary {
   readonly shards: readonly ShardSummary[]
   readonly ended: readonly ShardResult[]
+}
+
+/** What a shard was to do and what it took. */
+export interface MeasuredShard {
+  readonly checkpoint: string
+  readonly work: Work
+  readonly result: ShardResult
 }
 
 /** What has happened. */
@@ -15,6 +24,8 @@ export type FarmEvent =
       readonly segmentCount: number
       /** What the bucket holds of the plan, from segment 0 on. */
       readonly segments: readonly SegmentSummary[]
+      /** Of those that have ended, as many as were looked at. */
+      readonly measured: readonly MeasuredShard[]
       /** When its first record was begun, null where there is none. */
       readonly startedAtMs: number | null
       readonly isCancelled: boolean
@@ -43,6 +54,10 @@ export type FarmEvent =
   | { readonly type: 'workerSeen'; readonly worker: Worker }
   | { readonly type: 'workerDetached'; readonly workerId: string }
   | { readonly type: 'cancelRequested'; readonly batchId: string }
+  | { readonly type: 'batchPriorityChanged'; readonly batchId: string; readonly priority: number }
+  | { readonly type: 'batchPaused'; readonly batchId: string }
+  | { readonly type: 'batchResumed'; readonly batchId: string }
+  | { readonly type: 'tenantChanged'; readonly tenant: string; readonly terms: TenantTerms }
   | { readonly type: 'queueLost' }
   | { readonly type: 'batchFinished'; readonly batchId: string }
   | { readonly type: 'tick' }
@@ -50,7 +65,15 @@ export type FarmEvent =
 /** What is to be done. Each may be carried out more than once, and in any order: the events that follow tell what came of it. */
 export type FarmCommand =
   | { readonly type: 'planSegment'; readonly batchId: string; readonly segment: number; readonly workers: number }
-  | { readonly type: 'dispatch'; readonly batchId: string; readonly shardId: string; readonly attempt: number }
+  | {
+      readonly type: 'dispatch'
+      readonly batchId: string
+      readonly shardId: string
+      readonly attempt: number
+      readonly workerId: string
+      /** Whether the worker has to load the checkpoint for it. */
+      readonly isSwap: boolean
+    }
   | { readonly type: 'withdraw'; readonly sequence: number }
   | {
       readonly type: 'cancelOnWorker'
@@ -73,4 +96,12 @@ export type FarmCommand =
   | { readonly type: 'changed'; readonly batchId: string }
   | { readonly type: 'redispatched'; readonly reason: RedispatchReason }
 
-export type RedispatchReason = 'worker_lost' | 'attempt_failed' | 'queue_lost' | 'unowned'
+export const REDISPATCH_REASONS = [
+  'worker_lost',
+  'worker_left',
+  'attempt_failed',
+  'queue_lost',
+  'unowned',
+  'rebalanced',
+] as const
+export type RedispatchReason = (typeof REDISPATCH_REASONS)[number]

@@ -1,6 +1,10 @@
-import { giveTurn, settle, tally } from './batch-life.ts'
+import { addReady, removeReady } from './backlog.ts'
+import { settle, tally } from './batch-life.ts'
+import { charge } from './fairness.ts'
+import { learnCosts } from './learn-costs.ts'
 import type { FarmCommand, FarmEvent, RedispatchReason } from './messages.ts'
-import { findShard, moveShard, ownShard } from './state.ts'
+import { assignShard, moveShard, ownShard } from './move-shard.ts'
+import { findShard } from './state.ts'
 import type { FarmState, OpenBatch, OpenShard } from './state.ts'
 
 type EventOf<T extends FarmEvent['type']> = Extract<FarmEvent, { type: T }>
@@ -32,8 +36,11 @@ export function endShard(farm: FarmState, event: EventOf<'shardEnded'>, nowMs: n
   const found = findShard(farm, event.batchId, event.shardId)
   if (found === null) return
   const { batch, shard } = found
+  const { checkpoint, work, assignedTo } = shard
+  learnCosts(farm, { checkpoint, deviceKind: deviceKindOf(farm, assignedTo) }, work, event.result)
+  charge(batch.owner, shard, event.result.deviceSeconds)
   if (shard.state !== 'ending') {
-    if (shard.state === 'planned') unready(batch, shard)
+    if (shard.state === 'planned') removeReady(batch, shard)
     if (shard.sequence !== null && shard.workerId === null)
       commands.push({ type: 'withdraw', sequence: shard.sequence })
     moveShard(farm, shard, 'ending')
@@ -50,13 +57,14 @@ export function blame(
   farm: FarmState,
   batch: OpenBatch,
   shard: OpenShard,
-  reason: RedispatchReason,
-  message: string,
+  { reason, message }: { readonly reason: RedispatchReason; readonly message: string },
+  nowMs: number,
   commands: FarmCommand[],
 ): void {
   if (shard.state !== 'dispatched' && shard.state !== 'dispatching') return
   shard.failures++
-  if (shard.failures < farm.settings.maxFailures) return redispatch(farm, batch, shard, reason, commands)
+  shard.failedOn = shard.assignedTo
+  if (shard.failures < farm.settings.maxFailures) return redispatch(farm, batch, shard, reason, nowMs, commands)
   if (shard.sequence !== null) commands.push({ type: 'withdraw', sequence: shard.sequence })
   moveShard(farm, shard, 'ending')
   const { id: shardId, attempt, itemCount } = shard
@@ -71,20 +79,24 @@ export function blame(
   })
 }
 
-/** Back to the front of its batch's queue; the old message must not reach anybody any more. */
+/**
+ * Back to the front of its batch's queue; the old message must not reach anybody any more. What it was charged is given back: a
+ * retry is not billed twice.
+ */
 export function redispatch(
   farm: FarmState,
   batch: OpenBatch,
   shard: OpenShard,
   reason: RedispatchReason,
+  nowMs: number,
   commands: FarmCommand[],
 ): void {
   if (shard.sequence !== null) commands.push({ type: 'withdraw', sequence: shard.sequence })
   moveShard(farm, shard, 'planned')
   shard.sequence = null
   shard.workerId = null
-  batch.ready.unshift(shard.id)
-  giveTurn(farm, batch)
+  charge(batch.owner, shard, 0)
+  addReady(batch, shard, nowMs, true)
   commands.push({ type: 'redispatched', reason })
 }
 
@@ -97,9 +109,11 @@ export function adopt(
   nowMs: number,
 ): void {
   if (shard.state === 'planned' && by.attempt >= shard.attempt) {
-    unready(batch, shard)
-    giveTurn(farm, batch)
+    removeReady(batch, shard)
     moveShard(farm, shard, 'dispatching')
+    assignShard(farm, shard, by.workerId)
+    const { checkpoint, work } = shard
+    charge(batch.owner, shard, farm.costs.seconds({ checkpoint, deviceKind: deviceKindOf(farm, by.workerId) }, work))
     moveShard(farm, shard, 'dispatched')
     noteStart(batch, nowMs)
     shard.attempt = by.attempt
@@ -107,8 +121,9 @@ export function adopt(
   if (shard.state === 'dispatched' && shard.attempt === by.attempt) ownShard(farm, shard, by.workerId, nowMs)
 }
 
-function unready(batch: OpenBatch, shard: OpenShard): void {
-  batch.ready.splice(batch.ready.indexOf(shard.id), 1)
+function deviceKindOf(farm: FarmState, workerId: string | null): string | null {
+  const worker = workerId === null ? undefined : farm.workers.get(workerId)
+  return worker?.profile.offer.deviceKind ?? null
 }
 
 function noteStart(batch: OpenBatch, nowMs: number): void {

@@ -1,7 +1,14 @@
 import type { Worker } from '@darkroom/proto'
+import { CostModel } from '../planner/cost-model.ts'
+import type { Work } from '../planner/cost-model.ts'
+import type { Backlog, Level, ReadyQueue } from './backlog.ts'
 import type { Counts } from './counts.ts'
 import type { LossRate } from './loss-rate.ts'
+import type { Needs } from './needs.ts'
+import type { Place, Profile } from './slots.ts'
+import type { Swaps } from './swaps.ts'
 import type { SchedulerTally, Tallies } from './tally.ts'
+import type { Tenant } from './tenants.ts'
 
 /** What the core knows of a batch at its opening. */
 export interface BatchSummary {
@@ -9,14 +16,21 @@ export interface BatchSummary {
   readonly itemCount: number
   readonly imageCount: number
   readonly createdAtMs: number
+  readonly tenant: string
+  /** Within its tenant: the higher goes first. */
+  readonly priority: number
+  /** Of the small class that never waits behind batches. */
+  readonly isInteractive: boolean
+  readonly isPaused: boolean
+  readonly needs: Needs
 }
 
 export interface ShardSummary {
   readonly id: string
   readonly itemCount: number
-  /** Units of the cost model: rows × pixels. */
-  readonly cost: number
   readonly checkpoint: string
+  /** What there is to do, by scheduler. */
+  readonly work: Work
 }
 
 /** What a commit record says, as far as the core counts it. */
@@ -27,7 +41,7 @@ export interface ShardResult extends Readonly<Counts> {
 }
 
 /** An open shard's life; it leaves the state when its commit record is seen. */
-const SHARD_TRANSITIONS = {
+export const SHARD_TRANSITIONS = {
   /** Has its place in a stored plan segment. */
   planned: ['dispatching', 'ending'],
   /** Its message is on the way to the stream. */
@@ -47,8 +61,16 @@ export interface OpenShard extends ShardSummary {
   attempt: number
   /** Attempts that a worker failed or died in. */
   failures: number
+  /** The worker that failed it last: others are asked first. */
+  failedOn: string | null
+  /** The worker that it was given to, null while it waits. */
+  assignedTo: string | null
   /** The worker that reports it, null while in the stream or unknown. */
   workerId: string | null
+  /** Estimate on a device that nobody knows yet. */
+  readonly seconds: number
+  /** GPU-seconds that its tenant was charged. */
+  charged: number
   sequence: number | null
   /** When it was dispatched, or when its worker stopped reporting it. */
   unownedSinceMs: number
@@ -57,13 +79,21 @@ export interface OpenShard extends ShardSummary {
 export type BatchState = 'queued' | 'running' | 'cancelling' | 'finalizing'
 
 export interface OpenBatch extends BatchSummary, Counts {
+  priority: number
+  isPaused: boolean
+  readonly owner: Tenant
+  /** Whether it counts among its tenant's active ones. */
+  isActive: boolean
   state: BatchState
   readonly segmentCount: number
   /** The next to plan. */
   nextSegment: number
   isPlanning: boolean
-  /** Ids of planned shards in order, waiting for dispatch. */
-  ready: string[]
+  /** Planned shards that wait for dispatch, by checkpoint. */
+  readonly ready: Map<string, ReadyQueue>
+  readyShards: number
+  /** Where it waits for workers; null while it is paused or ending. */
+  level: Level | null
   readonly open: Map<string, OpenShard>
   endedShards: number
   readonly schedulers: Tallies
@@ -84,6 +114,13 @@ export interface AttachedWorker {
   idleSinceMs: number | null
   /** When its stream broke; it may attach again before it is taken for lost. */
   detachedAtMs: number | null
+  /** Shards that it was given and that have not ended. */
+  readonly assigned: Set<OpenShard>
+  /** Checkpoints that it has, or will have for what it was given. */
+  carries: ReadonlySet<string>
+  profile: Profile
+  /** Null while it takes no work. */
+  place: Place | null
 }
 
 export interface FarmSettings {
@@ -94,8 +131,10 @@ export interface FarmSettings {
   readonly workerLeaseMs: number
   /** A worker whose stream broke is lost after so long. */
   readonly detachedGraceMs: number
-  /** A dispatched shard that no worker reports for so long, while one is idle, is dispatched again. */
+  /** A dispatched shard that its worker does not report for so long, while that one is idle, is dispatched again. */
   readonly unownedMs: number
+  /** Shards of a checkpoint that wait for so long while others are dispatched go before them. */
+  readonly starvationMs: number
 }
 
 /** Everything that the dispatcher decides from. Size: O(workers + open shards). */
@@ -106,16 +145,20 @@ export interface FarmState {
   readonly workers: Map<string, AttachedWorker>
   /** Workers that shards are dispatched for: attached, and neither starting nor draining. */
   readonly taking: Set<string>
+  readonly profiles: Map<string, Profile>
   readonly batches: Map<string, OpenBatch>
-  /** Batches with something to dispatch or to plan, in turn. The seam for weights, tenants and priorities. */
-  readonly ring: Set<string>
+  /** Work that waits, by what it needs. */
+  readonly backlogs: Map<string, Backlog>
+  readonly tenants: Map<string, Tenant>
+  /** The service of the tenant that was next last: what an idle one starts from. */
+  virtualTime: number
   /** Shards that are dispatching or dispatched. */
   outstanding: number
-  /** Batches that are planning a segment. */
-  planning: number
   /** Dispatched shards that no worker reports, those for the longest first. */
   readonly unowned: Set<OpenShard>
   readonly lossRate: LossRate
+  readonly swaps: Swaps
+  readonly costs: CostModel
 }
 
 export function createState(settings: FarmSettings, dispatchFromMs: number): FarmState {
@@ -124,12 +167,16 @@ export function createState(settings: FarmSettings, dispatchFromMs: number): Far
     dispatchFromMs,
     workers: new Map(),
     taking: new Set(),
+    profiles: new Map(),
     batches: new Map(),
-    ring: new Set(),
+    backlogs: new Map(),
+    tenants: new Map(),
+    virtualTime: 0,
     outstanding: 0,
-    planning: 0,
     unowned: new Set(),
     lossRate: { losses: 0, heldMs: 0 },
+    swaps: { loads: 0, seconds: 0 },
+    costs: new CostModel(),
   }
 }
 
@@ -145,25 +192,6 @@ export function findShard(
   const batch = farm.batches.get(batchId)
   const shard = batch?.open.get(shardId)
   return batch === undefined || shard === undefined ? null : { batch, shard }
-}
-
-/** The only place that changes a shard's state. @throws Error on a move that the table does not have */
-export function moveShard(farm: FarmState, shard: OpenShard, to: ShardState): void {
-  const allowed: readonly ShardState[] = SHARD_TRANSITIONS[shard.state]
-  if (!allowed.includes(to)) throw new Error(`shard ${shard.id} cannot go from ${shard.state} to ${to}`)
-  const counts = (state: ShardState): number => (state === 'dispatching' || state === 'dispatched' ? 1 : 0)
-  farm.outstanding += counts(to) - counts(shard.state)
-  if (to !== 'dispatched') farm.unowned.delete(shard)
-  shard.state = to
-}
-
-/** Says who has a dispatched shard; null for the stream, or nobody knows. */
-export function ownShard(farm: FarmState, shard: OpenShard, workerId: string | null, nowMs: number): void {
-  shard.workerId = workerId
-  farm.unowned.delete(shard)
-  if (workerId !== null) return
-  shard.unownedSinceMs = nowMs
-  farm.unowned.add(shard)
 }
 
 /** A number that grows with every change and is the same after a restart. */

@@ -40,7 +40,7 @@ export class BatchReader {
     const start = part.segmentOffsets[inPart]!
     const end = (part.segmentOffsets[inPart + 1] ?? part.bytes) - 1
     const bytes = await this.#store.getRange(part.key, start, end)
-    const lines = Buffer.from(bytes).toString('utf8').split('\n')
+    const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8').split('\n')
     return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as ItemLine)
   }
 

@@ -1,6 +1,6 @@
 import type { ItemLine } from '@darkroom/proto'
 import { expect, test } from 'vitest'
-import { CostModel, costOf } from './cost-model.ts'
+import { CostModel, unitsOf } from './cost-model.ts'
 import { cutShards } from './cut-shards.ts'
 import type { CutOptions } from './cut-shards.ts'
 
@@ -27,11 +27,20 @@ function itemsOf(count: number, change: (index: number) => Partial<ItemLine> = (
   }))
 }
 
+function learn(model: CostModel, item: ItemLine, seconds: number): void {
+  const { checkpoint, scheduler } = item
+  model.learn({ checkpoint, deviceKind: null }, scheduler, unitsOf(item), seconds)
+}
+
 /** A model to which each of the items is a second's work. */
 function secondEach(items: readonly ItemLine[]): CostModel {
   const model = new CostModel()
   for (const checkpoint of new Set(items.map((item) => item.checkpoint)))
-    model.learn(checkpoint, costOf(items.find((item) => item.checkpoint === checkpoint)!), 1)
+    learn(
+      model,
+      items.find((item) => item.checkpoint === checkpoint)!,
+      1,
+    )
   return model
 }
 
@@ -69,7 +78,7 @@ test('the last segment is cut so small that every worker has shards to the end',
 test('a shard of long prompts is cut by its bytes', () => {
   const items = itemsOf(40, () => ({ prompt: 'x'.repeat(10_000) }))
   const model = new CostModel()
-  model.learn('emoji-sd', costOf(items[0]!), 0.001)
+  learn(model, items[0]!, 0.001)
   const shards = cutShards(items, model, OPTIONS)
   expect(shards.map((shard) => shard.items.length)).toEqual([6, 6, 6, 6, 6, 6, 4])
 })
@@ -77,7 +86,7 @@ test('a shard of long prompts is cut by its bytes', () => {
 test('a shard of long schedules is cut by its bytes', () => {
   const items = itemsOf(40, () => ({ timesteps: Array.from({ length: 1000 }, (_, i) => 1000 - i) }))
   const model = new CostModel()
-  model.learn('emoji-sd', costOf(items[0]!), 0.001)
+  learn(model, items[0]!, 0.001)
   const shards = cutShards(items, model, OPTIONS)
   expect(shards.map((shard) => shard.items.length)).toEqual([7, 7, 7, 7, 7, 5])
 })
@@ -92,6 +101,6 @@ test('shards grow as a checkpoint turns out to be quicker than was thought', () 
   const items = itemsOf(512)
   const model = secondEach(items)
   expect(cutShards(items, model, OPTIONS)).toHaveLength(52)
-  for (let n = 0; n < 100; n++) model.learn('emoji-sd', costOf(items[0]!), 0.1)
+  for (let n = 0; n < 100; n++) learn(model, items[0]!, 0.1)
   expect(cutShards(items, model, OPTIONS)).toHaveLength(6)
 })

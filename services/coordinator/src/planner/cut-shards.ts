@@ -1,7 +1,7 @@
 import { shardIdOf } from '@darkroom/proto'
 import type { ItemLine, PlannedShard } from '@darkroom/proto'
 import type { CostModel } from './cost-model.ts'
-import { costOf } from './cost-model.ts'
+import { unitsOf } from './cost-model.ts'
 
 export interface CutOptions {
   readonly segment: number
@@ -25,7 +25,7 @@ export function cutShards(items: readonly ItemLine[], model: CostModel, options:
   const groups = Map.groupBy(items, ({ checkpoint, task, width, height, refiner }) =>
     JSON.stringify([checkpoint, task, width, height, refiner]),
   )
-  const total = items.reduce((sum, item) => sum + model.seconds(item.checkpoint, costOf(item)), 0)
+  const total = items.reduce((sum, item) => sum + secondsOf(item, model), 0)
   const fairShare = total / (Math.max(options.workers, 1) * SHARDS_PER_WORKER)
   const limitSeconds = options.isLast
     ? Math.max(Math.min(options.targetSeconds, fairShare), MIN_SHARD_SECONDS)
@@ -51,7 +51,7 @@ function* cutGroup(items: readonly ItemLine[], model: CostModel, limitSeconds: n
   let seconds = 0
   let bytes = 0
   for (const item of items) {
-    const itemSeconds = model.seconds(item.checkpoint, costOf(item))
+    const itemSeconds = secondsOf(item, model)
     const itemBytes = bytesOf(item)
     if (shard.length > 0 && (seconds + itemSeconds > limitSeconds || bytes + itemBytes > MAX_SHARD_BYTES)) {
       yield shard
@@ -64,6 +64,11 @@ function* cutGroup(items: readonly ItemLine[], model: CostModel, limitSeconds: n
     bytes += itemBytes
   }
   if (shard.length > 0) yield shard
+}
+
+function secondsOf(item: ItemLine, model: CostModel): number {
+  const { checkpoint, scheduler } = item
+  return model.seconds({ checkpoint, deviceKind: null }, { [scheduler]: unitsOf(item) })
 }
 
 /** At least what the item takes in a message: texts as they are, and 8 bytes for each number of a schedule. */

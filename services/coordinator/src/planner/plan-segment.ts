@@ -4,7 +4,7 @@ import type { ItemLine, PlannedShard, PlanSegment } from '@darkroom/proto'
 import type { ShardSummary } from '../core/state.ts'
 import { segmentCountOf } from './batch-reader.ts'
 import type { BatchReader } from './batch-reader.ts'
-import { costOf } from './cost-model.ts'
+import { workOf } from './cost-model.ts'
 import type { CostModel } from './cost-model.ts'
 import { cutShards } from './cut-shards.ts'
 
@@ -35,6 +35,7 @@ export async function planSegment(
 }
 
 export function summarise(shard: PlannedShard, items: readonly ItemLine[], firstItem: number): ShardSummary {
-  const cost = shard.items.reduce((sum, index) => sum + costOf(items[index - firstItem]!), 0)
-  return { id: shard.id, itemCount: shard.items.length, cost, checkpoint: shard.checkpoint }
+  const { id, checkpoint } = shard
+  const work = workOf(shard.items.map((index) => items[index - firstItem]!))
+  return { id, itemCount: shard.items.length, checkpoint, work }
 }

@@ -1,6 +1,6 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { ServiceImpl } from '@darkroom/chassis'
-import type { WorkerLinkService } from '@darkroom/proto'
+import type { Worker, WorkerLinkService } from '@darkroom/proto'
 import { findShard } from '../core/state.ts'
 import type { RpcContext } from './context.ts'
 
@@ -10,6 +10,7 @@ export function attach({
   links,
   watchers,
   events,
+  pools,
 }: RpcContext): ServiceImpl<typeof WorkerLinkService>['attach'] {
   return async function* (requests, { signal }) {
     const farm = leadership.farmNow() ?? (await leadership.farm())
@@ -18,6 +19,7 @@ export function attach({
     const worker = first.done === true ? undefined : first.value.worker
     if (worker === undefined)
       throw new DarkroomError('INVALID_REQUEST', 'the first message of a worker names the worker')
+    if (!pools.includes(worker.pool)) throw unknownPool(worker, pools)
     const workerId = worker.id
     const outbox = links.open(workerId)
     events.workerAttached(workerId)
@@ -46,4 +48,12 @@ export function attach({
       if (links.close(workerId, outbox)) farm.handle({ type: 'workerDetached', workerId })
     }
   }
+}
+
+function unknownPool({ id, pool }: Worker, pools: readonly string[]): DarkroomError {
+  const remedy = 'name the pool in DARKROOM_COORDINATOR_POOLS, or one of these in DARKROOM_WORKER_POOL'
+  return new DarkroomError(
+    'INVALID_REQUEST',
+    `worker ${id} is of pool '${pool}', work is for ${pools.join(', ')}: ${remedy}`,
+  )
 }

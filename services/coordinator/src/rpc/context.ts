@@ -13,4 +13,6 @@ export interface RpcContext {
   readonly links: WorkerLinks
   readonly store: ObjectStore
   readonly events: CoordinatorEvents
+  /** Whose workers are given work. */
+  readonly pools: readonly string[]
 }

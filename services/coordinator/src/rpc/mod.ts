@@ -8,6 +8,7 @@ import { getBatch } from './get-batch.ts'
 import { listBatches } from './list-batches.ts'
 import { listWorkers } from './list-workers.ts'
 import { submitBatch } from './submit-batch.ts'
+import { updateBatch } from './update-batch.ts'
 import { watchBatch } from './watch-batch.ts'
 
 export function registerServices(context: RpcContext): ServiceRegistration[] {
@@ -18,6 +19,7 @@ export function registerServices(context: RpcContext): ServiceRegistration[] {
       listBatches: listBatches(context),
       watchBatch: watchBatch(context),
       cancelBatch: cancelBatch(context),
+      updateBatch: updateBatch(context),
       listWorkers: listWorkers(context),
     }),
     implement(WorkerLinkService, { attach: attach(context) }),

@@ -2,26 +2,28 @@ import {
   COMPLETION_CONSUMER,
   COMPLETION_STREAM,
   COMPLETION_SUBJECT,
-  poolConsumer,
   SHARD_STREAM,
   SHARD_SUBJECTS,
   shardSubject,
+  workerConsumer,
 } from '@darkroom/proto'
 import { AckPolicy, DiscardPolicy, nanos, NatsError, RetentionPolicy, StorageType } from 'nats'
 import type { JetStreamManager } from 'nats'
 
 /** How long JetStream waits for a worker that says nothing; the coordinator notices much sooner and withdraws the message. */
 const ACK_WAIT_MS = 60_000
+/** A worker's consumer that nobody pulls from for so long goes; a slow worker makes it again. */
+const INACTIVE_MS = 3_600_000
 const DUPLICATE_WINDOW_MS = 120_000
 const NOT_FOUND = 404
 /** JSNoMessageFoundErr: deleting a message that is gone answers with this and the code 500. */
 const NO_MESSAGE_FOUND = 10_057
 
 /**
- * Makes what is missing of the farm's streams and their consumers.
+ * Makes what is missing of the farm's streams and the coordinator's consumer.
  * @returns the names of what had to be made: STREAM or STREAM/CONSUMER
  */
-export async function createMissing(manager: JetStreamManager, pools: readonly string[]): Promise<readonly string[]> {
+export async function createMissing(manager: JetStreamManager): Promise<readonly string[]> {
   const created: string[] = []
   const stream = async (name: string, subject: string): Promise<void> => {
     if ((await nullIfMissing(() => manager.streams.info(name))) !== null) return
@@ -35,24 +37,38 @@ export async function createMissing(manager: JetStreamManager, pools: readonly s
     })
     created.push(name)
   }
-  const consumer = async (streamName: string, name: string, subject: string): Promise<void> => {
-    if ((await nullIfMissing(() => manager.consumers.info(streamName, name))) !== null) return
-    await manager.consumers.add(streamName, {
-      durable_name: name,
-      filter_subject: subject,
-      ack_policy: AckPolicy.Explicit,
-      ack_wait: nanos(ACK_WAIT_MS),
-      max_deliver: -1,
-      max_ack_pending: 10_000,
-      max_waiting: 4_096,
-    })
-    created.push(`${streamName}/${name}`)
-  }
   await stream(SHARD_STREAM, SHARD_SUBJECTS)
   await stream(COMPLETION_STREAM, COMPLETION_SUBJECT)
-  await consumer(COMPLETION_STREAM, COMPLETION_CONSUMER, COMPLETION_SUBJECT)
-  for (const pool of pools) await consumer(SHARD_STREAM, poolConsumer(pool), shardSubject(pool))
+  if ((await nullIfMissing(() => manager.consumers.info(COMPLETION_STREAM, COMPLETION_CONSUMER))) === null) {
+    await addConsumer(manager, COMPLETION_STREAM, { name: COMPLETION_CONSUMER, subject: COMPLETION_SUBJECT })
+    created.push(`${COMPLETION_STREAM}/${COMPLETION_CONSUMER}`)
+  }
   return created
+}
+
+/** The consumer of a worker's shards, made where it is missing; never the stream. */
+export async function openWorkerConsumer(manager: JetStreamManager, workerId: string): Promise<string> {
+  const name = workerConsumer(workerId)
+  if ((await nullIfMissing(() => manager.consumers.info(SHARD_STREAM, name))) === null)
+    await addConsumer(manager, SHARD_STREAM, { name, subject: shardSubject(workerId), inactiveMs: INACTIVE_MS })
+  return name
+}
+
+async function addConsumer(
+  manager: JetStreamManager,
+  stream: string,
+  { name, subject, inactiveMs }: { readonly name: string; readonly subject: string; readonly inactiveMs?: number },
+): Promise<void> {
+  await manager.consumers.add(stream, {
+    durable_name: name,
+    filter_subject: subject,
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: nanos(ACK_WAIT_MS),
+    max_deliver: -1,
+    max_ack_pending: 10_000,
+    max_waiting: 4_096,
+    ...(inactiveMs !== undefined && { inactive_threshold: nanos(inactiveMs) }),
+  })
 }
 
 /** Null where the server says that there is no such thing. */

@@ -9,29 +9,25 @@ const soon = { expiresMs: 5_000, signal: never }
 /** The least that a server takes; for pulls that should find nothing. */
 const briefly = { expiresMs: 1_000, signal: never }
 
-async function farm(...pools: string[]): Promise<FarmNats> {
+async function farm(): Promise<FarmNats> {
   const nats = await (await TestServer.start()).connect()
-  await nats.ensureStreams(pools.length === 0 ? ['default'] : pools)
+  await nats.ensureStreams()
   return nats
 }
 
 test('streams and consumers are made once, also by two coordinators at once', async () => {
   const server = await TestServer.start()
   const [one, other] = [await server.connect(), await server.connect()]
-  const all = [
-    'DARKROOM_SHARDS',
-    'DARKROOM_COMPLETIONS',
-    'DARKROOM_COMPLETIONS/coordinator',
-    'DARKROOM_SHARDS/workers-default',
-  ]
-  const made = await Promise.all([one.ensureStreams(['default']), other.ensureStreams(['default'])])
+  const all = ['DARKROOM_SHARDS', 'DARKROOM_COMPLETIONS', 'DARKROOM_COMPLETIONS/coordinator']
+  const made = await Promise.all([one.ensureStreams(), other.ensureStreams()])
   expect(new Set(made.flatMap(({ created }) => created))).toEqual(new Set(all))
-  expect(await one.ensureStreams(['default'])).toEqual({ created: [] })
-  expect(await one.ensureStreams(['default', 'big'])).toEqual({ created: ['DARKROOM_SHARDS/workers-big'] })
+  expect(await one.ensureStreams()).toEqual({ created: [] })
 })
 
-test('a shard arrives as it was sent, at one worker of its pool, and is gone once acknowledged', async () => {
-  const nats = await farm('default', 'big')
+test('a shard arrives as it was sent, at its worker alone, and is gone once acknowledged', async () => {
+  const nats = await farm()
+  expect(await nats.nextShard('default', briefly)).toBeNull()
+  expect(await nats.nextShard('big', briefly)).toBeNull()
   const sequence = await nats.dispatchShard('default', shard('00000-00001'))
   expect(await nats.shardBacklog('default')).toEqual({ pending: 1, ackPending: 0 })
   expect(await nats.shardBacklog('big')).toEqual({ pending: 0, ackPending: 0 })
@@ -44,12 +40,20 @@ test('a shard arrives as it was sent, at one worker of its pool, and is gone onc
   expect(await nats.shardBacklog('default')).toEqual({ pending: 0, ackPending: 0 })
 })
 
-test('workers that wait at once each get a shard of their own', async () => {
+test('workers that wait at once each get the shard that is theirs, whatever they are called', async () => {
   const nats = await farm()
-  const waiting = [1, 2, 3].map(() => nats.nextShard('default', soon))
-  for (const id of ['a', 'b', 'c']) await nats.dispatchShard('default', shard(id))
+  const workers = ['gpu-1', 'gpu.1', 'gpu*1', 'gpu=2e=1', 'größe > 1']
+  const waiting = workers.map((id) => nats.nextShard(id, soon))
+  for (const id of workers.toReversed()) await nats.dispatchShard(id, shard(id))
   const ids = (await Promise.all(waiting)).map((delivery) => delivery?.assignment.shardId)
-  expect(new Set(ids)).toEqual(new Set(['a', 'b', 'c']))
+  expect(ids).toEqual(workers)
+})
+
+test('a shard for a worker that is not there yet waits for it', async () => {
+  const nats = await farm()
+  await nats.dispatchShard('late', shard('a'))
+  expect(await nats.nextShard('early', briefly)).toBeNull()
+  expect((await nats.nextShard('late', soon))?.assignment.shardId).toBe('a')
 })
 
 test('a shard that is given back comes again, with its count of deliveries', async () => {
@@ -85,7 +89,7 @@ test('a pull that is given up ends at once and takes no shard with it', async ()
   const nats = await farm()
   const stop = new AbortController()
   const pull = nats.nextShard('default', { expiresMs: 60_000, signal: stop.signal })
-  await nats.shardBacklog('default')
+  await expect.poll(() => nats.shardBacklog('default').catch(() => null)).toEqual({ pending: 0, ackPending: 0 })
   stop.abort()
   expect(await pull).toBeNull()
   await nats.dispatchShard('default', shard('a'))
@@ -152,7 +156,7 @@ test('what a leader that stops has not begun, the next one gets', async () => {
 test('the loss of all storage is noticed and mended on the same connection', async () => {
   const server = await TestServer.start()
   const nats = await server.connect()
-  await nats.ensureStreams(['default'])
+  await nats.ensureStreams()
   await nats.dispatchShard('default', shard('lost'))
   const seen = new EventEmitter()
   const stop = new AbortController()
@@ -160,8 +164,8 @@ test('the loss of all storage is noticed and mended on the same connection', asy
 
   await server.restart('lost')
   await expect.poll(() => nats.isConnected(), { timeout: 10_000 }).toBe(true)
-  const { created } = await nats.ensureStreams(['default'])
-  expect(created).toHaveLength(4)
+  const { created } = await nats.ensureStreams()
+  expect(created).toHaveLength(3)
   await nats.dispatchShard('default', shard('again'))
   expect((await nats.nextShard('default', soon))?.assignment.shardId).toBe('again')
   const handled = once(seen, 'again')
@@ -174,18 +178,18 @@ test('the loss of all storage is noticed and mended on the same connection', asy
 test('a restart that keeps the storage loses no shard', async () => {
   const server = await TestServer.start()
   const nats = await server.connect()
-  await nats.ensureStreams(['default'])
+  await nats.ensureStreams()
   await nats.dispatchShard('default', shard('kept'))
   await server.restart('kept')
   await expect.poll(() => nats.isConnected(), { timeout: 10_000 }).toBe(true)
-  expect(await nats.ensureStreams(['default'])).toEqual({ created: [] })
+  expect(await nats.ensureStreams()).toEqual({ created: [] })
   expect((await nats.nextShard('default', soon))?.assignment.shardId).toBe('kept')
 })
 
 test('a server that is away is NATS_UNAVAILABLE, at the start and later', async () => {
   const server = await TestServer.start()
   const nats = await server.connect()
-  await nats.ensureStreams(['default'])
+  await nats.ensureStreams()
   await server.kill()
   await expect.poll(() => nats.isConnected(), { timeout: 10_000 }).toBe(false)
   await expect(nats.dispatchShard('default', shard('a'))).rejects.toMatchObject({ code: 'NATS_UNAVAILABLE' })

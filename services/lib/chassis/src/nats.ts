@@ -4,11 +4,11 @@ import {
   COMPLETION_CONSUMER,
   COMPLETION_STREAM,
   COMPLETION_SUBJECT,
-  poolConsumer,
   SHARD_STREAM,
   ShardAssignmentSchema,
   ShardCompletionSchema,
   shardSubject,
+  workerConsumer,
 } from '@darkroom/proto'
 import type { ShardAssignment, ShardCompletion } from '@darkroom/proto'
 import { connect, Events } from 'nats'
@@ -16,7 +16,7 @@ import type { JetStreamClient, JetStreamManager, JsMsg, NatsConnection } from 'n
 import { setTimeout as delay } from 'node:timers/promises'
 import { DarkroomError } from './errors.ts'
 import type { Logger } from './log.ts'
-import { createMissing, nullIfMissing } from './nats-streams.ts'
+import { createMissing, nullIfMissing, openWorkerConsumer } from './nats-streams.ts'
 
 export interface NatsConfig {
   /** Comma-separated URLs. */
@@ -86,18 +86,19 @@ export class FarmNats implements AsyncDisposable {
   }
 
   /**
-   * Makes what is missing of the streams and consumers.
+   * Makes what is missing of the streams.
    * @returns the names that had to be made; on a running farm any means that the server's storage was lost
    */
-  async ensureStreams(pools: readonly string[]): Promise<{ created: readonly string[] }> {
-    return guard('cannot prepare the streams', async () => ({ created: await createMissing(this.#manager, pools) }))
+  async ensureStreams(): Promise<{ created: readonly string[] }> {
+    return guard('cannot prepare the streams', async () => ({ created: await createMissing(this.#manager) }))
   }
 
   /**
+   * Puts a shard into a worker's queue, which need not be there yet.
    * @returns the message's stream sequence, by which it can be withdrawn
    * @throws DarkroomError PAYLOAD_TOO_LARGE for what the server would refuse, now and ever
    */
-  async dispatchShard(pool: string, assignment: ShardAssignment): Promise<number> {
+  async dispatchShard(workerId: string, assignment: ShardAssignment): Promise<number> {
     const payload = toBinary(ShardAssignmentSchema, assignment)
     const maxBytes = this.connection.info?.max_payload ?? Infinity
     if (payload.length > maxBytes) {
@@ -108,7 +109,7 @@ export class FarmNats implements AsyncDisposable {
     }
     return guard(
       'cannot dispatch a shard',
-      async () => (await this.#jetstream.publish(shardSubject(pool), payload)).seq,
+      async () => (await this.#jetstream.publish(shardSubject(workerId), payload)).seq,
     )
   }
 
@@ -124,11 +125,15 @@ export class FarmNats implements AsyncDisposable {
     await guard('cannot empty the shard stream', () => this.#manager.streams.purge(SHARD_STREAM))
   }
 
-  /** The next shard of the pool; null when none came within `expiresMs`, or at once when the signal aborts. */
-  async nextShard(pool: string, options: { expiresMs: number; signal: AbortSignal }): Promise<ShardDelivery | null> {
+  /** The worker's next shard; null when none came within `expiresMs`, or at once when the signal aborts. */
+  async nextShard(
+    workerId: string,
+    options: { expiresMs: number; signal: AbortSignal },
+  ): Promise<ShardDelivery | null> {
     if (options.signal.aborted) return null
     return guard('cannot pull a shard', async () => {
-      const consumer = await this.#jetstream.consumers.get(SHARD_STREAM, poolConsumer(pool))
+      const name = await openWorkerConsumer(this.#manager, workerId)
+      const consumer = await this.#jetstream.consumers.get(SHARD_STREAM, name)
       const messages = await consumer.fetch({ max_messages: 1, expires: options.expiresMs })
       const stop = (): void => messages.stop()
       options.signal.addEventListener('abort', stop)
@@ -136,7 +141,7 @@ export class FarmNats implements AsyncDisposable {
       if (options.signal.aborted) stop()
       try {
         for await (const message of messages) {
-          // Nobody waits for it any more: another worker may have it now, rather than after the ack wait.
+          // Nobody waits for it any more; should this worker come back, it has it at once rather than after the ack wait.
           if (options.signal.aborted) message.nak()
           else return this.#deliveryOf(message)
         }
@@ -187,9 +192,9 @@ export class FarmNats implements AsyncDisposable {
     message.ack()
   }
 
-  async shardBacklog(pool: string): Promise<{ pending: number; ackPending: number }> {
+  async shardBacklog(workerId: string): Promise<{ pending: number; ackPending: number }> {
     return guard('cannot read the backlog', async () => {
-      const info = await this.#manager.consumers.info(SHARD_STREAM, poolConsumer(pool))
+      const info = await this.#manager.consumers.info(SHARD_STREAM, workerConsumer(workerId))
       return { pending: info.num_pending, ackPending: info.num_ack_pending }
     })
   }

@@ -9,7 +9,6 @@ import type { ShardParts } from './handle-shard.ts'
 export interface ShardLoopOptions extends ShardParts {
   readonly nats: FarmNats
   readonly log: Logger
-  readonly pool: string
   /** Rows of a UNet call: with fewer images waiting to start, the next shard is taken. */
   readonly maxRows: number
 }
@@ -92,7 +91,7 @@ export class ShardLoop {
   }
 
   async #pull(): Promise<void> {
-    const { nats, pool, log } = this.#options
+    const { nats, workerId, log } = this.#options
     const signal = this.#pulling.signal
     signal.addEventListener('abort', () => this.#wake(), { once: true })
     while (!signal.aborted) {
@@ -101,7 +100,7 @@ export class ShardLoop {
         continue
       }
       try {
-        const delivery = await nats.nextShard(pool, { expiresMs: PULL_EXPIRES_MS, signal })
+        const delivery = await nats.nextShard(workerId, { expiresMs: PULL_EXPIRES_MS, signal })
         if (delivery !== null) this.#take(delivery)
       } catch (err) {
         if (signal.aborted) return

@@ -1,0 +1,30 @@
+import { DarkroomError } from '@darkroom/chassis'
+import type { ServiceImpl } from '@darkroom/chassis'
+import { keys } from '@darkroom/proto'
+import type { ControlDocument, CoordinatorService } from '@darkroom/proto'
+import type { RpcContext } from './context.ts'
+
+/** Stores what is asked for first, so that it survives a restart. What the request leaves out stays as it is. */
+export function updateBatch({
+  leadership,
+  batches,
+  store,
+}: RpcContext): ServiceImpl<typeof CoordinatorService>['updateBatch'] {
+  return async ({ batchId, priority, paused }) => {
+    const farm = await leadership.farm()
+    const { batch } = await batches.view(farm, batchId)
+    if (!farm.state.batches.has(batchId))
+      throw new DarkroomError('CONFLICT', `batch ${batchId} has ended: change one that is open`)
+    const updatedAt = new Date().toISOString()
+    const control: ControlDocument = {
+      batchId,
+      priority: priority ?? batch.priority,
+      isPaused: paused ?? batch.paused,
+      updatedAt,
+    }
+    await store.put(keys.control(batchId), JSON.stringify(control), { contentType: 'application/json' })
+    if (priority !== undefined) farm.handle({ type: 'batchPriorityChanged', batchId, priority })
+    if (paused !== undefined) farm.handle({ type: paused ? 'batchPaused' : 'batchResumed', batchId })
+    return { batch: (await batches.view(farm, batchId)).batch }
+  }
+}
