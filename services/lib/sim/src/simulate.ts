@@ -1,0 +1,251 @@
+import { DarkroomError } from '@darkroom/chassis'
+import { viewOpen } from '@darkroom/coordinator/internal'
+import { BatchState } from '@darkroom/proto'
+import { BucketChecks } from './bucket-checks.ts'
+import { FAULTS, isFarmFault } from './faults.ts'
+import type { FaultKind } from './faults.ts'
+import type { ItemWork, Nature } from './item.ts'
+import { stateSize } from './state-size.ts'
+import type { Invariant, Violation } from './violation.ts'
+import type { VirtualCoordinator } from './virtual-coordinator.ts'
+import { VirtualFarm } from './virtual-farm.ts'
+import type { VirtualWorker } from './virtual-worker.ts'
+
+export interface SimulationOptions {
+  readonly seed: number
+  readonly workers: number
+  /** Of all batches. */
+  readonly items: number
+  /** Each seed takes some of them. */
+  readonly faults: readonly FaultKind[]
+  /** Told what happens as it happens. */
+  readonly trace?: (line: string) => void
+  /** Done to the farm before it starts: how tests break it. */
+  readonly tamper?: (farm: VirtualFarm) => void
+}
+
+export interface SimulationResult {
+  readonly seed: number
+  readonly events: number
+  readonly virtualSeconds: number
+  readonly violation: (Violation & { readonly atSeconds: number; readonly lastLines: readonly string[] }) | null
+  readonly faults: ReadonlyMap<FaultKind, number>
+}
+
+const SETTINGS = { window: 2, heartbeatIntervalMs: 1_000, workerLeaseMs: 5_000, targetShardSeconds: 10 }
+const SPEEDS = [1, 0.6, 0.25]
+const CHECKPOINTS = ['model-a', 'model-b', 'model-c']
+const BATCHES = 3
+const CHANCE_OF_KIND = 0.3
+const FAULTS_OF_KIND = 3
+const FAULTS_UNTIL_MS = 60_000
+const SYNC_MS = 10_000
+const LOOK_MS = 1_000
+/** After the last fault, until every batch must have ended. */
+const PATIENCE_MS = 900_000
+/** From the last fault on, how long a worker may be without work while there is some: the ack wait, the lease and some. */
+const IDLE_BOUND_MS = 90_000
+/** Beyond the end, for those that come late. */
+const AFTERMATH_MS = 100_000
+const LINES_KEPT = 40
+/** I12: things remembered for each worker, batch and open shard. */
+const REMEMBERED_EACH = 40
+
+/** One farm, one seed, its faults, every invariant looked at as it goes. The same options give the same run. */
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  return new Simulation(options).run()
+}
+
+class Simulation {
+  readonly #options: SimulationOptions
+  readonly #farm: VirtualFarm
+  readonly #checks: BucketChecks
+  readonly #counts = new Map<FaultKind, number>()
+  readonly #idleMs = new Map<string, number>()
+  readonly #lines: string[] = []
+  #violation: SimulationResult['violation'] = null
+  #calmFromMs = 0
+  #wasWiped = false
+
+  constructor(options: SimulationOptions) {
+    this.#options = options
+    this.#farm = new VirtualFarm(options.seed, SETTINGS, {
+      changed: (coordinator, batchId) => this.#changed(coordinator, batchId),
+      errorSeen: (err) => this.#errorSeen(err),
+      renderBegun: (worker, { batchId, shardId, attempt }) => {
+        this.#note(() => `${worker.id} renders ${batchId}/${shardId}, attempt ${attempt}`)
+        this.#checks.renderBegun(batchId, shardId)
+      },
+      renderEnded: () => {},
+      swapped: () => {},
+      killedBy: (worker, { batchId, shardId }) => {
+        this.#note(() => `${worker.id} is killed by ${batchId}/${shardId}`)
+        this.#farm.time.after(3_000, () => this.#farm.addWorker(worker.traits))
+      },
+    })
+    this.#checks = new BucketChecks(this.#farm.bucket, (invariant, message) => this.#report(invariant, message))
+    const check = this.#farm.bucket.onWrite
+    this.#farm.bucket.onWrite = (key, body, before) => {
+      this.#note(() => `stored ${key}${key.includes('/results/') ? ` ${(JSON.parse(body) as { kind: string }).kind}` : ''}`)
+      check(key, body, before)
+    }
+  }
+
+  async run(): Promise<SimulationResult> {
+    const { seed, workers, tamper } = this.#options
+    const { time, random } = this.#farm
+    tamper?.(this.#farm)
+    const kinds = new Set(this.#options.faults.filter(() => random.chance(CHANCE_OF_KIND)))
+    for (let n = 0; n < 2; n++) this.#farm.addCoordinator()
+    for (let n = 0; n < workers; n++)
+      this.#farm.addWorker({ speed: random.pick(SPEEDS), swapSeconds: 2, firstStepSeconds: 0 })
+    for (let n = 0; n < BATCHES; n++) this.#submit(`b${n}`, kinds)
+    this.#schedule(kinds)
+    this.#every(SYNC_MS, () => [this.#farm.natsServer.shards, this.#farm.natsServer.completions].forEach((queue) => queue?.sync()))
+    this.#every(LOOK_MS, () => this.#look())
+    let endsAtMs = Infinity
+    await time.run(() => {
+      if (endsAtMs === Infinity && this.#checks.unfinished.length === 0 && time.nowMs > this.#calmFromMs)
+        endsAtMs = time.nowMs + AFTERMATH_MS
+      return this.#violation !== null || time.nowMs > endsAtMs
+    })
+    const virtualSeconds = time.nowMs / 1000
+    return { seed, events: time.events, virtualSeconds, violation: this.#violation, faults: this.#counts }
+  }
+
+  #submit(id: string, kinds: ReadonlySet<FaultKind>): void {
+    const { time, random } = this.#farm
+    const count = Math.max(1, Math.round(this.#options.items / BATCHES))
+    // One in some is of more than one segment, of items that take next to nothing.
+    const isLong = random.chance(0.1)
+    const items = Array.from({ length: isLong ? 1_100 : count }, (): ItemWork => {
+      const nature: Nature =
+        kinds.has('poison') && random.chance(isLong ? 0.001 : 0.05) ? random.pick(['fails', 'refused', 'kills']) : 'sound'
+      return { checkpoint: random.pick(CHECKPOINTS), steps: isLong ? 1 : 1 + random.below(20), nature }
+    })
+    const natures = items.map(({ nature }) => nature)
+    for (const nature of natures) if (nature !== 'sound') this.#count('poison')
+    time.after(random.between(0, 20_000), () => {
+      this.#note(() => `${id} is accepted: ${items.length} items`)
+      this.#checks.accepted(id, natures)
+      this.#farm.accept(id, items)
+      if (kinds.has('unheardSubmit') && random.chance(0.5)) this.#count('unheardSubmit')
+      else void this.#farm.pickLeader()?.submit(id)
+    })
+    if (!kinds.has('cancel') || !random.chance(0.5)) return
+    time.after(random.between(21_000, 50_000), () => {
+      this.#count('cancel')
+      this.#cancel(id)
+    })
+  }
+
+  /** As a client that asks again until it has an answer. */
+  #cancel(id: string): void {
+    if (this.#farm.isDone(id)) return
+    this.#note(() => `${id} is to be cancelled`)
+    let isAcknowledged = false
+    void this.#farm.pickLeader()?.cancel(id, () => {
+      isAcknowledged = true
+      this.#note(() => `the cancellation of ${id} is acknowledged`)
+      this.#checks.cancelAcknowledged(id)
+    })
+    this.#farm.time.after(10_000, () => {
+      if (!isAcknowledged) this.#cancel(id)
+    })
+  }
+
+  #schedule(kinds: ReadonlySet<FaultKind>): void {
+    const { time, random } = this.#farm
+    for (const kind of kinds) {
+      if (!isFarmFault(kind)) continue
+      for (let left = 1 + random.below(FAULTS_OF_KIND); left > 0; left--) {
+        time.after(random.between(1_000, FAULTS_UNTIL_MS), () => {
+          this.#count(kind)
+          this.#wasWiped ||= kind === 'natsWipe'
+          const forMs = FAULTS[kind](this.#farm)
+          this.#note(() => `fault ${kind} for ${forMs.toFixed(0)} ms`)
+          this.#calmFromMs = Math.max(this.#calmFromMs, time.nowMs + forMs)
+        })
+      }
+    }
+  }
+
+  /** Once a second: what is not bound to one event. */
+  #look(): void {
+    const { time, coordinators, workers } = this.#farm
+    const nowMs = time.nowMs
+    for (const [place, coordinator] of coordinators.entries()) {
+      if (coordinator.process.isAlive) continue
+      // Its supervisor starts it anew.
+      coordinators.splice(place, 1)
+      this.#farm.time.after(this.#farm.random.between(500, 5_000), () => this.#farm.addCoordinator())
+      this.#note(() => `${coordinator.process.name} is dead`)
+      break
+    }
+    if (nowMs - this.#calmFromMs > PATIENCE_MS && this.#checks.unfinished.length > 0)
+      this.#report(this.#wasWiped ? 'I2' : 'I1', `${this.#checks.unfinished.join(', ')} never ended`)
+    for (const worker of workers.values()) this.#lookAtWorker(worker)
+    for (const { term } of coordinators) {
+      if (term === null) continue
+      const { state } = term.farm
+      const open = state.batches.values().reduce((sum, batch) => sum + batch.open.size, 0)
+      const bound = REMEMBERED_EACH * (10 + state.workers.size + state.batches.size + open)
+      const size = stateSize(state)
+      if (size > bound) this.#report('I12', `the state holds ${size} things for ${open} open shards`)
+    }
+  }
+
+  #lookAtWorker(worker: VirtualWorker): void {
+    if (!worker.process.isAlive) return void this.#farm.workers.delete(worker.id)
+    const isIdle = worker.isAttached && !worker.isDraining && worker.held.length === 0
+    const idleMs = isIdle && this.#farm.time.nowMs > this.#calmFromMs ? (this.#idleMs.get(worker.id) ?? 0) + LOOK_MS : 0
+    this.#idleMs.set(worker.id, idleMs)
+    if (idleMs < IDLE_BOUND_MS) return
+    const held = new Set(
+      this.#farm.workers.values().flatMap(({ held }) => held.map(({ batchId, shardId }) => `${batchId}/${shardId}`)),
+    )
+    for (const { batchId, shardId } of this.#checks.runnable()) {
+      if (shardId !== null && held.has(`${batchId}/${shardId}`)) continue
+      return this.#report('I8', `${worker.id} has nothing to do for ${idleMs / 1000} s, and ${batchId}/${shardId} waits`)
+    }
+  }
+
+  #changed({ term, process }: VirtualCoordinator, batchId: string): void {
+    const open = term?.farm.state.batches.get(batchId)
+    if (open === undefined || !process.isAlive) return
+    const { items, state } = viewOpen(open, this.#farm.time.nowMs)
+    this.#checks.told(batchId, items!, state === BatchState.FINALIZING)
+  }
+
+  #errorSeen(err: unknown): void {
+    const { code } = DarkroomError.from(err)
+    if (code === 'STORE_UNAVAILABLE' || code === 'NATS_UNAVAILABLE') return
+    const { message, stack } = err instanceof Error ? err : new Error(String(err))
+    this.#report('bug', `${message}\n${stack ?? ''}`)
+  }
+
+  #report(invariant: Invariant, message: string): void {
+    if (this.#violation !== null) return
+    const atSeconds = this.#farm.time.nowMs / 1000
+    this.#note(() => `VIOLATION of ${invariant}: ${message}`)
+    this.#violation = { invariant, message, atSeconds, lastLines: [...this.#lines] }
+  }
+
+  #count(kind: FaultKind): void {
+    this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + 1)
+  }
+
+  #every(intervalMs: number, action: () => void): void {
+    this.#farm.time.after(intervalMs, () => {
+      action()
+      this.#every(intervalMs, action)
+    })
+  }
+
+  #note(text: () => string): void {
+    const line = `${(this.#farm.time.nowMs / 1000).toFixed(3).padStart(9)} s  ${text()}`
+    this.#options.trace?.(line)
+    this.#lines.push(line)
+    if (this.#lines.length > LINES_KEPT) this.#lines.shift()
+  }
+}
