@@ -33,7 +33,13 @@ const counts = new Map<FaultKind, number>()
 const violations: SimulationResult[] = []
 let events = 0
 for (let seed = first; seed < first + seeds; seed++) {
-  const result = await simulate({ seed, workers, items, faults, ...(isReplay && { trace: (line) => console.log(line) }) })
+  const result = await simulate({
+    seed,
+    workers,
+    items,
+    faults,
+    ...(isReplay && { trace: (line) => console.log(line) }),
+  })
   events += result.events
   for (const [kind, count] of result.faults) counts.set(kind, (counts.get(kind) ?? 0) + count)
   if (result.violation === null) continue
@@ -63,7 +69,8 @@ function tell({ seed, violation }: SimulationResult): void {
 /** @throws RangeError */
 function positive(name: 'seeds' | 'first-seed' | 'seed' | 'workers' | 'items'): number {
   const number = Number(values[name])
-  if (!Number.isInteger(number) || number < 1) throw new RangeError(`--${name} is ${values[name]}; want a positive integer.`)
+  if (!Number.isInteger(number) || number < 1)
+    throw new RangeError(`--${name} is ${values[name]}; want a positive integer.`)
   return number
 }
 
@@ -73,7 +80,8 @@ function kindsOf(text: string): readonly FaultKind[] {
   if (text === 'none') return []
   return text.split(',').map((name) => {
     const kind = FAULT_KINDS.find((known) => known === name)
-    if (kind === undefined) throw new RangeError(`--faults has ${name}; want all, none, or of ${FAULT_KINDS.join(', ')}.`)
+    if (kind === undefined)
+      throw new RangeError(`--faults has ${name}; want all, none, or of ${FAULT_KINDS.join(', ')}.`)
     return kind
   })
 }

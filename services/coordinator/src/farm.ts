@@ -161,17 +161,14 @@ export class Farm {
     }
   }
 
-  async #plan({ batchId, segment, workers }: Extract<FarmCommand, { type: 'planSegment' }>): Promise<void> {
+  async #plan(command: Extract<FarmCommand, { type: 'planSegment' }>): Promise<void> {
+    const { batchId, segment } = command
     const { store, targetShardSeconds, events } = this.#options
     const start = performance.now()
-    const shards = await planSegment(
-      { store, reader: this.reader, model: this.#costs, targetSeconds: targetShardSeconds },
-      batchId,
-      segment,
-      workers,
-    )
-    events.segmentPlanned(batchId, segment, shards.length, (performance.now() - start) / 1000)
-    this.handle({ type: 'segmentPlanned', batchId, segment, summary: { shards, ended: [] } })
+    const parts = { store, reader: this.reader, model: this.#costs, targetSeconds: targetShardSeconds }
+    const summary = await planSegment(parts, command)
+    events.segmentPlanned(batchId, segment, summary.shards.length, (performance.now() - start) / 1000)
+    this.handle({ type: 'segmentPlanned', batchId, segment, summary })
   }
 
   async #dispatch(command: Extract<FarmCommand, { type: 'dispatch' }>): Promise<void> {

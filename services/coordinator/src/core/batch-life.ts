@@ -25,7 +25,7 @@ export function openBatch(farm: FarmState, event: EventOf<'batchOpened'>, comman
   }
   farm.batches.set(batch.id, batch)
   for (const segment of event.segments) takeSegment(batch, segment)
-  if (event.isCancelled) return cancelBatch(farm, batch, commands)
+  if (event.isCancelled || event.segments.at(-1)?.isClosed === true) return cancelBatch(farm, batch, commands)
   settle(farm, batch, commands)
 }
 
@@ -36,11 +36,14 @@ export function addSegment(farm: FarmState, event: EventOf<'segmentPlanned'>, co
   batch.isPlanning = false
   farm.planning--
   takeSegment(batch, event.summary)
-  if (batch.state === 'cancelling') return cancelBatch(farm, batch, commands)
+  if (batch.state === 'cancelling' || event.summary.isClosed === true) return cancelBatch(farm, batch, commands)
   settle(farm, batch, commands)
 }
 
-/** Ends what is open with records of its own; what is being planned is ended when its plan is there. */
+/**
+ * Ends what is open with records of its own; what is being planned is ended when its plan is there. The plan is closed, so that
+ * another who believes that he leads can begin nothing of the batch any more.
+ */
 export function cancelBatch(farm: FarmState, batch: OpenBatch, commands: FarmCommand[]): void {
   if (batch.state === 'finalizing') return
   batch.state = 'cancelling'
@@ -61,6 +64,17 @@ export function cancelBatch(farm: FarmState, batch: OpenBatch, commands: FarmCom
       message: 'the batch was cancelled',
     })
   }
+  if (!batch.isPlanning && batch.nextSegment < batch.segmentCount) {
+    batch.isPlanning = true
+    farm.planning++
+    commands.push({
+      type: 'planSegment',
+      batchId: batch.id,
+      segment: batch.nextSegment,
+      workers: farm.taking.size,
+      isClosing: true,
+    })
+  }
   settle(farm, batch, commands)
 }
 
@@ -72,8 +86,12 @@ export function finishBatch(farm: FarmState, batchId: string): void {
 /** After a change of what a batch has to do: gives it its turn, or ends it, and has its watchers told. */
 export function settle(farm: FarmState, batch: OpenBatch, commands: FarmCommand[]): void {
   giveTurn(farm, batch)
-  const isPlanned = batch.state === 'cancelling' || batch.nextSegment === batch.segmentCount
-  if (isPlanned && batch.open.size === 0 && !batch.isPlanning && batch.state !== 'finalizing') {
+  if (
+    batch.nextSegment === batch.segmentCount &&
+    batch.open.size === 0 &&
+    !batch.isPlanning &&
+    batch.state !== 'finalizing'
+  ) {
     commands.push({ type: 'finalize', batchId: batch.id, isCancelled: batch.state === 'cancelling' })
     batch.state = 'finalizing'
   }
@@ -97,8 +115,8 @@ export function tally(batch: OpenBatch, result: ShardResult): void {
   for (const tally of result.schedulers) addTally(batch.schedulers, tally)
 }
 
-function takeSegment(batch: OpenBatch, { shards, ended }: SegmentSummary): void {
-  batch.nextSegment++
+function takeSegment(batch: OpenBatch, { shards, ended, isClosed }: SegmentSummary): void {
+  batch.nextSegment = isClosed === true ? batch.segmentCount : batch.nextSegment + 1
   for (const summary of shards) {
     batch.open.set(summary.id, {
       ...summary,

@@ -19,7 +19,7 @@ export function fill(farm: FarmState, nowMs: number, commands: FarmCommand[]): v
     if (shardId === undefined) {
       batch.isPlanning = true
       farm.planning++
-      commands.push({ type: 'planSegment', batchId, segment: batch.nextSegment, workers })
+      commands.push({ type: 'planSegment', batchId, segment: batch.nextSegment, workers, isClosing: false })
     } else {
       const shard = batch.open.get(shardId)!
       moveShard(farm, shard, 'dispatching')

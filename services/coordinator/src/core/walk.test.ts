@@ -1,6 +1,15 @@
 import { describe, expect, test } from 'vitest'
 import { hasWork } from './batch-life.ts'
-import { ITEMS_PER_SHARD, ofType, openedOf, plannedOf, resultOf, SETTINGS, workerOf } from './decide.harness.ts'
+import {
+  closedOf,
+  ITEMS_PER_SHARD,
+  ofType,
+  openedOf,
+  plannedOf,
+  resultOf,
+  SETTINGS,
+  workerOf,
+} from './decide.harness.ts'
 import { decide } from './decide.ts'
 import type { FarmCommand, FarmEvent } from './messages.ts'
 import { createState } from './state.ts'
@@ -31,6 +40,8 @@ class Walk {
   readonly #held = new Map<string, { batchId: string; shardId: string; attempt: number }[]>()
   readonly #endOrders = new Set<string>()
   readonly #cancelled = new Set<string>()
+  /** Items of batches whose plan was closed before their turn. */
+  readonly #closed = new Map<string, number>()
   #pending: FarmCommand[] = []
   #stream: { batchId: string; shardId: string; attempt: number; sequence: number }[] = []
   #sequence = 0
@@ -85,7 +96,7 @@ class Walk {
     for (const batch of this.farm.batches.values()) {
       const ended = batch.rendered + batch.failed + batch.cancelled
       const unplanned = (SEGMENTS - batch.nextSegment) * SHARDS_PER_SEGMENT * ITEMS_PER_SHARD
-      expect(ended + openItems(batch) + unplanned).toBe(batch.itemCount)
+      expect(ended + openItems(batch) + unplanned + (this.#closed.get(batch.id) ?? 0)).toBe(batch.itemCount)
       expect(new Set(batch.ready).size).toBe(batch.ready.length)
       for (const id of batch.ready) expect(batch.open.get(id)?.state).toBe('planned')
       const planned = batch.open.values().filter(({ state }) => state === 'planned')
@@ -119,6 +130,12 @@ class Walk {
     const [command] = this.#pending.splice(this.#random.below(this.#pending.length), 1)
     switch (command?.type) {
       case 'planSegment':
+        if (command.isClosing && this.#random.below(2) === 0) {
+          const { batchId, segment } = command
+          this.#closed.set(batchId, (SEGMENTS - segment) * SHARDS_PER_SEGMENT * ITEMS_PER_SHARD)
+          return this.#send(closedOf(batchId, segment))
+        }
+        // Its own, or that of another leader.
         return this.#send(plannedOf(command.batchId, command.segment, SHARDS_PER_SEGMENT))
       case 'dispatch': {
         const { batchId, shardId, attempt } = command

@@ -64,7 +64,8 @@ export class BucketChecks {
     const batch = this.#batches.get(batchId)!
     for (const state of ['rendered', 'failed', 'cancelled'] as const) {
       const [told, stored] = [items[state], batch.states[state]]
-      if (told > stored) this.#report('I1', `${batchId} is said to have ${told} items ${state}; the records have ${stored}`)
+      if (told > stored)
+        this.#report('I1', `${batchId} is said to have ${told} items ${state}; the records have ${stored}`)
       else if (isOver && told !== stored)
         this.#report('I13', `${batchId} is over with ${told} items ${state}; the records have ${stored}`)
     }

@@ -36,7 +36,8 @@ const SETTINGS = { window: 2, heartbeatIntervalMs: 1_000, workerLeaseMs: 5_000, 
 const SPEEDS = [1, 0.6, 0.25]
 const CHECKPOINTS = ['model-a', 'model-b', 'model-c']
 const BATCHES = 3
-const CHANCE_OF_KIND = 0.3
+/** Kinds of faults that a seed has, on average. */
+const KINDS_AT_ONCE = 8
 const FAULTS_OF_KIND = 3
 const FAULTS_UNTIL_MS = 60_000
 const SYNC_MS = 10_000
@@ -46,7 +47,7 @@ const PATIENCE_MS = 900_000
 /** From the last fault on, how long a worker may be without work while there is some: the ack wait, the lease and some. */
 const IDLE_BOUND_MS = 90_000
 /** Beyond the end, for those that come late. */
-const AFTERMATH_MS = 100_000
+const AFTERMATH_MS = 30_000
 const LINES_KEPT = 40
 /** I12: things remembered for each worker, batch and open shard. */
 const REMEMBERED_EACH = 40
@@ -86,7 +87,9 @@ class Simulation {
     this.#checks = new BucketChecks(this.#farm.bucket, (invariant, message) => this.#report(invariant, message))
     const check = this.#farm.bucket.onWrite
     this.#farm.bucket.onWrite = (key, body, before) => {
-      this.#note(() => `stored ${key}${key.includes('/results/') ? ` ${(JSON.parse(body) as { kind: string }).kind}` : ''}`)
+      this.#note(
+        () => `stored ${key}${key.includes('/results/') ? ` ${(JSON.parse(body) as { kind: string }).kind}` : ''}`,
+      )
       check(key, body, before)
     }
   }
@@ -95,17 +98,21 @@ class Simulation {
     const { seed, workers, tamper } = this.#options
     const { time, random } = this.#farm
     tamper?.(this.#farm)
-    const kinds = new Set(this.#options.faults.filter(() => random.chance(CHANCE_OF_KIND)))
+    const { faults } = this.#options
+    const kinds = new Set(faults.filter(() => random.chance(KINDS_AT_ONCE / faults.length)))
     for (let n = 0; n < 2; n++) this.#farm.addCoordinator()
     for (let n = 0; n < workers; n++)
       this.#farm.addWorker({ speed: random.pick(SPEEDS), swapSeconds: 2, firstStepSeconds: 0 })
     for (let n = 0; n < BATCHES; n++) this.#submit(`b${n}`, kinds)
     this.#schedule(kinds)
-    this.#every(SYNC_MS, () => [this.#farm.natsServer.shards, this.#farm.natsServer.completions].forEach((queue) => queue?.sync()))
+    this.#every(SYNC_MS, () =>
+      [this.#farm.natsServer.shards, this.#farm.natsServer.completions].forEach((queue) => queue?.sync()),
+    )
     this.#every(LOOK_MS, () => this.#look())
     let endsAtMs = Infinity
     await time.run(() => {
-      if (endsAtMs === Infinity && this.#checks.unfinished.length === 0 && time.nowMs > this.#calmFromMs)
+      const isQuiet = time.nowMs > Math.max(FAULTS_UNTIL_MS, this.#calmFromMs)
+      if (endsAtMs === Infinity && isQuiet && this.#checks.unfinished.length === 0)
         endsAtMs = time.nowMs + AFTERMATH_MS
       return this.#violation !== null || time.nowMs > endsAtMs
     })
@@ -120,8 +127,10 @@ class Simulation {
     const isLong = random.chance(0.1)
     const items = Array.from({ length: isLong ? 1_100 : count }, (): ItemWork => {
       const nature: Nature =
-        kinds.has('poison') && random.chance(isLong ? 0.001 : 0.05) ? random.pick(['fails', 'refused', 'kills']) : 'sound'
-      return { checkpoint: random.pick(CHECKPOINTS), steps: isLong ? 1 : 1 + random.below(20), nature }
+        kinds.has('poison') && random.chance(isLong ? 0.001 : 0.05)
+          ? random.pick(['fails', 'refused', 'kills'])
+          : 'sound'
+      return { checkpoint: random.pick(CHECKPOINTS), steps: isLong ? 1 : 1 + random.below(40), nature }
     })
     const natures = items.map(({ nature }) => nature)
     for (const nature of natures) if (nature !== 'sound') this.#count('poison')
@@ -206,7 +215,10 @@ class Simulation {
     )
     for (const { batchId, shardId } of this.#checks.runnable()) {
       if (shardId !== null && held.has(`${batchId}/${shardId}`)) continue
-      return this.#report('I8', `${worker.id} has nothing to do for ${idleMs / 1000} s, and ${batchId}/${shardId} waits`)
+      return this.#report(
+        'I8',
+        `${worker.id} has nothing to do for ${idleMs / 1000} s, and ${batchId}/${shardId} waits`,
+      )
     }
   }
 

@@ -168,7 +168,7 @@ export class VirtualCoordinator {
   #clock(): Clock {
     const { process } = this
     return {
-      nowMs: () => process.time.nowMs + this.clockOffsetMs,
+      nowMs: () => process.time.nowMs,
       date: () => new Date(process.time.nowMs + this.clockOffsetMs),
       delay: (ms, signal) =>
         new Promise((resolve) => {

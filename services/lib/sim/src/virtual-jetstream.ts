@@ -39,7 +39,10 @@ export class VirtualQueue<T> {
   /** With a worker: when each is due again. */
   #pending = new Map<number, number>()
   #pulls: Pull<T>[] = []
-  #synced: { messages: ReadonlyMap<number, Message<T>>; lastSequence: number } = { messages: new Map(), lastSequence: 0 }
+  #synced: { messages: ReadonlyMap<number, Message<T>>; lastSequence: number } = {
+    messages: new Map(),
+    lastSequence: 0,
+  }
 
   constructor(time: VirtualTime, ackWaitMs = ACK_WAIT_MS) {
     this.#time = time

@@ -97,7 +97,10 @@ export class VirtualWorker {
   }
 
   get held(): readonly ShardAssignment[] {
-    return this.#held.values().map(({ delivery }) => delivery.assignment).toArray()
+    return this.#held
+      .values()
+      .map(({ delivery }) => delivery.assignment)
+      .toArray()
   }
 
   get traits(): WorkerTraits {
@@ -315,8 +318,12 @@ export class VirtualWorker {
 }
 
 /** Pixels depend on the request alone, and so does the name of a picture. */
-function resultOf({ index, customId, prompt, seed, ...item }: ShardAssignment['items'][number], seconds: number): ItemResult {
-  if (prompt === 'fails') return { index, customId, state: 'failed', code: 'RENDER_FAILED', message: 'a poisonous item' }
+function resultOf(
+  { index, customId, prompt, seed, ...item }: ShardAssignment['items'][number],
+  seconds: number,
+): ItemResult {
+  if (prompt === 'fails')
+    return { index, customId, state: 'failed', code: 'RENDER_FAILED', message: 'a poisonous item' }
   const { scheduler, numInferenceSteps, width, height } = item
   const sha256 = `${PIN}-${index}-${seed}`
   const image = { n: 0, seed: Number(seed), name: `${index}-0-${sha256}.png`, sha256, bytes: 1, width, height }
