@@ -9,7 +9,6 @@ import { stateSize } from './state-size.ts'
 import type { Invariant, Violation } from './violation.ts'
 import type { VirtualCoordinator } from './virtual-coordinator.ts'
 import { VirtualFarm } from './virtual-farm.ts'
-import type { VirtualWorker } from './virtual-worker.ts'
 
 export interface SimulationOptions {
   readonly seed: number
@@ -44,7 +43,7 @@ const SYNC_MS = 10_000
 const LOOK_MS = 1_000
 /** After the last fault, until every batch must have ended. */
 const PATIENCE_MS = 900_000
-/** From the last fault on, how long a worker may be without work while there is some: the ack wait, the lease and some. */
+/** How long, after the last fault, a worker may be without work while there is some: the ack wait, the lease and some. */
 const IDLE_BOUND_MS = 90_000
 /** Beyond the end, for those that come late. */
 const AFTERMATH_MS = 30_000
@@ -62,7 +61,8 @@ class Simulation {
   readonly #farm: VirtualFarm
   readonly #checks: BucketChecks
   readonly #counts = new Map<FaultKind, number>()
-  readonly #idleMs = new Map<string, number>()
+  /** How long workers have been without work, and shards without a worker. */
+  readonly #waitedMs = new Map<string, number>()
   readonly #lines: string[] = []
   #violation: SimulationResult['violation'] = null
   #calmFromMs = 0
@@ -181,7 +181,7 @@ class Simulation {
 
   /** Once a second: what is not bound to one event. */
   #look(): void {
-    const { time, coordinators, workers } = this.#farm
+    const { time, coordinators } = this.#farm
     const nowMs = time.nowMs
     for (const [place, coordinator] of coordinators.entries()) {
       if (coordinator.process.isAlive) continue
@@ -193,7 +193,7 @@ class Simulation {
     }
     if (nowMs - this.#calmFromMs > PATIENCE_MS && this.#checks.unfinished.length > 0)
       this.#report(this.#wasWiped ? 'I2' : 'I1', `${this.#checks.unfinished.join(', ')} never ended`)
-    for (const worker of workers.values()) this.#lookAtWorker(worker)
+    this.#lookForIdleness()
     for (const { term } of coordinators) {
       if (term === null) continue
       const { state } = term.farm
@@ -204,22 +204,27 @@ class Simulation {
     }
   }
 
-  #lookAtWorker(worker: VirtualWorker): void {
-    if (!worker.process.isAlive) return void this.#farm.workers.delete(worker.id)
-    const isIdle = worker.isAttached && !worker.isDraining && worker.held.length === 0
-    const idleMs = isIdle && this.#farm.time.nowMs > this.#calmFromMs ? (this.#idleMs.get(worker.id) ?? 0) + LOOK_MS : 0
-    this.#idleMs.set(worker.id, idleMs)
-    if (idleMs < IDLE_BOUND_MS) return
-    const held = new Set(
-      this.#farm.workers.values().flatMap(({ held }) => held.map(({ batchId, shardId }) => `${batchId}/${shardId}`)),
-    )
-    for (const { batchId, shardId } of this.#checks.runnable()) {
-      if (shardId !== null && held.has(`${batchId}/${shardId}`)) continue
-      return this.#report(
-        'I8',
-        `${worker.id} has nothing to do for ${idleMs / 1000} s, and ${batchId}/${shardId} waits`,
-      )
+  /** I8: a worker without work and work without a worker, both for longer than anything takes to be noticed. */
+  #lookForIdleness(): void {
+    const { time, workers } = this.#farm
+    const isCalm = time.nowMs > this.#calmFromMs
+    for (const worker of workers.values()) if (!worker.process.isAlive) workers.delete(worker.id)
+    const held = new Set<string>()
+    for (const worker of workers.values()) {
+      for (const { batchId, shardId } of worker.held) held.add(`${batchId}/${shardId}`)
+      this.#wait(worker.id, isCalm && worker.isAttached && !worker.isDraining && worker.held.length === 0)
     }
+    const idle = workers.keys().find((id) => this.#waitedMs.get(id)! >= IDLE_BOUND_MS)
+    for (const { batchId, shardId } of this.#checks.runnable()) {
+      const shard = `${batchId}/${shardId ?? 'unplanned'}`
+      this.#wait(shard, isCalm && !held.has(shard))
+      if (idle === undefined || this.#waitedMs.get(shard)! < IDLE_BOUND_MS) continue
+      return this.#report('I8', `${idle} has had nothing to do and ${shard} nobody for ${IDLE_BOUND_MS / 1000} s`)
+    }
+  }
+
+  #wait(who: string, isWaiting: boolean): void {
+    this.#waitedMs.set(who, isWaiting ? (this.#waitedMs.get(who) ?? 0) + LOOK_MS : 0)
   }
 
   #changed({ term, process }: VirtualCoordinator, batchId: string): void {

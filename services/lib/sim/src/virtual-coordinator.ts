@@ -103,6 +103,7 @@ export class VirtualCoordinator {
     const links = this.#links
     const outbox = links.open(worker.id)
     let isOpen = true
+    process.connected(() => worker.process.after(LATENCY_MS, orders.closed))
     const close = (): void => {
       isOpen = false
       process.after(LATENCY_MS, () => outbox.close())

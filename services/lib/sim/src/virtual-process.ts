@@ -5,6 +5,7 @@ export class VirtualProcess {
   readonly time: VirtualTime
   readonly name: string
   #isAlive = true
+  readonly #connections: (() => void)[] = []
   #frozenUntilMs = 0
   #death: { calls: number; readonly isAnswered: boolean } | null = null
 
@@ -17,9 +18,15 @@ export class VirtualProcess {
     return this.#isAlive
   }
 
-  /** kill -9. */
+  /** kill -9: whoever is connected to it sees the connection break. */
   kill(): void {
     this.#isAlive = false
+    for (const breaks of this.#connections) breaks()
+  }
+
+  /** @param breaks told when this process dies */
+  connected(breaks: () => void): void {
+    this.#connections.push(breaks)
   }
 
   /** Dies at one of its next calls: before it is sent, or when it was carried out and nobody is left to hear the answer. */
