@@ -30,12 +30,12 @@ function replace(farm: VirtualFarm, { traits }: VirtualWorker): number {
   return afterMs
 }
 
-function trait(change: (traits: WorkerTraits) => Partial<WorkerTraits>): Fault {
-  return onWorker((farm, worker) => {
-    const before = { ...worker.traits }
+/** One may begin while another of its kind lasts: what is undone is the change and not its outcome. */
+function trait(change: (traits: WorkerTraits) => void, undo: (traits: WorkerTraits) => void): Fault {
+  return onWorker((farm, { traits }) => {
     const forMs = between(farm, 5_000, 30_000)
-    Object.assign(worker.traits, change(before))
-    farm.time.after(forMs, () => Object.assign(worker.traits, before))
+    change(traits)
+    farm.time.after(forMs, () => undo(traits))
     return forMs
   })
 }
@@ -80,9 +80,18 @@ export const FAULTS = {
     worker.breakLink()
     return 0
   }),
-  slowSwap: trait(({ swapSeconds }) => ({ swapSeconds: 10 * swapSeconds })),
-  slowFirstStep: trait(() => ({ firstStepSeconds: 15 })),
-  straggler: trait(({ speed }) => ({ speed: speed / 5 })),
+  slowSwap: trait(
+    (traits) => (traits.swapSeconds *= 10),
+    (traits) => (traits.swapSeconds /= 10),
+  ),
+  slowFirstStep: trait(
+    (traits) => (traits.firstStepSeconds += 15),
+    (traits) => (traits.firstStepSeconds -= 15),
+  ),
+  straggler: trait(
+    (traits) => (traits.speed /= 5),
+    (traits) => (traits.speed *= 5),
+  ),
   natsOutage: natsDown('kept'),
   natsLostTail: natsDown('synced'),
   natsWipe: natsDown('lost'),
@@ -139,7 +148,7 @@ export const FAULTS = {
 } as const satisfies Record<string, Fault>
 
 /** Faults of what a user hands in or asks for, beside those of the farm. */
-export const REQUESTS = ['poison', 'cancel', 'unheardSubmit'] as const
+const REQUESTS = ['poison', 'cancel', 'unheardSubmit'] as const
 
 export type FaultKind = keyof typeof FAULTS | (typeof REQUESTS)[number]
 

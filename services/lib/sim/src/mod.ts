@@ -1,4 +1,5 @@
 export { FAULT_KINDS } from './faults.ts'
 export type { FaultKind } from './faults.ts'
+export { VirtualFarm } from './virtual-farm.ts'
 export { simulate } from './simulate.ts'
 export type { SimulationOptions, SimulationResult } from './simulate.ts'

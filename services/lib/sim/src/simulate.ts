@@ -40,7 +40,7 @@ const KINDS_AT_ONCE = 8
 const FAULTS_OF_KIND = 3
 const FAULTS_UNTIL_MS = 60_000
 const SYNC_MS = 10_000
-const LOOK_MS = 1_000
+const LOOK_MS = 2_000
 /** After the last fault, until every batch must have ended. */
 const PATIENCE_MS = 900_000
 /** How long, after the last fault, a worker may be without work while there is some: the ack wait, the lease and some. */
@@ -112,8 +112,7 @@ class Simulation {
     let endsAtMs = Infinity
     await time.run(() => {
       const isQuiet = time.nowMs > Math.max(FAULTS_UNTIL_MS, this.#calmFromMs)
-      if (endsAtMs === Infinity && isQuiet && this.#checks.unfinished.length === 0)
-        endsAtMs = time.nowMs + AFTERMATH_MS
+      if (endsAtMs === Infinity && isQuiet && this.#checks.unfinished.length === 0) endsAtMs = time.nowMs + AFTERMATH_MS
       return this.#violation !== null || time.nowMs > endsAtMs
     })
     const virtualSeconds = time.nowMs / 1000
@@ -179,7 +178,7 @@ class Simulation {
     }
   }
 
-  /** Once a second: what is not bound to one event. */
+  /** Now and then: what is not bound to one event. */
   #look(): void {
     const { time, coordinators } = this.#farm
     const nowMs = time.nowMs
@@ -219,7 +218,10 @@ class Simulation {
       const shard = `${batchId}/${shardId ?? 'unplanned'}`
       this.#wait(shard, isCalm && !held.has(shard))
       if (idle === undefined || this.#waitedMs.get(shard)! < IDLE_BOUND_MS) continue
-      return this.#report('I8', `${idle} has had nothing to do and ${shard} nobody for ${IDLE_BOUND_MS / 1000} s`)
+      return this.#report(
+        this.#wasWiped ? 'I2' : 'I8',
+        `${idle} has had nothing to do and ${shard} nobody for ${IDLE_BOUND_MS / 1000} s`,
+      )
     }
   }
 

@@ -80,13 +80,14 @@ export class VirtualCoordinator {
   async cancel(batchId: string, onAcknowledged: () => void): Promise<void> {
     const { process, store } = this.#parts
     const term = this.term
+    if (term === null) return
     try {
-      await term?.ready
-      await term?.farm.openBatch(batchId)
+      await term.ready
+      await term.farm.openBatch(batchId)
       const wish: CancelDocument = { batchId, requestedAt: new Date(process.time.nowMs).toISOString() }
       await store.putIfAbsent(keys.cancel(batchId), JSON.stringify(wish))
-      term?.farm.handle({ type: 'cancelRequested', batchId })
-      while (term !== null && term === this.#term) {
+      term.farm.handle({ type: 'cancelRequested', batchId })
+      while (this.#term === term) {
         if (term.farm.hasStopped(batchId)) return onAcknowledged()
         await process.delay(POLL_MS)
       }
@@ -103,7 +104,7 @@ export class VirtualCoordinator {
     const links = this.#links
     const outbox = links.open(worker.id)
     let isOpen = true
-    process.connected(() => worker.process.after(LATENCY_MS, orders.closed))
+    process.connected(() => worker.process.after(LATENCY_MS, () => orders.closed()))
     const close = (): void => {
       isOpen = false
       process.after(LATENCY_MS, () => outbox.close())
@@ -113,7 +114,7 @@ export class VirtualCoordinator {
         if (order.case === 'cancelShard') worker.process.after(LATENCY_MS, () => orders.cancelShard(order.value))
       }
       isOpen = false
-      worker.process.after(LATENCY_MS, orders.closed)
+      worker.process.after(LATENCY_MS, () => orders.closed())
       if (links.close(worker.id, outbox)) term.farm.handle({ type: 'workerDetached', workerId: worker.id })
     })()
     return {
@@ -124,7 +125,7 @@ export class VirtualCoordinator {
       },
       close: () => {
         close()
-        worker.process.after(LATENCY_MS, orders.closed)
+        worker.process.after(LATENCY_MS, () => orders.closed())
       },
     }
   }

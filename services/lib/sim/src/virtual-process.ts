@@ -60,7 +60,7 @@ export class VirtualProcess {
           const value = serve()
           answer = () => resolve(value)
         } catch (reason) {
-          answer = () => reject(reason as Error)
+          answer = () => reject(reason)
         }
         if (diesAfter) this.kill()
         this.after(latencyMs / 2, answer)

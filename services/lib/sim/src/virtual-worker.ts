@@ -141,16 +141,16 @@ export class VirtualWorker {
   async #attach(): Promise<void> {
     const { process, random, attach, heartbeatMs } = this.#parts
     for (;;) {
-      let isOpen = true
+      const stream = { isOpen: true }
       const closed = (): void => {
-        isOpen = false
+        stream.isOpen = false
       }
       const cancelShard: Orders['cancelShard'] = ({ batchId, shardId, attempt }) => {
         const held = this.#held.get(`${batchId}/${shardId}`)
         if (held !== undefined && held.delivery.assignment.attempt <= attempt) held.isGivenUp = true
       }
       this.#attachment = attach(this, { cancelShard, closed })
-      while (this.#attachment !== null && isOpen) {
+      while (this.#attachment !== null && stream.isOpen) {
         this.#attachment.report(this.#report())
         await process.delay(heartbeatMs)
       }
