@@ -12,6 +12,7 @@ const BENCHES: Record<string, () => Promise<{ run: (args: readonly string[]) => 
   gpu: () => import('./gpu.ts'),
   identity: () => import('./identity.ts'),
   ingest: () => import('./ingest.ts'),
+  makespan: () => import('./makespan.ts'),
   resume: () => import('./resume.ts'),
   'scheduler-step': () => import('./scheduler-step.ts'),
   'step-batching': () => import('./step-batching.ts'),
