@@ -13,8 +13,8 @@ import { round } from './statistics.ts'
  *
  * Prediction: about 2.0 and 1.5, as blind FIFO, since the dispatcher does not look at what a worker has loaded.
  *
- * Outcome, 2026-11-26, 50 workers: 1.42 and 1.24. Swaps are every second or third shard and not nearly each, as items of one
- * checkpoint follow each other inside a planned segment.
+ * Outcome, 2026-11-26: ratio20 1.67 with 1,000 workers (17,325 swaps for 20,000 shards, simulated in 22 s on a busy machine).
+ * With 50 workers 1.42 and 1.24: fewer segments are open at once, and items of one checkpoint follow each other inside each.
  */
 
 const SPEEDS = [1, 0.6, 0.25]
