@@ -12,12 +12,13 @@ const ROOMS: Record<string, { folder: string; mayImport: readonly string[] }> = 
   chassis: { folder: 'services/lib/chassis', mayImport: ['proto'] },
   gateway: { folder: 'services/gateway', mayImport: ['proto', 'chassis', 'diffusion'] },
   coordinator: { folder: 'services/coordinator', mayImport: ['proto', 'chassis', 'diffusion'] },
+  sim: { folder: 'services/lib/sim', mayImport: ['proto', 'chassis', 'coordinator'] },
   worker: { folder: 'services/worker', mayImport: ['proto', 'chassis', 'diffusion'] },
-  cli: { folder: 'services/cli', mayImport: ['proto', 'chassis', 'diffusion'] },
+  cli: { folder: 'services/cli', mayImport: ['proto', 'chassis', 'diffusion', 'sim'] },
   local: { folder: 'deploy/local', mayImport: ['proto', 'chassis', 'cli'] },
   test: {
     folder: 'test',
-    mayImport: ['proto', 'chassis', 'diffusion', 'local', 'worker', 'coordinator', 'gateway', 'cli'],
+    mayImport: ['proto', 'chassis', 'diffusion', 'local', 'worker', 'coordinator', 'gateway', 'cli', 'sim'],
   },
 }
 /** Tests inside a room may also start the real nats-server and S3 server of deploy/local. */

@@ -75,6 +75,8 @@ export interface PlanSegment {
   readonly firstItem: number
   readonly itemCount: number
   readonly shards: readonly PlannedShard[]
+  /** The batch was cancelled first: nothing of this segment or of a later one will ever be planned. No shards then. */
+  readonly isClosed?: true
 }
 
 export interface RenderedImage {

@@ -14,6 +14,7 @@ const BENCHES: Record<string, () => Promise<{ run: (args: readonly string[]) => 
   gpu: () => import('./gpu.ts'),
   identity: () => import('./identity.ts'),
   ingest: () => import('./ingest.ts'),
+  makespan: () => import('./makespan.ts'),
   memory: () => import('./memory.ts'),
   resume: () => import('./resume.ts'),
   'scheduler-step': () => import('./scheduler-step.ts'),

@@ -69,14 +69,9 @@ async function runBatch(itemCount: number, sample: (isHalfWay: boolean) => void)
     const plan = farm.plans.shift()
     if (plan !== undefined) {
       if (plan.segment === Math.floor(itemCount / SEGMENT_ITEMS / 2)) sample(true)
-      const planned = await planSegment(parts, batch.id, plan.segment, plan.workers)
-      farm.send({
-        type: 'segmentPlanned',
-        batchId: batch.id,
-        segment: plan.segment,
-        summary: { shards: planned, ended: [] },
-      })
-      shards += planned.length
+      const summary = await planSegment(parts, plan)
+      farm.send({ type: 'segmentPlanned', batchId: batch.id, segment: plan.segment, summary })
+      shards += summary.shards.length
     }
     for (const shard of farm.held.splice(0)) {
       const { itemCount: items } = farm.state.batches.get(batch.id)!.open.get(shard.shardId)!

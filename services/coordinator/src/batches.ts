@@ -2,6 +2,7 @@ import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
 import type { Batch, BatchDocument, DoneDocument } from '@darkroom/proto'
+import { SYSTEM_CLOCK } from './clock.ts'
 import type { Farm } from './farm.ts'
 import { revisionOf } from './core/state.ts'
 import { viewEnded, viewOpen } from './views.ts'
@@ -20,7 +21,7 @@ export class Batches {
   /** @throws DarkroomError NOT_FOUND */
   async view(farm: Farm, batchId: string): Promise<{ batch: Batch; revision: number }> {
     const open = farm.state.batches.get(batchId)
-    if (open !== undefined) return { batch: viewOpen(open, Date.now()), revision: revisionOf(open) }
+    if (open !== undefined) return { batch: viewOpen(open, SYSTEM_CLOCK.nowMs()), revision: revisionOf(open) }
     const known = this.#ended.get(batchId)
     if (known !== undefined) {
       // The least recently asked for goes first.

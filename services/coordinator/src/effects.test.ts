@@ -1,10 +1,11 @@
 import { createLogger, Metrics } from '@darkroom/chassis'
 import { expect, test } from 'vitest'
+import { SYSTEM_CLOCK } from './clock.ts'
 import { Effects } from './effects.ts'
 import { createEvents } from './events.ts'
 
 const createEffects = (signal: AbortSignal): Effects =>
-  new Effects(createEvents(new Metrics(), createLogger('effects-test', 'silent')), signal)
+  new Effects(createEvents(new Metrics(), createLogger('effects-test', 'silent')), SYSTEM_CLOCK, signal)
 
 test('an effect is tried again until it works', async () => {
   const done = Promise.withResolvers<number>()

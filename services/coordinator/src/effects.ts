@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import type { Clock } from './clock.ts'
 import type { CoordinatorEvents } from './events.ts'
 
 /** How many effects of each kind run at once; the others wait their turn. */
@@ -13,11 +13,13 @@ const RETRY_MAX_MS = 10_000
 export class Effects {
   readonly #signal: AbortSignal
   readonly #events: CoordinatorEvents
+  readonly #clock: Clock
   readonly #running = new Map<EffectKind, number>()
   readonly #waiting = new Map<EffectKind, (() => void)[]>()
 
-  constructor(events: CoordinatorEvents, signal: AbortSignal) {
+  constructor(events: CoordinatorEvents, clock: Clock, signal: AbortSignal) {
     this.#events = events
+    this.#clock = clock
     this.#signal = signal
   }
 
@@ -38,7 +40,7 @@ export class Effects {
         this.#leave(kind)
       }
       // Its place is free meanwhile: one effect that cannot work does not hold the others up.
-      await delay(waitMs, undefined, { signal: this.#signal }).catch(() => {})
+      await this.#clock.delay(waitMs, this.#signal)
     }
   }
 

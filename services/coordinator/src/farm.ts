@@ -3,6 +3,7 @@ import { DarkroomError, ERROR_CODES } from '@darkroom/chassis'
 import type { FarmNats, ObjectStore } from '@darkroom/chassis'
 import { ItemSchema, keys, ShardAssignmentSchema, WelcomeSchema } from '@darkroom/proto'
 import type { CommitRecord, ShardCompletion, Welcome } from '@darkroom/proto'
+import type { Clock } from './clock.ts'
 import { decide } from './core/decide.ts'
 import { meanSecondsBetweenLosses } from './core/loss-rate.ts'
 import type { FarmCommand, FarmEvent } from './core/messages.ts'
@@ -23,6 +24,7 @@ export interface FarmOptions {
   readonly nats: FarmNats
   readonly links: WorkerLinks
   readonly events: CoordinatorEvents
+  readonly clock: Clock
   readonly window: number
   readonly heartbeatIntervalMs: number
   readonly workerLeaseMs: number
@@ -56,7 +58,7 @@ export class Farm {
     this.#options = options
     this.#signal = signal
     this.reader = new BatchReader(options.store)
-    this.#effects = new Effects(options.events, signal)
+    this.#effects = new Effects(options.events, options.clock, signal)
     const { window, workerLeaseMs } = options
     const limits = { maxFailures: MAX_FAILURES, unownedMs: UNOWNED_MS, detachedGraceMs: DETACHED_GRACE_MS }
     this.state = createState({ window, workerLeaseMs, starvationMs: STARVATION_MS, ...limits }, Infinity)
@@ -79,7 +81,7 @@ export class Farm {
 
   handle(event: FarmEvent): void {
     if (this.#signal.aborted) return
-    for (const command of decide(this.state, event, Date.now())) this.#carryOut(command)
+    for (const command of decide(this.state, event, this.#options.clock.nowMs())) this.#carryOut(command)
   }
 
   /** Opens a batch from the bucket, once however often it is asked for. @throws DarkroomError NOT_FOUND */
@@ -91,6 +93,12 @@ export class Farm {
       this.#opening.set(batchId, opening)
     }
     return opening
+  }
+
+  /** Whether nothing of a batch runs or begins any more, once it was cancelled. */
+  hasStopped(batchId: string): boolean {
+    const batch = this.state.batches.get(batchId)
+    return batch === undefined || (batch.open.size === 0 && !batch.isPlanning)
   }
 
   /** A completion is a hint; the commit record is the truth. */
@@ -151,17 +159,14 @@ export class Farm {
     }
   }
 
-  async #plan({ batchId, segment, workers }: Extract<FarmCommand, { type: 'planSegment' }>): Promise<void> {
+  async #plan(command: Extract<FarmCommand, { type: 'planSegment' }>): Promise<void> {
+    const { batchId, segment } = command
     const { store, targetShardSeconds, events } = this.#options
     const start = performance.now()
-    const shards = await planSegment(
-      { store, reader: this.reader, model: this.state.costs, targetSeconds: targetShardSeconds },
-      batchId,
-      segment,
-      workers,
-    )
-    events.segmentPlanned(batchId, segment, shards.length, (performance.now() - start) / 1000)
-    this.handle({ type: 'segmentPlanned', batchId, segment, summary: { shards, ended: [] } })
+    const parts = { store, reader: this.reader, model: this.state.costs, targetSeconds: targetShardSeconds }
+    const summary = await planSegment(parts, command)
+    events.segmentPlanned(batchId, segment, summary.shards.length, (performance.now() - start) / 1000)
+    this.handle({ type: 'segmentPlanned', batchId, segment, summary })
   }
 
   async #dispatch(command: Extract<FarmCommand, { type: 'dispatch' }>): Promise<void> {
@@ -203,8 +208,8 @@ export class Farm {
     itemCount,
     message,
   }: Extract<FarmCommand, { type: 'endShard' }>): Promise<void> {
-    const { store } = this.#options
-    const base = { batchId, shardId, attempt, committedAt: new Date().toISOString(), itemCount }
+    const { store, clock } = this.#options
+    const base = { batchId, shardId, attempt, committedAt: clock.date().toISOString(), itemCount }
     const record: CommitRecord =
       kind === 'cancelled' ? { ...base, kind } : { ...base, kind, code: 'RENDER_FAILED', message }
     const key = keys.result(batchId, shardId)
@@ -216,9 +221,10 @@ export class Farm {
   }
 
   async #finalize({ batchId, isCancelled }: Extract<FarmCommand, { type: 'finalize' }>): Promise<void> {
-    const { store, events, onChange } = this.#options
+    const { store, events, clock, onChange } = this.#options
     const start = performance.now()
-    const done = await finalizeBatch(store, this.reader, await this.reader.batch(batchId), isCancelled)
+    const end = { isCancelled, now: () => clock.date() }
+    const done = await finalizeBatch(store, this.reader, await this.reader.batch(batchId), end)
     events.batchEnded(batchId, done.state, done.items, (performance.now() - start) / 1000)
     this.handle({ type: 'batchFinished', batchId })
     this.reader.forget(batchId)

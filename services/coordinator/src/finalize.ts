@@ -18,7 +18,7 @@ export async function finalizeBatch(
   store: ObjectStore,
   reader: BatchReader,
   batch: BatchDocument,
-  isCancelled: boolean,
+  { isCancelled, now }: { readonly isCancelled: boolean; readonly now: () => Date },
 ): Promise<DoneDocument> {
   const existing = await store.getJson<DoneDocument>(keys.done(batch.id))
   if (existing !== null) return existing
@@ -35,7 +35,7 @@ export async function finalizeBatch(
       batchId: batch.id,
       state: isCancelled ? 'cancelled' : 'completed',
       startedAt: totals.startedAt,
-      endedAt: new Date().toISOString(),
+      endedAt: now().toISOString(),
       items,
       ...totals.images,
       shards: totals.shards,

@@ -69,6 +69,10 @@ async function recoverSegments(
     const plan = await reader.plan(batch.id, segment)
     if (plan === null) break
     const isOpen = ({ id }: PlannedShard): boolean => !records.has(id)
+    if (plan.isClosed === true) {
+      segments.push({ shards: [], ended: [], isClosed: true })
+      break
+    }
     const ended = plan.shards.flatMap(({ id }) => records.get(id)?.result ?? [])
     let shards: ShardSummary[] = []
     // The items are wanted only for what is left to do.

@@ -33,7 +33,7 @@ export async function verifyBatch(store: ObjectStore, batchId: string): Promise<
   let unplannedItems = 0
   for await (const { segment, lines } of readSegments(store, batch, audit)) {
     const plan = await store.getJson<PlanSegment>(keys.planSegment(batchId, segment))
-    if (plan === null) {
+    if (plan === null || plan.isClosed === true) {
       audit.check(done.state === 'cancelled', `I1: segment ${segment} of a completed batch has no plan`)
       unplannedItems += lines.length
       continue

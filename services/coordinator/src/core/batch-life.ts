@@ -39,7 +39,7 @@ export function openBatch(
   for (const { checkpoint, work, result } of event.measured)
     learnCosts(farm, { checkpoint, deviceKind: null }, work, result)
   for (const segment of event.segments) takeSegment(farm, batch, segment, nowMs)
-  if (event.isCancelled) return cancelBatch(farm, batch, commands)
+  if (event.isCancelled || event.segments.at(-1)?.isClosed === true) return cancelBatch(farm, batch, commands)
   activate(farm, batch, nowMs)
   settle(farm, batch, commands)
 }
@@ -55,11 +55,14 @@ export function addSegment(
   if (batch === undefined || !batch.isPlanning || event.segment !== batch.nextSegment) return
   setPlanning(batch, false)
   takeSegment(farm, batch, event.summary, nowMs)
-  if (batch.state === 'cancelling') return cancelBatch(farm, batch, commands)
+  if (batch.state === 'cancelling' || event.summary.isClosed === true) return cancelBatch(farm, batch, commands)
   settle(farm, batch, commands)
 }
 
-/** Ends what is open with records of its own; what is being planned is ended when its plan is there. */
+/**
+ * Ends what is open with records of its own; what is being planned is ended when its plan is there. The plan is closed, so that
+ * another who believes that he leads can begin nothing of the batch any more.
+ */
 export function cancelBatch(farm: FarmState, batch: OpenBatch, commands: FarmCommand[]): void {
   if (batch.state === 'finalizing') return
   batch.state = 'cancelling'
@@ -80,6 +83,16 @@ export function cancelBatch(farm: FarmState, batch: OpenBatch, commands: FarmCom
       kind: 'cancelled',
       itemCount,
       message: 'the batch was cancelled',
+    })
+  }
+  if (!batch.isPlanning && batch.nextSegment < batch.segmentCount) {
+    setPlanning(batch, true)
+    commands.push({
+      type: 'planSegment',
+      batchId: batch.id,
+      segment: batch.nextSegment,
+      workers: farm.taking.size,
+      isClosing: true,
     })
   }
   settle(farm, batch, commands)
@@ -122,8 +135,12 @@ export function finishBatch(farm: FarmState, batchId: string): void {
 /** After a change of what a batch has to do: ends it where nothing is left, and has its watchers told. */
 export function settle(farm: FarmState, batch: OpenBatch, commands: FarmCommand[]): void {
   offer(batch)
-  const isPlanned = batch.state === 'cancelling' || batch.nextSegment === batch.segmentCount
-  if (isPlanned && batch.open.size === 0 && !batch.isPlanning && batch.state !== 'finalizing') {
+  if (
+    batch.nextSegment === batch.segmentCount &&
+    batch.open.size === 0 &&
+    !batch.isPlanning &&
+    batch.state !== 'finalizing'
+  ) {
     commands.push({ type: 'finalize', batchId: batch.id, isCancelled: batch.state === 'cancelling' })
     batch.state = 'finalizing'
     deactivate(farm, batch)
@@ -153,8 +170,13 @@ export function tally(batch: OpenBatch, result: ShardResult): void {
   for (const tally of result.schedulers) addTally(batch.schedulers, tally)
 }
 
-function takeSegment(farm: FarmState, batch: OpenBatch, { shards, ended }: SegmentSummary, nowMs: number): void {
-  batch.nextSegment++
+function takeSegment(
+  farm: FarmState,
+  batch: OpenBatch,
+  { shards, ended, isClosed }: SegmentSummary,
+  nowMs: number,
+): void {
+  batch.nextSegment = isClosed === true ? batch.segmentCount : batch.nextSegment + 1
   for (const summary of shards) {
     const { id, checkpoint, work } = summary
     const shard: OpenShard = {

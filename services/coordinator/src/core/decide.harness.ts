@@ -75,6 +75,14 @@ export const segmentOf = (segment: number, shardCount: number, checkpoint = 'emo
   ended: [],
 })
 
+/** The plan ends before this segment. */
+export const closedOf = (batchId: string, segment: number): FarmEvent => ({
+  type: 'segmentPlanned',
+  batchId,
+  segment,
+  summary: { shards: [], ended: [], isClosed: true },
+})
+
 export const plannedOf = (
   batchId: string,
   segment: number,

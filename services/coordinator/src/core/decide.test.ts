@@ -1,6 +1,7 @@
 import { WorkerState } from '@darkroom/proto'
 import { describe, expect, test } from 'vitest'
 import {
+  closedOf,
   ITEMS_PER_SHARD,
   ofType,
   openedOf,
@@ -99,8 +100,10 @@ describe('the dispatcher', () => {
     )
     expect(ofType(cancelled, 'cancelOnWorker')).toMatchObject([{ workerId: 'w1', shardId: '0-0', attempt: 1 }])
     expect(ofType(cancelled, 'withdraw')).toEqual([{ type: 'withdraw', sequence: 7 }])
+    expect(ofType(cancelled, 'planSegment')).toMatchObject([{ segment: 1, isClosing: true }])
     const after = [
       ...decide(farm, { type: 'cancelRequested', batchId: 'b1' }, 0),
+      ...decide(farm, closedOf('b1', 1), 0),
       ...decide(farm, { type: 'tick' }, 1),
       ...ends.flatMap(({ shardId, itemCount }) =>
         decide(farm, { type: 'shardEnded', batchId: 'b1', shardId, result: resultOf('cancelled', itemCount) }, 1),
@@ -110,6 +113,28 @@ describe('the dispatcher', () => {
     expect(ofType(after, 'dispatch')).toEqual([])
     expect(ofType(after, 'planSegment')).toEqual([])
     expect(ofType(after, 'finalize')).toEqual([{ type: 'finalize', batchId: 'b1', isCancelled: true }])
+  })
+
+  test('ends what another leader has planned of a batch that is cancelled here, until the plan is closed', () => {
+    const farm = createState(SETTINGS, 0)
+    decide(farm, openedOf('b1', 3, 1, [segmentOf(0, 1)]), 0)
+    const cancelled = decide(farm, { type: 'cancelRequested', batchId: 'b1' }, 0)
+    expect(ofType(cancelled, 'planSegment')).toMatchObject([{ segment: 1, isClosing: true }])
+    const theirs = decide(farm, plannedOf('b1', 1, 1), 0)
+    expect(ofType(theirs, 'endShard')).toMatchObject([{ shardId: '1-0', kind: 'cancelled' }])
+    expect(ofType(theirs, 'planSegment')).toMatchObject([{ segment: 2, isClosing: true }])
+    const ends = ['0-0', '1-0'].flatMap((shardId) =>
+      decide(farm, { type: 'shardEnded', batchId: 'b1', shardId, result: resultOf('cancelled', 3) }, 0),
+    )
+    expect(ofType(ends, 'finalize')).toEqual([])
+    expect(ofType(decide(farm, closedOf('b1', 2), 0), 'finalize')).toHaveLength(1)
+  })
+
+  test('cancels a batch whose plan another leader has closed', () => {
+    const { farm } = farmWith(openedOf('b1', 2, 1), plannedOf('b1', 0, 1))
+    decide(farm, { type: 'shardEnded', batchId: 'b1', shardId: '0-0', result: resultOf('rendered', 3) }, 0)
+    const closed = decide(farm, closedOf('b1', 1), 0)
+    expect(ofType(closed, 'finalize')).toEqual([{ type: 'finalize', batchId: 'b1', isCancelled: true }])
   })
 
   test('cancels the shards of a segment whose planning ends after the cancel', () => {
@@ -174,6 +199,7 @@ describe('the dispatcher', () => {
     expect(ofType(commands, 'endShard')).toMatchObject([{ shardId: '0-0', kind: 'cancelled' }])
     expect(ofType(commands, 'finalize')).toEqual([])
     const last = { type: 'shardEnded', batchId: 'b1', shardId: '0-0', result: resultOf('cancelled', 3) } as const
+    decide(farm, closedOf('b1', 1), 0)
     expect(ofType(decide(farm, last, 0), 'finalize')).toEqual([{ type: 'finalize', batchId: 'b1', isCancelled: true }])
     expect(farm.batches.get('b1')).toMatchObject({ rendered: 3, cancelled: 6, failed: 0, endedShards: 3 })
   })
@@ -182,7 +208,7 @@ describe('the dispatcher', () => {
     const farm = createState(SETTINGS, 0)
     expect(ofType(decide(farm, openedOf('b1', 2, 3), 0), 'planSegment')).toEqual([])
     const first = decide(farm, { type: 'workerSeen', worker: workerOf('w1') }, 0)
-    expect(ofType(first, 'planSegment')).toEqual([{ type: 'planSegment', batchId: 'b1', segment: 0, workers: 1 }])
+    expect(ofType(first, 'planSegment')).toMatchObject([{ segment: 0, workers: 1, isClosing: false }])
     expect(ofType(decide(farm, plannedOf('b1', 0, 3), 0), 'dispatch')).toHaveLength(SETTINGS.window)
     const end = (shardId: string): FarmCommand[] =>
       decide(farm, { type: 'shardEnded', batchId: 'b1', shardId, result: resultOf('rendered', 3) }, 0)

@@ -88,7 +88,13 @@ function planAhead(farm: FarmState, level: Level, commands: FarmCommand[]): bool
   const inSight = level.ready + level.planning
   if (batch === undefined || inSight >= farm.taking.size || level.planning >= PLANNING_AT_ONCE) return false
   setPlanning(batch, true)
-  commands.push({ type: 'planSegment', batchId: batch.id, segment: batch.nextSegment, workers: farm.taking.size })
+  commands.push({
+    type: 'planSegment',
+    batchId: batch.id,
+    segment: batch.nextSegment,
+    workers: farm.taking.size,
+    isClosing: false,
+  })
   return true
 }
 

@@ -7,6 +7,8 @@ import type { TenantTerms } from './tenants.ts'
 export interface SegmentSummary {
   readonly shards: readonly ShardSummary[]
   readonly ended: readonly ShardResult[]
+  /** Nothing of it or of a later one will ever be planned: some leader has cancelled the batch. */
+  readonly isClosed?: true
 }
 
 /** What a shard was to do and what it took. */
@@ -64,7 +66,14 @@ export type FarmEvent =
 
 /** What is to be done. Each may be carried out more than once, and in any order: the events that follow tell what came of it. */
 export type FarmCommand =
-  | { readonly type: 'planSegment'; readonly batchId: string; readonly segment: number; readonly workers: number }
+  | {
+      readonly type: 'planSegment'
+      readonly batchId: string
+      readonly segment: number
+      readonly workers: number
+      /** Closes the plan instead, unless another leader has planned this segment. */
+      readonly isClosing: boolean
+    }
   | {
       readonly type: 'dispatch'
       readonly batchId: string

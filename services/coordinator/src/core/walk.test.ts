@@ -1,5 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import { ITEMS_PER_SHARD, ofType, openedOf, resultOf, segmentOf, SETTINGS, workerOf } from './decide.harness.ts'
+import {
+  closedOf,
+  ITEMS_PER_SHARD,
+  ofType,
+  openedOf,
+  resultOf,
+  segmentOf,
+  SETTINGS,
+  workerOf,
+} from './decide.harness.ts'
 import { decide } from './decide.ts'
 import type { FarmCommand, FarmEvent } from './messages.ts'
 import { meets } from './needs.ts'
@@ -49,6 +58,8 @@ class Walk {
   readonly #endOrders = new Set<string>()
   readonly #cancelled = new Set<string>()
   readonly #paused = new Set<string>()
+  /** Items of batches whose plan was closed before their turn. */
+  readonly #closed = new Map<string, number>()
   #pending: FarmCommand[] = []
   #stream: { batchId: string; shardId: string; attempt: number; workerId: string; sequence: number }[] = []
   #sequence = 0
@@ -108,7 +119,7 @@ class Walk {
     for (const batch of this.farm.batches.values()) {
       const ended = batch.rendered + batch.failed + batch.cancelled
       const unplanned = (SEGMENTS - batch.nextSegment) * SHARDS_PER_SEGMENT * ITEMS_PER_SHARD
-      expect(ended + openItems(batch) + unplanned).toBe(batch.itemCount)
+      expect(ended + openItems(batch) + unplanned + (this.#closed.get(batch.id) ?? 0)).toBe(batch.itemCount)
       const ready = batch.ready.values().flatMap(({ shards }) => shards)
       const planned = batch.open.values().filter(({ state }) => state === 'planned')
       expect(new Set(ready)).toEqual(new Set(planned))
@@ -182,6 +193,11 @@ class Walk {
     switch (command?.type) {
       case 'planSegment': {
         const { batchId, segment } = command
+        if (command.isClosing && this.#random.below(2) === 0) {
+          this.#closed.set(batchId, (SEGMENTS - segment) * SHARDS_PER_SEGMENT * ITEMS_PER_SHARD)
+          return this.#send(closedOf(batchId, segment))
+        }
+        // Its own, or that of another leader.
         const summary = segmentOf(segment, SHARDS_PER_SEGMENT, this.#random.pick(CHECKPOINTS))
         return this.#send({ type: 'segmentPlanned', batchId, segment, summary })
       }

@@ -1,6 +1,7 @@
 import type { ObjectStore } from '@darkroom/chassis'
 import { keys, SEGMENT_ITEMS } from '@darkroom/proto'
 import type { ItemLine, PlannedShard, PlanSegment } from '@darkroom/proto'
+import type { FarmCommand, SegmentSummary } from '../core/messages.ts'
 import type { ShardSummary } from '../core/state.ts'
 import { segmentCountOf } from './batch-reader.ts'
 import type { BatchReader } from './batch-reader.ts'
@@ -9,8 +10,8 @@ import type { CostModel } from './cost-model.ts'
 import { cutShards } from './cut-shards.ts'
 
 /**
- * Plans a segment and stores the plan before anything of it is dispatched. Where a plan is stored already (another leader's,
- * or our own before a restart) that one counts.
+ * Plans a segment, or closes the plan there, and stores that before anything of it is dispatched. Where a plan is stored already
+ * (another leader's, or our own before a restart) that one counts.
  */
 export async function planSegment(
   {
@@ -19,19 +20,19 @@ export async function planSegment(
     model,
     targetSeconds,
   }: { store: ObjectStore; reader: BatchReader; model: CostModel; targetSeconds: number },
-  batchId: string,
-  segment: number,
-  workers: number,
-): Promise<ShardSummary[]> {
+  { batchId, segment, workers, isClosing }: Omit<Extract<FarmCommand, { type: 'planSegment' }>, 'type'>,
+): Promise<SegmentSummary> {
   const batch = await reader.batch(batchId)
   const items = await reader.items(batchId, segment)
   const isLast = segment === segmentCountOf(batch) - 1
-  const shards = cutShards(items, model, { segment, targetSeconds, workers, isLast })
-  const plan: PlanSegment = { batchId, segment, firstItem: segment * SEGMENT_ITEMS, itemCount: items.length, shards }
+  const shards = isClosing ? [] : cutShards(items, model, { segment, targetSeconds, workers, isLast })
+  const place = { batchId, segment, firstItem: segment * SEGMENT_ITEMS, itemCount: items.length }
+  const plan: PlanSegment = { ...place, shards, ...(isClosing && { isClosed: true }) }
   const key = keys.planSegment(batchId, segment)
   const outcome = await store.putIfAbsent(key, JSON.stringify(plan), { contentType: 'application/json' })
   const stored = outcome === 'created' ? plan : (await store.getJson<PlanSegment>(key))!
-  return stored.shards.map((shard) => summarise(shard, items, stored.firstItem))
+  const summaries = stored.shards.map((shard) => summarise(shard, items, stored.firstItem))
+  return { shards: summaries, ended: [], ...(stored.isClosed === true && { isClosed: true }) }
 }
 
 export function summarise(shard: PlannedShard, items: readonly ItemLine[], firstItem: number): ShardSummary {

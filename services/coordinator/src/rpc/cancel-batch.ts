@@ -21,8 +21,7 @@ export function cancelBatch({
     for await (const _ of watchers.watch(batchId, signal)) {
       // Another leads by now: it finds the wish in the bucket, and its caller asks it.
       if ((await leadership.farm()) !== farm) throw new DarkroomError('NOT_LEADER', 'the leader has just changed')
-      const open = farm.state.batches.get(batchId)
-      if (open === undefined || (open.open.size === 0 && !open.isPlanning)) break
+      if (farm.hasStopped(batchId)) break
     }
     return { batch: (await batches.view(farm, batchId)).batch }
   }

@@ -35,7 +35,7 @@ export async function readOutcomes(
   standing: Standing,
 ): Promise<readonly Outcome[]> {
   const plan = await store.getJson<PlanSegment>(keys.planSegment(batchId, segment))
-  if (plan === null) {
+  if (plan === null || plan.isClosed === true) {
     const unplanned: Outcome = standing.isCancelled
       ? { state: 'cancelled', shardId: null, result: CANCELLED }
       : { state: 'queued', shardId: null, result: null }

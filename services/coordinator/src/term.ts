@@ -1,0 +1,133 @@
+import type { FarmNats, Logger, ObjectStore } from '@darkroom/chassis'
+import { keys } from '@darkroom/proto'
+import type { Clock } from './clock.ts'
+import type { CoordinatorConfig } from './config.ts'
+import type { CoordinatorEvents } from './events.ts'
+import { Farm } from './farm.ts'
+import type { WorkerLinks } from './worker-links.ts'
+
+export interface TermOptions {
+  readonly config: Pick<
+    CoordinatorConfig,
+    'window' | 'heartbeatIntervalMs' | 'workerLeaseMs' | 'targetShardSeconds' | 'tenants'
+  >
+  readonly store: ObjectStore
+  readonly nats: FarmNats
+  readonly links: WorkerLinks
+  readonly events: CoordinatorEvents
+  readonly clock: Clock
+  readonly log: Logger
+  readonly onChange: (batchId: string) => void
+  readonly onShardEnded: (batchId: string, shardId: string) => void
+}
+
+const TICK_MS = 500
+const ENSURE_MS = 2_000
+const LISTING_MS = 10_000
+const RETRY_MS = 1_000
+/**
+ * So many of the newest batches are looked at again: an id is as old as the beginning of its upload, so that a batch can turn
+ * up behind others. One page of a listing.
+ */
+const LISTING_MARGIN = 1_000
+const OPENED_AT_ONCE = 16
+
+/** From taking the lease until losing it: a Farm, brought up from the bucket, and all that keeps it going. */
+export class Term {
+  readonly farm: Farm
+  /** Resolves once the farm knows every open batch. */
+  readonly ready: Promise<void>
+  readonly #options: TermOptions
+  readonly #stop = new AbortController()
+  /** Ids of all batches in the bucket, in order. */
+  readonly #batchIds: string[] = []
+
+  constructor(options: TermOptions) {
+    this.#options = options
+    const { config, nats } = options
+    const signal = this.#stop.signal
+    this.farm = new Farm({ ...options, ...config }, signal)
+    this.ready = this.#recover()
+    this.ready.catch(() => {})
+    void nats.consumeCompletions((completion) => this.farm.completed(completion), signal)
+    this.#every(TICK_MS, async () => this.farm.handle({ type: 'tick' }))
+    this.#every(ENSURE_MS, () => this.#ensureStreams())
+    this.#every(LISTING_MS, () => this.#findBatches())
+  }
+
+  /** Every batch id, oldest first. */
+  get batchIds(): readonly string[] {
+    return this.#batchIds
+  }
+
+  noteBatch(batchId: string): void {
+    // Ids sort by time, so that its place is near the end.
+    const before = this.#batchIds.findLastIndex((id) => id <= batchId)
+    if (this.#batchIds[before] !== batchId) this.#batchIds.splice(before + 1, 0, batchId)
+  }
+
+  stop(): void {
+    this.#stop.abort()
+  }
+
+  async #recover(): Promise<void> {
+    const { config, nats, events, clock } = this.#options
+    const signal = this.#stop.signal
+    for (;;) {
+      signal.throwIfAborted()
+      try {
+        await nats.ensureStreams()
+        // What a former leader dispatched and no worker has taken yet is dispatched anew from the bucket.
+        await nats.purgeShards()
+        await this.#findBatches()
+        break
+      } catch (err) {
+        events.effectFailed('recovering', err)
+        await clock.delay(RETRY_MS, signal)
+      }
+    }
+    // Workers first say what they hold, so that it is not rendered twice.
+    this.farm.allowDispatchFrom(clock.nowMs() + 2 * config.heartbeatIntervalMs)
+  }
+
+  async #ensureStreams(): Promise<void> {
+    const { created } = await this.#options.nats.ensureStreams()
+    if (created.length === 0) return
+    this.#options.events.queueLost(created)
+    this.farm.handle({ type: 'queueLost' })
+  }
+
+  /** Opens batches that nobody told of: their gateway died, or no coordinator was there to hear it. */
+  async #findBatches(): Promise<void> {
+    const { store } = this.#options
+    const newest = this.#batchIds.slice(-LISTING_MARGIN)
+    const isWhole = this.#batchIds.length <= LISTING_MARGIN
+    const known = new Set(newest)
+    const prefixes = store.listPrefixes(keys.batches, isWhole ? {} : { startAfter: keys.batchFolder(newest[0]!) })
+    const found: string[] = []
+    for await (const prefix of prefixes) {
+      const batchId = prefix.slice(keys.batches.length, -1)
+      if (!known.has(batchId)) found.push(batchId)
+    }
+    const openers = Array.from({ length: OPENED_AT_ONCE }, async () => {
+      for (let batchId = found.shift(); batchId !== undefined; batchId = found.shift()) {
+        if ((await store.head(keys.batch(batchId))) === null) continue
+        await this.farm.openBatch(batchId)
+        this.noteBatch(batchId)
+      }
+    })
+    await Promise.all(openers)
+  }
+
+  #every(intervalMs: number, action: () => Promise<void>): void {
+    const { clock, log } = this.#options
+    const signal = this.#stop.signal
+    void (async () => {
+      while (!signal.aborted) {
+        await clock.delay(intervalMs, signal)
+        if (signal.aborted) return
+        await action().catch((err: unknown) => log.debug({ err }, 'a periodic check failed'))
+      }
+    })()
+  }
+}

@@ -1,0 +1,151 @@
+import type { CommitRecord, DoneDocument, PlanSegment } from '@darkroom/proto'
+import type { Nature } from './item.ts'
+import type { Invariant } from './violation.ts'
+import type { VirtualBucket } from './virtual-bucket.ts'
+
+/** A batch as its user gave it, and what the bucket has come to hold of it. */
+interface WatchedBatch {
+  readonly natures: readonly Nature[]
+  /** The shard that each item has its place in. */
+  readonly shardOf: Map<number, string>
+  readonly sizes: Map<string, number>
+  readonly records: Map<string, CommitRecord>
+  readonly images: Set<string>
+  /** What the records sum to. */
+  readonly states: { rendered: number; failed: number; cancelled: number }
+  /** Its cancellation was acknowledged. */
+  isCancelled: boolean
+  done: DoneDocument | null
+}
+
+type Report = (invariant: Invariant, message: string) => void
+
+/** Looks at each write of the bucket as it happens: I1, I3, I4, I9, I10 and, at a batch's end, I13. */
+export class BucketChecks {
+  readonly #batches = new Map<string, WatchedBatch>()
+  readonly #bucket: VirtualBucket
+  readonly #report: Report
+
+  constructor(bucket: VirtualBucket, report: Report) {
+    this.#bucket = bucket
+    this.#report = report
+    bucket.onWrite = (key, body, before) => this.#written(key, body, before)
+  }
+
+  accepted(batchId: string, natures: readonly Nature[]): void {
+    this.#batches.set(batchId, {
+      natures,
+      shardOf: new Map(),
+      sizes: new Map(),
+      records: new Map(),
+      images: new Set(),
+      states: { rendered: 0, failed: 0, cancelled: 0 },
+      isCancelled: false,
+      done: null,
+    })
+  }
+
+  cancelAcknowledged(batchId: string): void {
+    this.#batches.get(batchId)!.isCancelled = true
+  }
+
+  get unfinished(): string[] {
+    return [...this.#batches].filter(([, { done }]) => done === null).map(([id]) => id)
+  }
+
+  renderBegun(batchId: string, shardId: string): void {
+    const batch = this.#batches.get(batchId)!
+    if (batch.isCancelled && !batch.records.has(shardId))
+      this.#report('I9', `shard ${shardId} of ${batchId} begins after the cancellation was acknowledged`)
+  }
+
+  /** What a coordinator tells of an open batch: never more than the records say, and just that once it counts it as over. */
+  told(batchId: string, items: Readonly<Record<'rendered' | 'failed' | 'cancelled', number>>, isOver: boolean): void {
+    const batch = this.#batches.get(batchId)!
+    for (const state of ['rendered', 'failed', 'cancelled'] as const) {
+      const [told, stored] = [items[state], batch.states[state]]
+      if (told > stored)
+        this.#report('I1', `${batchId} is said to have ${told} items ${state}; the records have ${stored}`)
+      else if (isOver && told !== stored)
+        this.#report('I13', `${batchId} is over with ${told} items ${state}; the records have ${stored}`)
+    }
+  }
+
+  /** Shards of open batches that have no record, and whether items of it are not planned yet. */
+  *runnable(): Generator<{ batchId: string; shardId: string | null }> {
+    for (const [batchId, { done, isCancelled, sizes, records, shardOf, natures }] of this.#batches) {
+      if (done !== null || isCancelled) continue
+      for (const shardId of sizes.keys()) if (!records.has(shardId)) yield { batchId, shardId }
+      if (shardOf.size < natures.length) yield { batchId, shardId: null }
+    }
+  }
+
+  #written(key: string, body: string, before: string | null): void {
+    const [, batchId = '', folder = ''] = key.split('/')
+    const batch = this.#batches.get(batchId)
+    if (batch === undefined) return
+    if (folder === 'plan') return this.#planned(batch, JSON.parse(body) as PlanSegment, key, before)
+    if (folder === 'results') return this.#committed(batch, JSON.parse(body) as CommitRecord, key, before)
+    if (folder === 'done.json') return this.#ended(batch, JSON.parse(body) as DoneDocument, key, before)
+  }
+
+  #planned(batch: WatchedBatch, { segment, shards }: PlanSegment, key: string, before: string | null): void {
+    if (before !== null) return this.#report('I4', `${key} was written twice`)
+    if (batch.done !== null) this.#report('I9', `${key} was planned after the batch had ended`)
+    for (const { id, items } of shards) {
+      batch.sizes.set(id, items.length)
+      for (const item of items) {
+        if (batch.shardOf.has(item)) this.#report('I1', `item ${item} is in two shards of ${key}, segment ${segment}`)
+        batch.shardOf.set(item, id)
+      }
+    }
+  }
+
+  #committed(batch: WatchedBatch, record: CommitRecord, key: string, before: string | null): void {
+    if (before !== null) return this.#report('I4', `${key} was written twice`)
+    batch.records.set(record.shardId, record)
+    if (record.kind === 'rendered') for (const { state } of record.items) batch.states[state]++
+    else if (record.kind !== 'split') batch.states[record.kind] += batch.sizes.get(record.shardId) ?? 0
+    if (batch.done !== null) return this.#report('I9', `${key} was committed after the batch had ended`)
+    if (batch.isCancelled) this.#report('I9', `${key} was committed after the cancellation was acknowledged`)
+    if (record.kind === 'failed') this.#failed(batch, record, key)
+    if (record.kind !== 'rendered') return
+    for (const item of record.items) {
+      if (batch.shardOf.get(item.index) !== record.shardId)
+        this.#report('I1', `${key} ends item ${item.index}, which is not planned in it`)
+      if (item.state === 'failed') {
+        if (batch.natures[item.index] !== 'fails') this.#report('I6', `${key} fails the sound item ${item.index}`)
+        continue
+      }
+      for (const { n, name } of item.images) {
+        if (batch.images.has(`${item.index}/${n}`)) this.#report('I3', `image ${n} of item ${item.index} twice, ${key}`)
+        batch.images.add(`${item.index}/${n}`)
+        if (!name.startsWith(`${item.index}-${n}-`)) this.#report('I10', `${key} names ${name} for item ${item.index}`)
+      }
+    }
+  }
+
+  #failed(batch: WatchedBatch, { attempt, shardId }: CommitRecord, key: string): void {
+    const items = batch.shardOf.entries().filter(([, shard]) => shard === shardId)
+    const isPoisonous = items.some(([item]) => batch.natures[item] === 'kills' || batch.natures[item] === 'refused')
+    if (!isPoisonous && attempt < 5) this.#report('I6', `${key} fails without poison, at attempt ${attempt}`)
+  }
+
+  #ended(batch: WatchedBatch, done: DoneDocument, key: string, before: string | null): void {
+    if (before !== null) return this.#report('I4', `${key} was written twice`)
+    batch.done = done
+    const { states } = batch
+    for (const shardId of batch.sizes.keys())
+      if (!batch.records.has(shardId)) this.#report('I1', `${key} is written, and shard ${shardId} has no record`)
+    const unplanned = batch.natures.length - batch.shardOf.size
+    const expected = { ...states, cancelled: states.cancelled + unplanned }
+    const sum = expected.rendered + expected.failed + expected.cancelled
+    if (sum !== batch.natures.length || (done.state === 'completed' && unplanned > 0))
+      this.#report('I1', `${key}: ${JSON.stringify(expected)} of ${batch.natures.length} items, ${unplanned} unplanned`)
+    if (JSON.stringify(expected) !== JSON.stringify(done.items))
+      this.#report('I13', `${key} says ${JSON.stringify(done.items)}, the records ${JSON.stringify(expected)}`)
+    const lines = (file: string): number => this.#bucket.get(file)?.split('\n').filter(Boolean).length ?? -1
+    if (lines(done.output.key) !== states.rendered || lines(done.errors.key) !== states.failed + states.cancelled)
+      this.#report('I13', `the lines of ${done.output.key} and ${done.errors.key} are not those of the records`)
+  }
+}

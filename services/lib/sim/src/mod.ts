@@ -1,0 +1,6 @@
+export { FAULT_KINDS } from './faults.ts'
+export type { FaultKind } from './faults.ts'
+export { VirtualFarm } from './virtual-farm.ts'
+export { simulate } from './simulate.ts'
+export type { SimulationOptions, SimulationResult } from './simulate.ts'
+export { runToEnd } from './run-to-end.ts'

@@ -1,0 +1,135 @@
+import { DarkroomError } from '@darkroom/chassis'
+import type { ObjectStore } from '@darkroom/chassis'
+import { createHash } from 'node:crypto'
+import type { Random } from './random.ts'
+import type { VirtualBucket } from './virtual-bucket.ts'
+import type { VirtualProcess } from './virtual-process.ts'
+
+/** How the object store fares; all of it off at first. Rates are probabilities per request. */
+export interface StoreWeather {
+  latencyMs: number
+  isDown: boolean
+  /** Requests that fail for good, retries and all, and do nothing. */
+  errorRate: number
+  /** Writes that are carried out, and whose writer is told of a failure. */
+  lostAnswerRate: number
+}
+
+export function fairStoreWeather(): StoreWeather {
+  return { latencyMs: 20, isDown: false, errorRate: 0, lostAnswerRate: 0 }
+}
+
+/** What the client's own retries take until it gives up. */
+const GIVE_UP_MS = 3_000
+
+type Body = Uint8Array | string
+type Calls = Omit<ObjectStore, 'ensureBucket' | 'checkBucket' | 'getStream' | 'presignGet' | 'probeConditionalWrites'>
+
+/** One process's client of the bucket, with the answers and errors of chassis' ObjectStore. */
+export class VirtualStore implements Calls {
+  readonly bucket = 'virtual'
+  readonly #bucket: VirtualBucket
+  readonly #process: VirtualProcess
+  readonly #weather: StoreWeather
+  readonly #random: Random
+
+  constructor(bucket: VirtualBucket, process: VirtualProcess, weather: StoreWeather, random: Random) {
+    this.#bucket = bucket
+    this.#process = process
+    this.#weather = weather
+    this.#random = random
+  }
+
+  /** As what the coordinator takes: it calls nothing beyond `Calls`. */
+  asObjectStore(): ObjectStore {
+    return this as unknown as ObjectStore
+  }
+
+  putIfAbsent(key: string, body: Body): Promise<'created' | 'exists'> {
+    const writer = String(this.#random.next())
+    return this.#write(() => {
+      // A retry whose first answer was lost finds its own write.
+      const isFirst = this.#bucket.putIfAbsent(key, textOf(body), writer)
+      return isFirst || this.#bucket.writerOf(key) === writer ? 'created' : 'exists'
+    })
+  }
+
+  put(key: string, body: Body): Promise<void> {
+    return this.#write(() => this.#bucket.put(key, textOf(body)))
+  }
+
+  async putStream(key: string, source: AsyncIterable<Uint8Array>): Promise<{ bytes: number; sha256: string }> {
+    const body = Buffer.concat(await Array.fromAsync(source))
+    await this.put(key, body)
+    return { bytes: body.length, sha256: createHash('sha256').update(body).digest('hex') }
+  }
+
+  async get(key: string): Promise<Uint8Array | null> {
+    const body = await this.#read(() => this.#bucket.get(key))
+    return body === null ? null : Buffer.from(body)
+  }
+
+  async getJson<T>(key: string): Promise<T | null> {
+    const body = await this.#read(() => this.#bucket.get(key))
+    return body === null ? null : (JSON.parse(body) as T)
+  }
+
+  async getRange(key: string, start: number, endInclusive: number): Promise<Uint8Array> {
+    const body = await this.get(key)
+    if (body === null) throw new DarkroomError('NOT_FOUND', `no object ${key}`)
+    return body.subarray(start, endInclusive + 1)
+  }
+
+  head(key: string): Promise<{ size: number; etag: string } | null> {
+    return this.#read(() => {
+      const body = this.#bucket.get(key)
+      return body === null ? null : { size: Buffer.byteLength(body), etag: '' }
+    })
+  }
+
+  delete(key: string): Promise<void> {
+    return this.#write(() => this.#bucket.delete(key))
+  }
+
+  deleteMany(keys: readonly string[]): Promise<void> {
+    return this.#write(() => keys.forEach((key) => this.#bucket.delete(key)))
+  }
+
+  async *list(prefix: string, options: { startAfter?: string } = {}): AsyncIterable<{ key: string; size: number }> {
+    for (const key of await this.#read(() => this.#bucket.list(prefix)))
+      if (key > (options.startAfter ?? '')) yield { key, size: Buffer.byteLength(this.#bucket.get(key) ?? '') }
+  }
+
+  async *listPrefixes(prefix: string, options: { startAfter?: string } = {}): AsyncIterable<string> {
+    for (const folder of await this.#read(() => this.#bucket.listPrefixes(prefix)))
+      if (folder >= (options.startAfter ?? '')) yield folder
+  }
+
+  [Symbol.dispose](): void {}
+
+  #read<T>(serve: () => T): Promise<T> {
+    return this.#request(serve, false)
+  }
+
+  #write<T>(serve: () => T): Promise<T> {
+    return this.#request(serve, true)
+  }
+
+  #request<T>(serve: () => T, isWrite: boolean): Promise<T> {
+    const { latencyMs, isDown, errorRate, lostAnswerRate } = this.#weather
+    const isLost = isWrite && this.#random.chance(lostAnswerRate)
+    const fails = isDown || this.#random.chance(errorRate)
+    const tookMs = this.#random.between(0.5, 1.5) * latencyMs
+    return this.#process.call(fails || isLost ? GIVE_UP_MS : tookMs, () => {
+      if (fails) throw new DarkroomError('STORE_UNAVAILABLE', 'the virtual object store is away')
+      const answer = serve()
+      // Half of the retries get through after all.
+      if (isLost && this.#random.chance(0.5)) throw new DarkroomError('STORE_UNAVAILABLE', 'the answer was lost')
+      return answer
+    })
+  }
+}
+
+function textOf(body: Body): string {
+  return typeof body === 'string' ? body : Buffer.from(body).toString('utf8')
+}
