@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 /** What a term of leadership knows of time: handed in, so that a simulation can run it on a clock of its own. */
 export interface Clock {
   /**
-   * For decisions. Milliseconds since the epoch as of the process's start, and from there on evenly: no correction of the
+   * For decisions. Whole milliseconds since the epoch as of the process's start, and from there on evenly: no correction of the
    * wall clock makes a lease run out, or wait for an hour.
    */
   nowMs(): number
@@ -14,7 +14,7 @@ export interface Clock {
 }
 
 export const SYSTEM_CLOCK: Clock = {
-  nowMs: () => performance.timeOrigin + performance.now(),
+  nowMs: () => Math.floor(performance.timeOrigin + performance.now()),
   date: () => new Date(),
   delay: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
 }

@@ -116,6 +116,17 @@ describe('a worker', () => {
   })
 })
 
+test('a shard that waits behind one of a batch that has ended goes to a worker with nothing to do', () => {
+  const farm = farmWith({ some: 1 })
+  const held = [{ batchId: 'ended', shardId: '0-0', attempt: 1 }]
+  decide(farm, { type: 'workerSeen', worker: workerOf('w1', held) }, 0)
+  decide(farm, { type: 'shardDispatched', batchId: 'b1', shardId: 'some-0-0', attempt: 1, sequence: 1 }, 0)
+  see(farm, 'w2', ['some'], {}, 100)
+  decide(farm, { type: 'workerSeen', worker: workerOf('w1', held) }, 2_001)
+  const moved = decide(farm, { type: 'tick' }, 2_001)
+  expect(ofType(moved, 'dispatch')).toMatchObject([{ shardId: 'some-0-0', attempt: 2, workerId: 'w2' }])
+})
+
 describe('a shard that a worker has failed', () => {
   const failed = { type: 'attemptFailed', batchId: 'b1', shardId: 'some-0-0', attempt: 1, message: 'no' } as const
 

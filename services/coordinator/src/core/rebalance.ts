@@ -17,7 +17,9 @@ export function rebalance(farm: FarmState, nowMs: number, commands: FarmCommand[
   for (const shard of farm.unowned) {
     const waitedMs = nowMs - shard.unownedSinceMs
     if (idle === 0 || waitedMs <= SETTLED_MS) return
-    if (farm.workers.get(shard.assignedTo!)!.assigned.size < 2) continue
+    const { assigned, running } = farm.workers.get(shard.assignedTo!)!
+    // What it runs may be over for everybody else, and not yet for itself.
+    if (assigned.size < 2 && running.size === 0) continue
     if (!isWanted(farm, shard, waitedMs > 1000 * swapSeconds(farm.swaps))) continue
     idle--
     redispatch(farm, farm.batches.get(shard.batchId)!, shard, 'rebalanced', nowMs, commands)

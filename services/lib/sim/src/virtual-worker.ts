@@ -64,6 +64,8 @@ const RETURN_DELAY_MS = 5_000
 const WORKING_INTERVAL_MS = 20_000
 const RECONNECT_MS = { low: 200, high: 2_000 }
 const PIN = 'virtual'
+/** Of a render, in which it looks up. */
+const PARTS = 4
 
 /** A worker as the farm sees it: the loop, the order of its writes and the patience of services/worker, with a device that only takes time. */
 export class VirtualWorker {
@@ -277,15 +279,18 @@ export class VirtualWorker {
     const startedAt = new Date(process.time.nowMs).toISOString()
     events.renderBegun(this, assignment)
     const steps = assignment.items.reduce((sum, { numInferenceSteps }) => sum + numInferenceSteps, 0)
-    const seconds = (steps * SECONDS_PER_STEP * random.between(0.9, 1.1)) / traits.speed
+    const work = steps * SECONDS_PER_STEP * random.between(0.9, 1.1)
+    let seconds = 0
     await process.delay(1000 * traits.firstStepSeconds)
     if (assignment.items.some(({ prompt }) => prompt === 'kills')) {
       events.killedBy(this, assignment)
       this.crash()
     }
-    // A shard that is given up stops at its next step.
-    for (let left = 4; left > 0; left--) {
-      await process.delay((1000 * seconds) / 4)
+    // At the speed that it has by then. A shard that is given up stops at its next part.
+    for (let left = PARTS; left > 0; left--) {
+      const partSeconds = work / PARTS / traits.speed
+      await process.delay(1000 * partSeconds)
+      seconds += partSeconds
       this.#assertWanted(held)
     }
     events.renderEnded(this, seconds)
