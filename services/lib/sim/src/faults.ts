@@ -30,12 +30,18 @@ function replace(farm: VirtualFarm, { traits }: VirtualWorker): number {
   return afterMs
 }
 
-/** One may begin while another of its kind lasts: what is undone is the change and not its outcome. */
+/** Never on top of itself: a worker that is a thousand times as slow never ends, and nobody takes its shard away. */
 function trait(change: (traits: WorkerTraits) => void, undo: (traits: WorkerTraits) => void): Fault {
+  const changed = new WeakSet<WorkerTraits>()
   return onWorker((farm, { traits }) => {
+    if (changed.has(traits)) return 0
     const forMs = between(farm, 5_000, 30_000)
+    changed.add(traits)
     change(traits)
-    farm.time.after(forMs, () => undo(traits))
+    farm.time.after(forMs, () => {
+      changed.delete(traits)
+      undo(traits)
+    })
     return forMs
   })
 }
