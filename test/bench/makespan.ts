@@ -14,8 +14,8 @@ import { round } from './statistics.ts'
  * Prediction for a dispatcher that does not look at what a worker has loaded: about 2.0 and 1.5.
  *
  * Outcome, 2026-11-26, 1,000 workers: with such a one ratio20 was 1.67 (17,325 swaps for 20,000 shards) and ratio100 1.46; with
- * placement by what is loaded they are 1.38 (1,356 swaps) and 1.10 (simulated in 30 and 135 s beside other work). What is left is mostly the tail on slow devices: the last shards
- * go to whoever is free, and nothing is hedged.
+ * placement by what is loaded they are 1.38 (1,356 swaps) and 1.10, simulated in 30 and 135 s beside other work. What is left is
+ * mostly the tail on slow devices: the last shards go to whoever is free, and nothing is hedged.
  */
 
 const SPEEDS = [1, 0.6, 0.25]
