@@ -34,6 +34,9 @@ const LATENCY_MS = 2
 const POLL_MS = 100
 const SILENT = createSilentLog()
 
+/** Counted together: a set of metrics watches its process for as long as that lives. */
+const EVENTS = createEvents(new Metrics(), SILENT)
+
 /** A coordinator's process: the real term of leadership, with the lease and the streams of workers around it. */
 export class VirtualCoordinator {
   /** How far its wall clock is from the truth. */
@@ -147,13 +150,12 @@ export class VirtualCoordinator {
   #lead(): void {
     if (this.#term !== null) return
     const { store, nats, settings, onChange, onError } = this.#parts
-    const events = createEvents(new Metrics(), SILENT)
     this.#term = new Term({
       config: { ...settings, tenants: new Map() },
       store: store.asObjectStore(),
       nats: nats.asFarmNats(),
       links: this.#links,
-      events: { ...events, effectFailed: (_stage, err) => onError(err) },
+      events: { ...EVENTS, effectFailed: (_stage, err) => onError(err) },
       clock: this.#clock(),
       log: { ...SILENT, debug: (fields: { err?: unknown }) => onError(fields.err) } as Logger,
       onChange: (batchId) => onChange(this, batchId),
