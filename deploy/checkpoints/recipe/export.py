@@ -80,12 +80,17 @@ def write_onnx(graph: Graph, path: Path) -> None:
     for node in model.graph.node:
         # Where in which file a node was made is nobody's business.
         node.doc_string = ""
+    save_onnx(model, path)
+    onnx.checker.check_model(path)
+
+
+def save_onnx(model: onnx.ModelProto, path: Path) -> None:
+    """Saves a graph in one file, or with its weights in model.onnx_data beside it where they are above 2 GB."""
     weights = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
     # onnx appends to what is there.
     path.with_name(DATA).unlink(missing_ok=True)
     data = {"save_as_external_data": True, "location": DATA, "size_threshold": 1024} if weights > INLINE_BYTES else {}
     onnx.save(model, path, **data)
-    onnx.checker.check_model(path)
 
 
 def largest_error(graph: Graph, path: Path) -> tuple[float, float]:

@@ -19,9 +19,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 from onnxruntime.transformers.fusion_options import FusionOptions
+from onnxruntime.transformers.onnx_model import OnnxModel
 from onnxruntime.transformers.optimizer import optimize_model
 
-from export import DATA, INLINE_BYTES
+from export import save_onnx
 
 # onnxruntime's model types by the classes of the components.
 KINDS = {
@@ -30,6 +31,10 @@ KINDS = {
     "CLIPTextModel": "clip",
     "CLIPTextModelWithProjection": "clip",
 }
+
+
+# Of onnxruntime's fused biases there are kernels for these numbers of channels only: those of Stable Diffusion.
+CHANNELS = {"BiasSplitGelu": (2560, 5120, 6144, 10240, 12288), "BiasAdd": (320, 640, 1280)}
 
 
 def kind_of(folder: Path) -> str | None:
@@ -43,15 +48,29 @@ def kind_of(folder: Path) -> str | None:
 
 def fused(path: Path, kind: str) -> onnx.ModelProto:
     """The graph, fused and in float16 between float32 inputs and outputs."""
-    options = FusionOptions(kind)
-    options.enable_skip_group_norm = False
-    model = optimize_model(
-        str(path), kind, num_heads=0, hidden_size=0, opt_level=0, optimization_options=options, use_gpu=True
-    )
+    model = optimized(path, kind, fuses_biases=True)
+    if not has_kernels(model.model.graph):
+        model = optimized(path, kind, fuses_biases=False)
     spell_out_group_norms(model.model.graph)
     model.convert_float_to_float16(keep_io_types=True, op_block_list=[])
     model.topological_sort()
     return model.model
+
+
+def optimized(path: Path, kind: str, fuses_biases: bool) -> OnnxModel:
+    options = FusionOptions(kind)
+    options.enable_skip_group_norm = False
+    options.enable_bias_splitgelu = options.enable_bias_add = fuses_biases
+    return optimize_model(
+        str(path), kind, num_heads=0, hidden_size=0, opt_level=0, optimization_options=options, use_gpu=True
+    )
+
+
+def has_kernels(graph: onnx.GraphProto) -> bool:
+    """Whether onnxruntime can run every bias that was fused."""
+    channels = {tensor.name: tensor.dims[0] for tensor in graph.initializer if tensor.dims}
+    biases = [node for node in graph.node if node.op_type in CHANNELS]
+    return all(channels[node.input[1]] in CHANNELS[node.op_type] for node in biases)
 
 
 def spell_out_group_norms(graph: onnx.GraphProto) -> None:
@@ -60,7 +79,8 @@ def spell_out_group_norms(graph: onnx.GraphProto) -> None:
     nodes = list(graph.node)
     del graph.node[:]
     for number, node in enumerate(nodes):
-        graph.node.extend(spelled_out(graph, weights, node, f"group_norm_{number}") if node.op_type == "GroupNorm" else [node])
+        is_norm = node.op_type == "GroupNorm"
+        graph.node.extend(spelled_out(graph, weights, node, f"group_norm_{number}") if is_norm else [node])
 
 
 def spelled_out(
@@ -98,14 +118,6 @@ def spelled_out(
     return made
 
 
-def save(model: onnx.ModelProto, path: Path) -> None:
-    path.unlink(missing_ok=True)
-    path.with_name(DATA).unlink(missing_ok=True)
-    size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
-    data = {"save_as_external_data": True, "location": DATA, "size_threshold": 1024} if size > INLINE_BYTES else {}
-    onnx.save(model, path, **data)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="folder that export.py wrote, in fp32")
@@ -117,7 +129,7 @@ def main() -> None:
     for path in sorted(args.checkpoint.glob("*/model.onnx")):
         kind = kind_of(path.parent)
         if kind is not None:
-            save(fused(path, kind), args.out / path.parent.name / path.name)
+            save_onnx(fused(path, kind), args.out / path.parent.name / path.name)
         size = sum(file.stat().st_size for file in (args.out / path.parent.name).glob("model.onnx*"))
         print(f"{path.parent.name:<18} {'copied' if kind is None else 'fused':<6} {size / 1e6:9.2f} MB", flush=True)
 
