@@ -1,24 +1,18 @@
-import type { FarmNats, Logger, ObjectStore } from '@darkroom/chassis'
+import type { Logger } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
-import type { Clock } from './clock.ts'
 import type { CoordinatorConfig } from './config.ts'
-import type { CoordinatorEvents } from './events.ts'
 import { Farm } from './farm.ts'
-import type { WorkerLinks } from './worker-links.ts'
+import type { FarmOptions } from './farm.ts'
 
-export interface TermOptions {
-  readonly config: Pick<
-    CoordinatorConfig,
-    'window' | 'heartbeatIntervalMs' | 'workerLeaseMs' | 'targetShardSeconds' | 'tenants'
-  >
-  readonly store: ObjectStore
-  readonly nats: FarmNats
-  readonly links: WorkerLinks
-  readonly events: CoordinatorEvents
-  readonly clock: Clock
+/** What a farm takes of the configuration. */
+type FarmConfig = Pick<
+  CoordinatorConfig,
+  'window' | 'heartbeatIntervalMs' | 'workerLeaseMs' | 'targetShardSeconds' | 'tenants'
+>
+
+export interface TermOptions extends Omit<FarmOptions, keyof FarmConfig> {
+  readonly config: FarmConfig
   readonly log: Logger
-  readonly onChange: (batchId: string) => void
-  readonly onShardEnded: (batchId: string, shardId: string) => void
 }
 
 const TICK_MS = 500

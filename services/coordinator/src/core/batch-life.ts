@@ -85,17 +85,15 @@ export function cancelBatch(farm: FarmState, batch: OpenBatch, commands: FarmCom
       message: 'the batch was cancelled',
     })
   }
-  if (!batch.isPlanning && batch.nextSegment < batch.segmentCount) {
-    setPlanning(batch, true)
-    commands.push({
-      type: 'planSegment',
-      batchId: batch.id,
-      segment: batch.nextSegment,
-      workers: farm.taking.size,
-      isClosing: true,
-    })
-  }
+  if (!batch.isPlanning && batch.nextSegment < batch.segmentCount) planNext(farm, batch, true, commands)
   settle(farm, batch, commands)
+}
+
+/** Has the next segment planned, or the plan closed before it. */
+export function planNext(farm: FarmState, batch: OpenBatch, isClosing: boolean, commands: FarmCommand[]): void {
+  setPlanning(batch, true)
+  const { id: batchId, nextSegment: segment } = batch
+  commands.push({ type: 'planSegment', batchId, segment, workers: farm.taking.size, isClosing })
 }
 
 /** Nothing of it starts any more; what runs goes on. */

@@ -1,5 +1,6 @@
-import { noteServed, removeReady, setPlanning } from './backlog.ts'
+import { noteServed, removeReady } from './backlog.ts'
 import type { ClassBacklog, Demand, Level, TenantBacklog } from './backlog.ts'
+import { planNext } from './batch-life.ts'
 import { charge } from './fairness.ts'
 import type { FarmCommand } from './messages.ts'
 import { assignShard, moveShard } from './move-shard.ts'
@@ -87,14 +88,7 @@ function planAhead(farm: FarmState, level: Level, commands: FarmCommand[]): bool
   const batch = level.unplanned.first
   const inSight = level.ready + level.planning
   if (batch === undefined || inSight >= farm.taking.size || level.planning >= PLANNING_AT_ONCE) return false
-  setPlanning(batch, true)
-  commands.push({
-    type: 'planSegment',
-    batchId: batch.id,
-    segment: batch.nextSegment,
-    workers: farm.taking.size,
-    isClosing: false,
-  })
+  planNext(farm, batch, false, commands)
   return true
 }
 
