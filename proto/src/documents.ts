@@ -152,6 +152,7 @@ export type CommitRecord =
       readonly code: string
       readonly message: string
     })
+  /** Superseded by its two halves, which have records of their own. */
   | (RecordBase & { readonly kind: 'split'; readonly into: readonly [string, string] })
 
 /** cancel.json: somebody asked for the batch's end; survives a restart of the coordinator. */

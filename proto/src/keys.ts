@@ -39,7 +39,7 @@ export function imageName(index: number, n: number, sha256Hex: string, extension
   return `${index}-${n}-${sha256Hex}.${extension}`
 }
 
-/** Names a shard after its plan segment, so that ids survive any restart. */
+/** Names a shard after its plan segment, so that ids survive any restart. The halves of one that was split: halves.ts. */
 export function shardIdOf(segment: number, number: number): string {
   return `${five(segment)}-${five(number)}`
 }

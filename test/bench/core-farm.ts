@@ -9,6 +9,7 @@ const SETTINGS = {
   window: 2,
   maxFailures: 5,
   workerLeaseMs: 5_000,
+  progressLeaseMs: 120_000,
   detachedGraceMs: 1_000,
   unownedMs: 10_000,
   starvationMs: 120_000,
@@ -98,6 +99,7 @@ export class CoreFarm {
     const result = {
       ...noCounts(),
       kind: 'rendered' as const,
+      workerId: null,
       rendered: 1,
       images: 1,
       deviceSeconds,

@@ -30,6 +30,7 @@ const first = isReplay ? positive('seed') : positive('first-seed')
 const seeds = isReplay ? 1 : positive('seeds')
 
 const counts = new Map<FaultKind, number>()
+const reactions = new Map<string, number>()
 const violations: SimulationResult[] = []
 let events = 0
 for (let seed = first; seed < first + seeds; seed++) {
@@ -42,6 +43,7 @@ for (let seed = first; seed < first + seeds; seed++) {
   })
   events += result.events
   for (const [kind, count] of result.faults) counts.set(kind, (counts.get(kind) ?? 0) + count)
+  for (const [kind, count] of result.reactions) reactions.set(kind, (reactions.get(kind) ?? 0) + count)
   if (result.violation === null) continue
   violations.push(result)
   if (!isReplay) tell(result)
@@ -53,6 +55,7 @@ const summary = {
   violations: violations.length,
   firstViolation: worst === undefined ? null : { seed: worst.seed, ...worst.violation, lastLines: undefined },
   faults: Object.fromEntries(counts),
+  reactions: Object.fromEntries(reactions),
 }
 if (!values.json) console.log(`${seeds} seeds, ${events} events, ${violations.length} violations`)
 console.log(JSON.stringify(summary))

@@ -78,6 +78,14 @@ test('I6: a core that gives a shard up at its first failure', async () => {
   expect(await isSeen('I6', ['workerCrash'])).toBe(true)
 })
 
+test('I6: a core that fails a whole shard for one item of it', async () => {
+  core.mutation = (sound, ...args) =>
+    sound(...args).map((command) =>
+      command.type === 'endShard' && command.kind === 'split' ? { ...command, kind: 'failed' as const } : command,
+    )
+  expect(await isSeen('I6', ['poison'])).toBe(true)
+})
+
 test('I8: a core that forgets to dispatch a shard', async () => {
   core.mutation = (sound, ...args) =>
     sound(...args).filter(({ type, ...command }) => type !== 'dispatch' || !JSON.stringify(command).includes('-00003'))

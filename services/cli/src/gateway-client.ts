@@ -34,6 +34,8 @@ export interface WorkerJson {
   readonly state: string
   readonly pool: string
   readonly device: { readonly kind: string; readonly name: string; readonly reason: string } | null
+  /** Why it is given nothing. */
+  readonly quarantine: string | null
   readonly residentCheckpoints: readonly string[]
   readonly running: readonly {
     readonly batchId: string

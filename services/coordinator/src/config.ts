@@ -34,6 +34,12 @@ export const COORDINATOR_VARIABLES = {
     5_000,
     { min: 500 },
   ),
+  progressLeaseMs: integer(
+    'DARKROOM_COORDINATOR_PROGRESS_LEASE_MS',
+    'a worker that holds shards and makes no progress for so long loses them; above the longest model call',
+    120_000,
+    { min: 1_000 },
+  ),
   window: integer('DARKROOM_COORDINATOR_WINDOW', 'shards per worker that are dispatched ahead', 2, { min: 1, max: 64 }),
   targetShardSeconds: number(
     'DARKROOM_COORDINATOR_TARGET_SHARD_SECONDS',

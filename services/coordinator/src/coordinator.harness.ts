@@ -5,7 +5,15 @@ import type { ShardDelivery } from '@darkroom/chassis'
 import { freePort, startNatsServer } from '@darkroom/local'
 import { startS3Server } from '@darkroom/local/s3'
 import { CoordinatorService, imageName, keys, ShardCompletionSchema, WorkerLinkService } from '@darkroom/proto'
-import type { AttachRequestSchema, Batch, BatchDocument, CommitRecord, DoneDocument, ItemLine } from '@darkroom/proto'
+import type {
+  AttachRequestSchema,
+  Batch,
+  BatchDocument,
+  CommitRecord,
+  DoneDocument,
+  ItemLine,
+  ShardAssignment,
+} from '@darkroom/proto'
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
@@ -62,8 +70,8 @@ export async function freeAddresses(count: number): Promise<{ ports: number[]; a
   return { ports, addresses: ports.map((port) => `127.0.0.1:${port}`) }
 }
 
-/** Items of different sizes, so that each is a shard of its own. */
-export async function acceptBatch(store: ObjectStore, itemCount: number): Promise<string> {
+/** Items of different sizes, so that each is a shard of its own, or alike, so that all are one shard. */
+export async function acceptBatch(store: ObjectStore, itemCount: number, { areAlike = false } = {}): Promise<string> {
   const id = `b${randomUUID().replaceAll('-', '').slice(0, 22)}`
   const items = Array.from({ length: itemCount }, (_, index): ItemLine => ({
     index,
@@ -72,7 +80,7 @@ export async function acceptBatch(store: ObjectStore, itemCount: number): Promis
     checkpoint: PIN,
     prompt: '',
     negativePrompt: '',
-    width: 32 + 8 * index,
+    width: areAlike ? 32 : 32 + 8 * index,
     height: 32,
     scheduler: 'DDIMScheduler',
     schedulerConfig: {},
@@ -148,12 +156,15 @@ export class PlayedWorker implements AsyncDisposable {
   readonly #link: ReturnType<typeof createGrpcClient<typeof WorkerLinkService>>
   #inHand: ShardDelivery | null = null
   #allowed = Infinity
+  /** An item that it cannot render, nor any shard with it. */
+  readonly #poison: number | null
   #go = Promise.withResolvers<void>()
   #held = Promise.withResolvers<void>()
 
-  constructor(harness: Harness, addresses: readonly string[], options: { allowed?: number } = {}) {
+  constructor(harness: Harness, addresses: readonly string[], options: { allowed?: number; poison?: number } = {}) {
     this.#harness = harness
     this.#allowed = options.allowed ?? Infinity
+    this.#poison = options.poison ?? null
     this.#link = createGrpcClient(WorkerLinkService, addresses, { defaultTimeoutMs: 10_000 })
     this.#loops = Promise.all([this.#attach(), this.#work()])
   }
@@ -221,9 +232,18 @@ export class PlayedWorker implements AsyncDisposable {
   }
 
   async #render(delivery: ShardDelivery): Promise<void> {
-    const { store, nats } = this.#harness
     const { assignment } = delivery
-    const { batchId, shardId, attempt, checkpoint } = assignment
+    const isPoisonous = assignment.items.some(({ index }) => index === this.#poison)
+    await this.#tell(
+      assignment,
+      isPoisonous ? { errorCode: 'INTERNAL' } : { committed: await this.#commit(assignment) },
+    )
+    // A message that was withdrawn or went down with the stream cannot be acknowledged.
+    await delivery.ack().catch(() => {})
+  }
+
+  /** @returns whether its record was first */
+  async #commit({ batchId, shardId, attempt, checkpoint, items }: ShardAssignment): Promise<boolean> {
     const now = new Date().toISOString()
     const sha256 = '0'.repeat(64)
     const record: CommitRecord = {
@@ -236,7 +256,7 @@ export class PlayedWorker implements AsyncDisposable {
       workerId: this.id,
       checkpoint,
       deviceSeconds: 0.01,
-      items: assignment.items.map(({ index, customId, scheduler, numInferenceSteps, seed, width, height }) => ({
+      items: items.map(({ index, customId, scheduler, numInferenceSteps, seed, width, height }) => ({
         index,
         customId,
         state: 'rendered',
@@ -250,17 +270,22 @@ export class PlayedWorker implements AsyncDisposable {
       })),
     }
     const options = { contentType: 'application/json' }
-    const outcome = await store.putIfAbsent(keys.result(batchId, shardId), JSON.stringify(record), options)
-    const committed = outcome === 'created'
+    const key = keys.result(batchId, shardId)
+    const committed = (await this.#harness.store.putIfAbsent(key, JSON.stringify(record), options)) === 'created'
     this.rendered.push({ shardId, committed })
-    const completion = create(ShardCompletionSchema, { batchId, shardId, attempt, workerId: this.id, committed })
+    return committed
+  }
+
+  async #tell(
+    { batchId, shardId, attempt }: ShardAssignment,
+    word: { committed?: boolean; errorCode?: string },
+  ): Promise<void> {
+    const completion = create(ShardCompletionSchema, { batchId, shardId, attempt, workerId: this.id, ...word })
     for (let isTold = false; !isTold && !this.#stop.signal.aborted;) {
-      isTold = await nats.publishCompletion(completion).then(
+      isTold = await this.#harness.nats.publishCompletion(completion).then(
         () => true,
         () => delay(HEARTBEAT_MS, false),
       )
     }
-    // A message that was withdrawn or went down with the stream cannot be acknowledged.
-    await delivery.ack().catch(() => {})
   }
 }

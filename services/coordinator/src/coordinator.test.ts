@@ -205,3 +205,33 @@ test('a cancelled batch ends with counts that sum to its items, and stays cancel
   const again = await caller.client.cancelBatch({ batchId })
   expect(again.batch?.items).toMatchObject({ rendered: 2, cancelled: ITEMS - 2, open: 0 })
 })
+
+test('an item that nobody can render fails alone, its shard halved until it is, over a restart', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  const first = await startCoordinator(harness, ports[0]!)
+  await using worker = new PlayedWorker(harness, addresses, { poison: 5, allowed: 1 })
+  using caller = createCaller(addresses)
+  const batchId = await acceptBatch(harness.store, ITEMS, { areAlike: true })
+  await caller.submit(batchId)
+  // Its shard is in halves by now.
+  await worker.held()
+  await first[Symbol.asyncDispose]()
+  await using _second = await startCoordinator(harness, ports[0]!)
+  worker.resume()
+  await caller.end(batchId)
+  const done = await doneOf(harness.store, batchId)
+  expect(done).toMatchObject({ state: 'completed', items: { rendered: ITEMS - 1, failed: 1, cancelled: 0 } })
+  const errors = Buffer.from((await harness.store.get(keys.errors(batchId)))!).toString()
+  const lines = errors.split('\n').filter(Boolean)
+  expect(lines.map((line) => JSON.parse(line) as object)).toMatchObject([
+    { index: 5, customId: 'item-5', code: 'RENDER_FAILED', message: expect.stringContaining('INTERNAL') },
+  ])
+  const records = await Array.fromAsync(harness.store.list(keys.resultFolder(batchId)))
+  expect(records).toHaveLength(done.shards)
+  const output = Buffer.from((await harness.store.get(keys.output(batchId)))!).toString()
+  const indices = output
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => (JSON.parse(line) as { index: number }).index)
+  expect(indices).toEqual(Array.from({ length: ITEMS }, (_, index) => index).filter((index) => index !== 5))
+})

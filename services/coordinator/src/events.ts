@@ -3,6 +3,8 @@ import type { Logger, Metrics } from '@darkroom/chassis'
 import { WorkerState } from '@darkroom/proto'
 import { REDISPATCH_REASONS } from './core/messages.ts'
 import type { FarmCommand, RedispatchReason } from './core/messages.ts'
+import { QUARANTINE_REASONS } from './core/quarantine.ts'
+import type { QuarantineReason } from './core/quarantine.ts'
 import type { FarmState, ShardResult } from './core/state.ts'
 import { swapSeconds } from './core/swaps.ts'
 import type { EffectKind } from './effects.ts'
@@ -50,6 +52,26 @@ export function createEvents(metrics: Metrics, log: Logger) {
     'darkroom_lost_workers_total',
     'Workers that were lost with shards in their hands, other than by a drain.',
   )
+  const stalls = metrics.counter(
+    'darkroom_stalled_workers_total',
+    'Workers that lived and made no progress, and lost their shards.',
+  )
+  const quarantined = metrics.gauge('darkroom_quarantined_workers', 'Workers that are given nothing, by why.', [
+    'reason',
+  ])
+  const quarantines = metrics.counter('darkroom_quarantines_total', 'Workers put into quarantine, by why.', ['reason'])
+  const hedges = metrics.counter(
+    'darkroom_hedged_shards_total',
+    'Shards that an idle worker renders too, since they take too long.',
+  )
+  const hedgedSeconds = metrics.gauge(
+    'darkroom_hedged_device_seconds',
+    'Device seconds that second attempts are expected to take, since this coordinator leads.',
+  )
+  const differing = metrics.counter(
+    'darkroom_differing_results_total',
+    'Shards of which two attempts made different pictures.',
+  )
   const dispatches = metrics.counter('darkroom_dispatches_total', 'Shards put into the stream.')
   const swaps = metrics.counter(
     'darkroom_swaps_total',
@@ -88,6 +110,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
     ['op', 'outcome'],
     SECONDS,
   )
+  for (const reason of QUARANTINE_REASONS) quarantines.inc({ reason }, 0)
   for (const reason of REDISPATCH_REASONS) redispatches.inc({ reason }, 0)
   for (const kind of ['rendered', 'cancelled', 'failed', 'split'] as const) commits.inc({ kind }, 0)
 
@@ -116,6 +139,10 @@ export function createEvents(metrics: Metrics, log: Logger) {
       queue.set({ state: 'planned' }, planned)
       queue.set({ state: 'dispatched' }, farm?.outstanding ?? 0)
       waiting.set(open)
+      quarantined.reset()
+      for (const reason of QUARANTINE_REASONS) quarantined.set({ reason }, 0)
+      for (const { reason } of farm?.suspects.quarantined.values() ?? []) quarantined.inc({ reason })
+      hedgedSeconds.set(farm?.spent.hedgedSeconds ?? 0)
       if (farm !== null) meanSwap.set(swapSeconds(farm.swaps))
       oldest.set((nowMs - first) / 1000)
     },
@@ -163,6 +190,20 @@ export function createEvents(metrics: Metrics, log: Logger) {
     raceLost(): void {
       lostRaces.inc()
     },
+    resultsDiffered(found: {
+      readonly batchId: string
+      readonly shardId: string
+      readonly workerId: string
+      readonly otherId: string
+      readonly items: readonly number[]
+    }): void {
+      log.error(found, 'two workers have made different pictures of the same items')
+      differing.inc()
+    },
+    shardHedged({ batchId, shardId, workerId }: Extract<FarmCommand, { type: 'hedged' }>): void {
+      log.info({ batchId, shardId, workerId }, 'a shard that takes long is rendered by another worker too')
+      hedges.inc()
+    },
     queueLost(created: readonly string[]): void {
       log.warn({ created }, 'nats lost its storage: what was outstanding is dispatched again')
     },
@@ -175,6 +216,17 @@ export function createEvents(metrics: Metrics, log: Logger) {
     workerLost(workerId: string): void {
       log.warn({ workerId }, 'worker lost with shards in its hands')
       losses.inc()
+    },
+    workerStalled(workerId: string): void {
+      log.warn({ workerId }, 'worker made no progress and lost its shards')
+      stalls.inc()
+    },
+    workerQuarantined(workerId: string, reason: QuarantineReason): void {
+      log.warn({ workerId, reason }, 'worker is given nothing for a while')
+      quarantines.inc({ reason })
+    },
+    workerReleased(workerId: string): void {
+      log.info({ workerId }, 'worker is given work again')
     },
     effectFailed(stage: EffectKind | 'recovering', err: unknown): void {
       log.warn({ stage, err }, 'an effect failed and is tried again')

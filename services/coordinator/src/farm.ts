@@ -1,22 +1,23 @@
 import { create, fromJson } from '@bufbuild/protobuf'
 import { DarkroomError, ERROR_CODES } from '@darkroom/chassis'
 import type { FarmNats, ObjectStore } from '@darkroom/chassis'
-import { ItemSchema, keys, ShardAssignmentSchema, WelcomeSchema } from '@darkroom/proto'
+import { halvesOf, ItemSchema, keys, ShardAssignmentSchema, WelcomeSchema } from '@darkroom/proto'
 import type { CommitRecord, ShardCompletion, Welcome } from '@darkroom/proto'
 import type { Clock } from './clock.ts'
 import { decide } from './core/decide.ts'
 import { meanSecondsBetweenLosses } from './core/loss-rate.ts'
 import type { FarmCommand, FarmEvent } from './core/messages.ts'
 import { createState, findShard } from './core/state.ts'
-import type { FarmState } from './core/state.ts'
+import type { FarmState, ShardSummary } from './core/state.ts'
 import type { TenantTerms } from './core/tenants.ts'
 import { Effects } from './effects.ts'
 import type { AttemptFailure, CoordinatorEvents } from './events.ts'
 import { finalizeBatch } from './finalize.ts'
 import { BatchReader } from './planner/batch-reader.ts'
+import { workOf } from './planner/cost-model.ts'
 import { planSegment } from './planner/plan-segment.ts'
 import { recoverBatch } from './recovery.ts'
-import { summariseRecord } from './records.ts'
+import { recordOf, summariseRecord } from './records.ts'
 import type { WorkerLinks } from './worker-links.ts'
 
 export interface FarmOptions {
@@ -28,6 +29,7 @@ export interface FarmOptions {
   readonly window: number
   readonly heartbeatIntervalMs: number
   readonly workerLeaseMs: number
+  readonly progressLeaseMs: number
   readonly targetShardSeconds: number
   readonly tenants: ReadonlyMap<string, TenantTerms>
   readonly onChange: (batchId: string) => void
@@ -59,9 +61,12 @@ export class Farm {
     this.#signal = signal
     this.reader = new BatchReader(options.store)
     this.#effects = new Effects(options.events, options.clock, signal)
-    const { window, workerLeaseMs } = options
+    const { window, workerLeaseMs, progressLeaseMs } = options
     const limits = { maxFailures: MAX_FAILURES, unownedMs: UNOWNED_MS, detachedGraceMs: DETACHED_GRACE_MS }
-    this.state = createState({ window, workerLeaseMs, starvationMs: STARVATION_MS, ...limits }, Infinity)
+    this.state = createState(
+      { window, workerLeaseMs, progressLeaseMs, starvationMs: STARVATION_MS, ...limits },
+      Infinity,
+    )
     for (const [tenant, terms] of options.tenants) this.handle({ type: 'tenantChanged', tenant, terms })
   }
 
@@ -104,7 +109,7 @@ export class Farm {
   /** A completion is a hint; the commit record is the truth. */
   async completed(completion: ShardCompletion): Promise<void> {
     const { batchId, shardId, attempt, workerId, committed, errorCode, errorMessage } = completion
-    if (errorCode === '' && !committed) this.#options.events.raceLost()
+    if (errorCode === '' && !committed) this.#raceLost(completion)
     if (!this.state.batches.get(batchId)?.open.has(shardId)) return
     const record = await this.#options.store.getJson<CommitRecord>(keys.result(batchId, shardId))
     if (record !== null) return this.#ended(record)
@@ -112,10 +117,18 @@ export class Farm {
     this.#attemptFailed({ batchId, shardId, attempt, workerId, code: errorCode, message: errorMessage })
   }
 
+  #raceLost({ batchId, shardId, workerId, differingItems, recordWorkerId: otherId }: ShardCompletion): void {
+    this.#options.events.raceLost()
+    if (differingItems.length === 0) return
+    this.#options.events.resultsDiffered({ batchId, shardId, workerId, otherId, items: differingItems })
+    this.handle({ type: 'resultsDiffered', workerId, otherId })
+  }
+
   #attemptFailed(failure: AttemptFailure): void {
     const { batchId, shardId, attempt, code, message } = failure
     this.#options.events.attemptFailed(failure)
-    this.handle({ type: 'attemptFailed', batchId, shardId, attempt, message: `${code}: ${message}` })
+    const mayBeAnItem = code === 'INTERNAL' || code === 'PAYLOAD_TOO_LARGE'
+    this.handle({ type: 'attemptFailed', batchId, shardId, attempt, message: `${code}: ${message}`, mayBeAnItem })
   }
 
   async #recover(batchId: string): Promise<void> {
@@ -125,13 +138,24 @@ export class Farm {
     this.handle(recovered)
   }
 
-  #ended(record: CommitRecord): void {
+  async #ended(record: CommitRecord): Promise<void> {
     const { batchId, shardId } = record
+    const halves = record.kind === 'split' ? await this.#halves(batchId, shardId) : []
     if (findShard(this.state, batchId, shardId) === null) return
     const result = summariseRecord(record)
     this.#options.events.shardEnded(batchId, shardId, result)
     this.#options.onShardEnded(batchId, shardId)
-    this.handle({ type: 'shardEnded', batchId, shardId, result })
+    this.handle({ type: 'shardEnded', batchId, shardId, result, halves })
+  }
+
+  async #halves(batchId: string, shardId: string): Promise<ShardSummary[]> {
+    const halves = halvesOf(await this.reader.shard(batchId, shardId))
+    return Promise.all(
+      halves.map(async ({ id, checkpoint }) => {
+        const items = await this.reader.shardItems(batchId, id)
+        return { id, checkpoint, itemCount: items.length, work: workOf(items) }
+      }),
+    )
   }
 
   #carryOut(command: FarmCommand): void {
@@ -152,6 +176,14 @@ export class Farm {
       case 'workerLost':
         events.workerLost(command.workerId)
         return links.sendAll({ case: 'welcome', value: this.welcome() })
+      case 'workerStalled':
+        return events.workerStalled(command.workerId)
+      case 'quarantined':
+        return events.workerQuarantined(command.workerId, command.reason)
+      case 'released':
+        return events.workerReleased(command.workerId)
+      case 'hedged':
+        return events.shardHedged(command)
       case 'redispatched':
         return events.redispatched(command.reason)
       case 'changed':
@@ -174,7 +206,7 @@ export class Farm {
     const { batchId, shardId, attempt, workerId } = command
     const isWanted = (): boolean => {
       const shard = this.#signal.aborted ? undefined : this.state.batches.get(batchId)?.open.get(shardId)
-      return shard?.state === 'dispatching' && shard.attempt === attempt
+      return (shard?.state === 'dispatching' && shard.attempt === attempt) || shard?.hedge?.attempt === attempt
     }
     if (!isWanted()) return
     const [batch, items] = await Promise.all([this.reader.batch(batchId), this.reader.shardItems(batchId, shardId)])
@@ -210,14 +242,13 @@ export class Farm {
   }: Extract<FarmCommand, { type: 'endShard' }>): Promise<void> {
     const { store, clock } = this.#options
     const base = { batchId, shardId, attempt, committedAt: clock.date().toISOString(), itemCount }
-    const record: CommitRecord =
-      kind === 'cancelled' ? { ...base, kind } : { ...base, kind, code: 'RENDER_FAILED', message }
+    const record = recordOf(kind, base, message)
     const key = keys.result(batchId, shardId)
     await store.putIfAbsent(key, JSON.stringify(record), { contentType: 'application/json' })
     // Whoever was first.
     const stored = await store.getJson<CommitRecord>(key)
     if (stored === null) throw new DarkroomError('STORE_UNAVAILABLE', `the record ${key} cannot be read`)
-    this.#ended(stored)
+    await this.#ended(stored)
   }
 
   async #finalize({ batchId, isCancelled }: Extract<FarmCommand, { type: 'finalize' }>): Promise<void> {

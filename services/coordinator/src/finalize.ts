@@ -1,6 +1,6 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
-import { keys } from '@darkroom/proto'
+import { keys, readShard } from '@darkroom/proto'
 import type { BatchDocument, CommitRecord, DoneDocument, PlannedShard, PlanSegment } from '@darkroom/proto'
 import { OutputFiles } from './output-files.ts'
 import { segmentCountOf } from './planner/batch-reader.ts'
@@ -57,23 +57,22 @@ async function deleteProgress(store: ObjectStore, batchId: string): Promise<void
   await store.deleteMany(left)
 }
 
-/** Every planned shard with its record, in order, some read ahead. */
+/** Every planned shard with its record, and the halves of those that were split, in order, some read ahead. */
 async function* endedShards(
   store: ObjectStore,
   batch: BatchDocument,
 ): AsyncGenerator<{ shard: PlannedShard; record: CommitRecord }> {
+  const readRecord = (shardId: string): Promise<CommitRecord | null> => store.getJson(keys.result(batch.id, shardId))
   for (let segment = 0; segment < segmentCountOf(batch); segment++) {
     const plan = await store.getJson<PlanSegment>(keys.planSegment(batch.id, segment))
     if (plan === null) return
     for (let first = 0; first < plan.shards.length; first += READ_AHEAD) {
       const shards = plan.shards.slice(first, first + READ_AHEAD)
-      yield* await Promise.all(shards.map(async (shard) => ({ shard, record: await readRecord(store, batch, shard) })))
+      const read = await Promise.all(shards.map((shard) => readShard(shard, readRecord)))
+      for (const { shard, record } of read.flat()) {
+        if (record === null) throw new DarkroomError('INTERNAL', `shard ${shard.id} of batch ${batch.id} has no record`)
+        yield { shard, record }
+      }
     }
   }
-}
-
-async function readRecord(store: ObjectStore, batch: BatchDocument, { id }: PlannedShard): Promise<CommitRecord> {
-  const record = await store.getJson<CommitRecord>(keys.result(batch.id, id))
-  if (record === null) throw new DarkroomError('INTERNAL', `shard ${id} of batch ${batch.id} has no record`)
-  return record
 }

@@ -1,3 +1,4 @@
+import { halfIdsOf } from '@darkroom/proto'
 import type { CommitRecord } from '@darkroom/proto'
 import { noCounts } from './core/counts.ts'
 import type { ShardResult } from './core/state.ts'
@@ -6,7 +7,7 @@ import type { Tallies } from './core/tally.ts'
 
 /** What the core counts of a commit record. */
 export function summariseRecord(record: CommitRecord): ShardResult {
-  const nothing = { ...noCounts(), deviceSeconds: 0, schedulers: [] }
+  const nothing = { ...noCounts(), workerId: null, deviceSeconds: 0, schedulers: [] }
   switch (record.kind) {
     case 'cancelled':
       return { ...nothing, kind: 'cancelled', cancelled: record.itemCount }
@@ -17,6 +18,17 @@ export function summariseRecord(record: CommitRecord): ShardResult {
     default:
       return summariseRendered(record)
   }
+}
+
+/** A record of the coordinator's own, for a shard that nobody will render. */
+export function recordOf(
+  kind: 'cancelled' | 'failed' | 'split',
+  { itemCount, ...base }: Omit<Extract<CommitRecord, { kind: 'cancelled' }>, 'kind'>,
+  message: string,
+): CommitRecord {
+  if (kind === 'split') return { ...base, kind, into: halfIdsOf(base.shardId) }
+  if (kind === 'cancelled') return { ...base, kind, itemCount }
+  return { ...base, kind, itemCount, code: 'RENDER_FAILED', message }
 }
 
 function summariseRendered(record: Extract<CommitRecord, { kind: 'rendered' }>): ShardResult {
@@ -32,5 +44,11 @@ function summariseRendered(record: Extract<CommitRecord, { kind: 'rendered' }>):
     counts.itemsWarned += item.warnings.length > 0 ? 1 : 0
     addTally(tallies, { scheduler, images: images.length, steps, seconds })
   }
-  return { ...counts, kind: 'rendered', deviceSeconds: record.deviceSeconds, schedulers: [...tallies.values()] }
+  return {
+    ...counts,
+    kind: 'rendered',
+    workerId: record.workerId,
+    deviceSeconds: record.deviceSeconds,
+    schedulers: [...tallies.values()],
+  }
 }

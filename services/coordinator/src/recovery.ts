@@ -1,6 +1,6 @@
 import type { ObjectStore } from '@darkroom/chassis'
-import { keys } from '@darkroom/proto'
-import type { BatchDocument, CancelDocument, CommitRecord, ControlDocument, PlannedShard } from '@darkroom/proto'
+import { keys, readShard } from '@darkroom/proto'
+import type { BatchDocument, CancelDocument, CommitRecord, ControlDocument } from '@darkroom/proto'
 import type { FarmEvent, MeasuredShard, SegmentSummary } from './core/messages.ts'
 import type { ShardResult, ShardSummary } from './core/state.ts'
 import { segmentCountOf } from './planner/batch-reader.ts'
@@ -68,23 +68,21 @@ async function recoverSegments(
   for (let segment = 0; segment < segmentCountOf(batch); segment++) {
     const plan = await reader.plan(batch.id, segment)
     if (plan === null) break
-    const isOpen = ({ id }: PlannedShard): boolean => !records.has(id)
     if (plan.isClosed === true) {
       segments.push({ shards: [], ended: [], isClosed: true })
       break
     }
-    const ended = plan.shards.flatMap(({ id }) => records.get(id)?.result ?? [])
-    let shards: ShardSummary[] = []
+    const resultOf = async (shardId: string): Promise<ShardResult | null> => records.get(shardId)?.result ?? null
+    const read = (await Promise.all(plan.shards.map((shard) => readShard(shard, resultOf)))).flat()
+    const ended = read.flatMap(({ record }) => record ?? [])
+    const shards: ShardSummary[] = []
     // The items are wanted only for what is left to do.
-    if (plan.shards.some(isOpen)) {
+    if (ended.length < read.length) {
       const items = await reader.items(batch.id, segment)
-      const describe = (shard: PlannedShard): ShardSummary => summarise(shard, items, plan.firstItem)
-      shards = plan.shards.filter(isOpen).map(describe)
-      for (const shard of plan.shards) {
-        const result = records.get(shard.id)?.result
-        if (result === undefined) continue
-        const { checkpoint, work } = describe(shard)
-        measured.push({ checkpoint, work, result })
+      for (const { shard, record } of read) {
+        const summary = summarise(shard, items, plan.firstItem)
+        if (record === null) shards.push(summary)
+        else measured.push({ ...summary, result: record })
       }
     }
     segments.push({ shards, ended })

@@ -7,7 +7,7 @@ import type { FarmOptions } from './farm.ts'
 /** What a farm takes of the configuration. */
 type FarmConfig = Pick<
   CoordinatorConfig,
-  'window' | 'heartbeatIntervalMs' | 'workerLeaseMs' | 'targetShardSeconds' | 'tenants'
+  'window' | 'heartbeatIntervalMs' | 'workerLeaseMs' | 'progressLeaseMs' | 'targetShardSeconds' | 'tenants'
 >
 
 export interface TermOptions extends Omit<FarmOptions, keyof FarmConfig> {

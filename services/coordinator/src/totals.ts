@@ -17,7 +17,8 @@ export class Totals {
   add(shard: PlannedShard, record: CommitRecord): void {
     const result = summariseRecord(record)
     this.shards++
-    this.#planned += shard.items.length
+    // Those of a shard that was split are counted with its halves.
+    if (record.kind !== 'split') this.#planned += shard.items.length
     addCounts(this.#counts, result)
     for (const tally of result.schedulers) addTally(this.#tallies, tally)
     if (record.kind !== 'rendered') return

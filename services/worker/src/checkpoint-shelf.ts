@@ -138,7 +138,10 @@ export class CheckpointShelf implements Disposable {
     const { store, engine, events, cacheDir, memory, maxLoads, wornOut } = this.#options
     const start = performance.now()
     try {
-      const folder = await fetchCheckpoint(store, pin, cacheDir, { signal: this.#closing.signal })
+      const folder = await fetchCheckpoint(store, pin, cacheDir, {
+        signal: this.#closing.signal,
+        onBytes: () => events.checkpointRead(),
+      })
       const files = await sizeOf(folder)
       // One after the other, so that what the memory grows by is this checkpoint's.
       const loaded = this.#loading.then(async () => {

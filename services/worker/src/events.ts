@@ -155,6 +155,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
   let kind: ChosenDevice['kind'] = 'cpu'
   let busySeconds = 0
   let imageCount = 0
+  let activity = 0
   let isLinked: boolean | null = null
   const computed = (seconds: number): void => {
     busy.inc({ device: kind }, seconds)
@@ -168,12 +169,17 @@ export function createEvents(metrics: Metrics, log: Logger) {
     get imageCount(): number {
       return imageCount
     },
+    /** Grows with whatever is done for shards; tries count, so that a store that is away does not look like a worker that is stuck. */
+    get activity(): number {
+      return activity
+    },
     deviceChosen(device: ChosenDevice): void {
       log.info({ device }, 'device chosen')
       kind = device.kind
       computed(0)
     },
     ticked({ pin, rows, padded, seconds, schedulers }: Tick): void {
+      activity++
       const checkpoint = nameOf(pin)
       for (const scheduler of schedulers) steps.inc({ scheduler, checkpoint })
       const scheduler = new Set(schedulers).size === 1 ? schedulers[0]! : 'mixed'
@@ -183,6 +189,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
       computed(seconds)
     },
     stageTaken(stage: EngineStage | 'picture_decode' | 'encode' | 'upload' | 'commit', seconds: number): void {
+      activity++
       stageSeconds.observe({ stage }, seconds)
       if (stage === 'text_encode' || stage === 'vae_encode' || stage === 'vae_decode') computed(seconds)
     },
@@ -209,7 +216,11 @@ export function createEvents(metrics: Metrics, log: Logger) {
       power.set({ gpu }, reading.powerWatts)
       temperature.set({ gpu }, reading.temperatureCelsius)
     },
+    checkpointRead(): void {
+      activity++
+    },
     checkpointLoaded(pin: string, seconds: number, bytes: number): void {
+      activity++
       log.info({ pin, seconds, bytes }, 'checkpoint loaded')
       checkpointBytes.set({ checkpoint: nameOf(pin) }, bytes)
       loads.inc({ checkpoint: nameOf(pin), outcome: 'ok' })
@@ -256,6 +267,9 @@ export function createEvents(metrics: Metrics, log: Logger) {
       log.info({ ...idsOf(ids), reason, seconds, ...rest }, 'progress written')
       progressSeconds.observe({ reason }, seconds)
     },
+    resultsDiffered(ids: ShardIds, items: readonly number[]): void {
+      log.error({ ...idsOf(ids), items }, 'another worker has rendered other pictures of the same items')
+    },
     progressNotWritten(ids: ShardIds, err: unknown): void {
       log.warn({ ...idsOf(ids), err }, 'progress not written')
       progressFailures.inc()
@@ -270,6 +284,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
       resumedSteps.inc(done.steps)
     },
     storeRequested(op: string, outcome: string, seconds: number): void {
+      activity++
       storeSeconds.observe({ op, outcome }, seconds)
     },
     coordinatorAttached(): void {

@@ -142,6 +142,10 @@ describe('the commit record is the only fence', () => {
     expect(new Set(told.map(({ committed }) => committed))).toEqual(new Set([false, true]))
     const record = (await recordOf(shard))!
     expect(record.workerId).toBe(told.find(({ committed }) => committed)!.workerId)
+    const loser = told.find(({ committed }) => !committed)!
+    // A record that it finds before it begins it does not compare.
+    expect(['', record.workerId]).toContain(loser.recordWorkerId)
+    expect(loser.differingItems).toEqual([])
     expect((await imagesOf(shard)).sort()).toEqual(namesIn(record.items).sort())
   })
 

@@ -64,6 +64,7 @@ export function createReport({ id, pool, tags, serving, device, lifecycle, shelf
       seenAt: timestampNow(),
       imagesRendered: BigInt(events.imageCount),
       busySeconds: events.busySeconds,
+      activity: BigInt(events.activity),
     })
   }
 }

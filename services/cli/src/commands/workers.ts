@@ -9,9 +9,9 @@ export function addWorkers(program: Command, context: () => CommandContext): voi
     .action(async () => {
       const workers = await context().gateway.workers()
       const rows = workers.map(
-        ({ id, state, pool, device, residentCheckpoints, running, imagesRendered, busySeconds }) => [
+        ({ id, state, quarantine, pool, device, residentCheckpoints, running, imagesRendered, busySeconds }) => [
           id,
-          state,
+          quarantine === null ? state : `quarantined: ${quarantine.replaceAll('_', ' ')}`,
           pool,
           device === null ? '' : `${device.kind} (${device.name})`,
           running.length,

@@ -40,6 +40,14 @@ async function edit<T>(key: string, change: (document: T) => T | void): Promise<
   await putJson(store, key, change(document) ?? document)
 }
 
+const linesOf = async (key: string): Promise<object[]> => {
+  const lines = Buffer.from((await store.get(key))!)
+    .toString()
+    .split('\n')
+    .filter(Boolean)
+  return lines.map((line) => JSON.parse(line) as object)
+}
+
 const FIRST = keys.result(ID, '00000-00000')
 const SECOND = keys.result(ID, '00000-00001')
 const PLAN = keys.planSegment(ID, 0)
@@ -219,21 +227,56 @@ describe('verify', () => {
     })
   })
 
+  describe('of a shard that was split', () => {
+    const HALVES = ['00000-00000a', '00000-00000b'] as const
+
+    beforeEach(async () => {
+      const whole = (await store.getJson<Rendered>(FIRST))!
+      const { batchId, shardId, attempt, committedAt } = whole
+      const split: CommitRecord = { kind: 'split', batchId, shardId, attempt, committedAt, into: HALVES }
+      await putJson(store, FIRST, split)
+      for (const [n, half] of HALVES.entries())
+        await putJson(store, keys.result(ID, half), { ...whole, shardId: half, items: [whole.items[n]!] })
+      const [output, errors] = await Promise.all([keys.output(ID), keys.errors(ID)].map(linesOf))
+      await writeEnd(
+        store,
+        [{ ...output![0], shardId: HALVES[0] }],
+        [{ ...errors![0], shardId: HALVES[1] }, errors![1]!],
+      )
+      await edit<Spoilt<DoneDocument>>(keys.done(ID), (done) => void (done.shards += 2))
+    })
+
+    test('counts the halves and not the whole', async () => {
+      expect(await verifyBatch(store, ID)).toMatchObject({
+        violations: [],
+        counts: { rendered: 1, failed: 2, cancelled: 0 },
+        checked: { items: 3, images: 2, shards: 4 },
+      })
+    })
+
+    test('misses a half without a record, and finds one that nobody split it into', async () => {
+      await store.delete(keys.result(ID, HALVES[1]))
+      await edit<Spoilt<CommitRecord & { kind: 'split' }>>(FIRST, (record) => void (record.into = ['x', 'y']))
+      const { violations } = await verifyBatch(store, ID)
+      expect(violations.join('\n')).toContain('shard 00000-00000b has no commit record')
+      expect(violations.join('\n')).toContain('shard 00000-00000 was split into x and y')
+    })
+
+    test('finds one of a single item, which cannot be split', async () => {
+      const { batchId, attempt, committedAt } = (await store.getJson<CommitRecord>(SECOND))!
+      const into = ['00000-00001a', '00000-00001b'] as const
+      await putJson(store, SECOND, { kind: 'split', batchId, shardId: '00000-00001', attempt, committedAt, into })
+      expect((await verifyBatch(store, ID)).violations.join('\n')).toContain('has 1 items and was split')
+    })
+  })
+
   test('an item that says which of its images failed is whole', async () => {
     await editRecord((_, item) => {
       item.images.pop()
       item.failedImages = [failed(1)]
     })
     const { items } = (await store.getJson<Rendered>(FIRST))!
-    const errors = Buffer.from((await store.get(keys.errors(ID)))!)
-      .toString()
-      .trimEnd()
-      .split('\n')
-    await writeEnd(
-      store,
-      [{ ...items[0]!, shardId: '00000-00000' }],
-      errors.map((line) => JSON.parse(line) as object),
-    )
+    await writeEnd(store, [{ ...items[0]!, shardId: '00000-00000' }], await linesOf(keys.errors(ID)))
     await edit<DoneDocument>(keys.done(ID), (done) => ({ ...done, images: 1, imagesFailed: 1 }))
     const { violations, checked } = await verifyBatch(store, ID)
     expect(violations).toEqual([])

@@ -1,7 +1,7 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
-import { keys } from '@darkroom/proto'
-import type { BatchDocument, DoneDocument, PlanSegment } from '@darkroom/proto'
+import { keys, readShard } from '@darkroom/proto'
+import type { BatchDocument, CommitRecord, DoneDocument, PlanSegment } from '@darkroom/proto'
 import { Audit } from './audit.ts'
 import { verifyFiles } from './verify-files.ts'
 import { readSegments } from './verify-input.ts'
@@ -40,10 +40,13 @@ export async function verifyBatch(store: ObjectStore, batchId: string): Promise<
     }
     const items = new Map(lines.map((line) => [line.index, line]))
     verifyPlan(plan, items, audit)
-    for (const shard of plan.shards) {
-      audit.check(!known.has(keys.result(batchId, shard.id)), `I4: shard ${shard.id} is planned twice`)
-      known.add(keys.result(batchId, shard.id))
-      await verifyShard(store, batchId, shard, items, audit)
+    for (const planned of plan.shards) {
+      audit.check(!known.has(keys.result(batchId, planned.id)), `I4: shard ${planned.id} is planned twice`)
+      const readRecord = (id: string): Promise<CommitRecord | null> => store.getJson(keys.result(batchId, id))
+      for (const ended of await readShard(planned, readRecord)) {
+        known.add(keys.result(batchId, ended.shard.id))
+        await verifyShard(store, batchId, ended, items, audit)
+      }
     }
   }
   audit.counts.cancelled += unplannedItems

@@ -1,10 +1,11 @@
 import { addReady, listBatch, offer, setPlanning, unlistBatch } from './backlog.ts'
 import { addCounts, noCounts } from './counts.ts'
 import { catchUp, tenantOf } from './fairness.ts'
+import { dropHedge } from './hedge.ts'
 import { learnCosts } from './learn-costs.ts'
 import type { FarmCommand, FarmEvent, SegmentSummary } from './messages.ts'
 import { moveShard } from './move-shard.ts'
-import type { FarmState, OpenBatch, OpenShard, ShardResult } from './state.ts'
+import type { FarmState, OpenBatch, OpenShard, ShardResult, ShardSummary } from './state.ts'
 import { addTally } from './tally.ts'
 
 type EventOf<T extends FarmEvent['type']> = Extract<FarmEvent, { type: T }>
@@ -71,6 +72,7 @@ export function cancelBatch(farm: FarmState, batch: OpenBatch, commands: FarmCom
   batch.readyShards = 0
   for (const shard of batch.open.values()) {
     if (shard.state === 'ending') continue
+    dropHedge(farm, shard, commands)
     const { id: shardId, attempt, itemCount, workerId, sequence } = shard
     if (workerId !== null) commands.push({ type: 'cancelOnWorker', workerId, batchId: batch.id, shardId, attempt })
     if (sequence !== null) commands.push({ type: 'withdraw', sequence })
@@ -175,25 +177,32 @@ function takeSegment(
   nowMs: number,
 ): void {
   batch.nextSegment = isClosed === true ? batch.segmentCount : batch.nextSegment + 1
-  for (const summary of shards) {
-    const { id, checkpoint, work } = summary
-    const shard: OpenShard = {
-      ...summary,
-      batchId: batch.id,
-      state: 'planned',
-      attempt: 0,
-      failures: 0,
-      failedOn: null,
-      assignedTo: null,
-      workerId: null,
-      seconds: farm.costs.seconds({ checkpoint, deviceKind: null }, work),
-      charged: 0,
-      sequence: null,
-      unownedSinceMs: 0,
-    }
-    batch.open.set(id, shard)
-    addReady(batch, shard, nowMs, false)
-  }
+  for (const summary of shards) openShard(farm, batch, summary, nowMs)
   for (const result of ended) tally(batch, result)
   if (batch.state === 'queued') batch.state = 'running'
+}
+
+/** A shard without a record: from now on it waits for a worker. */
+export function openShard(farm: FarmState, batch: OpenBatch, summary: ShardSummary, nowMs: number): void {
+  const { id, checkpoint, work } = summary
+  const shard: OpenShard = {
+    ...summary,
+    batchId: batch.id,
+    state: 'planned',
+    attempt: 0,
+    attempts: 0,
+    failures: 0,
+    failedOn: [],
+    restsUntilMs: 0,
+    assignedTo: null,
+    workerId: null,
+    seconds: farm.costs.seconds({ checkpoint, deviceKind: null }, work),
+    charged: 0,
+    sequence: null,
+    unownedSinceMs: 0,
+    firstSteps: null,
+    hedge: null,
+  }
+  batch.open.set(id, shard)
+  addReady(batch, shard, nowMs, false)
 }

@@ -10,6 +10,7 @@ export const SETTINGS: FarmSettings = {
   window: 2,
   maxFailures: 5,
   workerLeaseMs: 5_000,
+  progressLeaseMs: 60_000,
   detachedGraceMs: 1_000,
   unownedMs: 10_000,
   starvationMs: 60_000,
@@ -25,10 +26,16 @@ export const ofType = <T extends FarmCommand['type']>(commands: readonly FarmCom
 export const workerOf = (id: string, running: Running = [], residentCheckpoints: readonly string[] = []): Worker =>
   create(WorkerSchema, { id, running: [...running], residentCheckpoints: [...residentCheckpoints] })
 
-export function resultOf(kind: ShardResult['kind'], itemCount: number, deviceSeconds = 1): ShardResult {
+export function resultOf(
+  kind: ShardResult['kind'],
+  itemCount: number,
+  deviceSeconds = 1,
+  workerId: string | null = null,
+): ShardResult {
   return {
     ...noCounts(),
     kind,
+    workerId,
     rendered: kind === 'rendered' ? itemCount : 0,
     failed: kind === 'failed' ? itemCount : 0,
     cancelled: kind === 'cancelled' ? itemCount : 0,

@@ -74,9 +74,10 @@ describe('the dispatcher', () => {
         attempt,
         message: `no ${attempt}`,
       } as const
-      const after = decide(farm, failed, 0)
+      // After its rest it is dispatched again.
+      const after = [...decide(farm, failed, 0), ...decide(farm, { type: 'tick' }, 4_500)]
       // A failure that is told twice counts once.
-      const repeated = decide(farm, failed, 0)
+      const repeated = decide(farm, failed, 4_500)
       expect(ofType(after, 'endShard')).toHaveLength(attempt === SETTINGS.maxFailures ? 1 : 0)
       expect(repeated).toEqual([])
       if (attempt === SETTINGS.maxFailures) {

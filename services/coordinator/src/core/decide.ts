@@ -9,11 +9,14 @@ import {
 } from './batch-life.ts'
 import { changeTenant } from './fairness.ts'
 import { fill } from './fill.ts'
+import { checkHedges, dropHedge, hedge } from './hedge.ts'
 import type { FarmCommand, FarmEvent } from './messages.ts'
-import { blame, confirmDispatch, endShard, redispatch } from './shard-life.ts'
+import { blameDifferent, forgive } from './quarantine.ts'
+import { rebalance } from './rebalance.ts'
+import { blame, redispatch, wakeRested } from './retry.ts'
+import { confirmDispatch, endShard } from './shard-life.ts'
 import { findShard } from './state.ts'
 import type { FarmState } from './state.ts'
-import { rebalance } from './rebalance.ts'
 import { checkLeases, checkUnowned, detachWorker, seeWorker } from './worker-life.ts'
 
 /**
@@ -40,10 +43,17 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
       return endShard(farm, event, nowMs, commands)
     case 'attemptFailed': {
       const found = findShard(farm, event.batchId, event.shardId)
-      if (found?.shard.attempt === event.attempt)
-        blame(farm, found.batch, found.shard, { reason: 'attempt_failed', message: event.message }, nowMs, commands)
+      if (found === null) return
+      const { batch, shard } = found
+      // A second attempt's failure leaves the first one to go on.
+      if (shard.hedge?.attempt === event.attempt) return dropHedge(farm, shard, commands)
+      const { message, mayBeAnItem = false } = event
+      if (shard.attempt === event.attempt)
+        blame(farm, batch, shard, { reason: 'attempt_failed', message, mayBeAnItem }, nowMs, commands)
       return
     }
+    case 'resultsDiffered':
+      return blameDifferent(farm, event.workerId, event.otherId, nowMs, commands)
     case 'workerSeen':
       return seeWorker(farm, event.worker, nowMs, commands)
     case 'workerDetached':
@@ -77,8 +87,12 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
     case 'batchFinished':
       return finishBatch(farm, event.batchId)
     case 'tick':
+      forgive(farm, nowMs, commands)
       checkLeases(farm, nowMs, commands)
       checkUnowned(farm, nowMs, commands)
-      return rebalance(farm, nowMs, commands)
+      checkHedges(farm, nowMs, commands)
+      wakeRested(farm, nowMs)
+      rebalance(farm, nowMs, commands)
+      return hedge(farm, nowMs, commands)
   }
 }

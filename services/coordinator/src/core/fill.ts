@@ -155,10 +155,10 @@ function nearlyNext(
 function choose({ worker, demand }: Match, free: FreeWorkers): { worker: AttachedWorker; shard: OpenShard } {
   const { shards } = demand.queues.first!
   const [next] = shards
-  if (next!.failedOn !== worker.id) return { worker, shard: next! }
-  const other = free.all.values().find(({ id }) => id !== worker.id)
+  if (!next!.failedOn.includes(worker.id)) return { worker, shard: next! }
+  const other = free.all.values().find(({ id }) => !next!.failedOn.includes(id))
   if (other !== undefined) return { worker: other, shard: next! }
-  return { worker, shard: shards.slice(0, LOOK_BEHIND).find(({ failedOn }) => failedOn !== worker.id) ?? next! }
+  return { worker, shard: shards.slice(0, LOOK_BEHIND).find(({ failedOn }) => !failedOn.includes(worker.id)) ?? next! }
 }
 
 function dispatch(farm: FarmState, match: Match, free: FreeWorkers, nowMs: number, commands: FarmCommand[]): void {
@@ -173,7 +173,7 @@ function dispatch(farm: FarmState, match: Match, free: FreeWorkers, nowMs: numbe
   const { deviceKind } = worker.profile.offer
   charge(batch.owner, shard, farm.costs.seconds({ checkpoint, deviceKind }, work))
   noteServed(level, checkpoint, nowMs)
-  shard.attempt++
+  shard.attempt = ++shard.attempts
   const { id: shardId, attempt } = shard
   commands.push({ type: 'dispatch', batchId: batch.id, shardId, attempt, workerId: worker.id, isSwap })
 }

@@ -3,9 +3,14 @@ import type { FarmState, ShardResult } from './state.ts'
 
 /** Has the cost model learn what a shard took, where all that it was to do was done. */
 export function learnCosts(farm: FarmState, place: Place, work: Work, result: ShardResult): void {
-  if (result.kind !== 'rendered' || result.failed > 0 || result.imagesFailed > 0) return
+  if (!isWhole(result)) return
   for (const { scheduler, seconds } of result.schedulers) {
     const units = work[scheduler]
     if (units !== undefined) farm.costs.learn(place, scheduler, units, seconds)
   }
+}
+
+/** Whether all that the shard was to do was done. */
+export function isWhole({ kind, failed, imagesFailed }: ShardResult): boolean {
+  return kind === 'rendered' && failed === 0 && imagesFailed === 0
 }

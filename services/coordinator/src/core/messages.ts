@@ -1,5 +1,6 @@
 import type { Worker } from '@darkroom/proto'
 import type { Work } from '../planner/cost-model.ts'
+import type { QuarantineReason } from './quarantine.ts'
 import type { BatchSummary, ShardResult, ShardSummary } from './state.ts'
 import type { TenantTerms } from './tenants.ts'
 
@@ -45,14 +46,25 @@ export type FarmEvent =
       readonly attempt: number
       readonly sequence: number
     }
-  | { readonly type: 'shardEnded'; readonly batchId: string; readonly shardId: string; readonly result: ShardResult }
+  | {
+      readonly type: 'shardEnded'
+      readonly batchId: string
+      readonly shardId: string
+      readonly result: ShardResult
+      /** Of a shard that was split. */
+      readonly halves?: readonly ShardSummary[]
+    }
   | {
       readonly type: 'attemptFailed'
       readonly batchId: string
       readonly shardId: string
       readonly attempt: number
       readonly message: string
+      /** Whether one of several items may be to blame; absent: no. */
+      readonly mayBeAnItem?: boolean
     }
+  /** Two attempts of one shard have made different pictures. */
+  | { readonly type: 'resultsDiffered'; readonly workerId: string; readonly otherId: string }
   | { readonly type: 'workerSeen'; readonly worker: Worker }
   | { readonly type: 'workerDetached'; readonly workerId: string }
   | { readonly type: 'cancelRequested'; readonly batchId: string }
@@ -96,18 +108,23 @@ export type FarmCommand =
       readonly batchId: string
       readonly shardId: string
       readonly attempt: number
-      readonly kind: 'cancelled' | 'failed'
+      readonly kind: 'cancelled' | 'failed' | 'split'
       readonly itemCount: number
       readonly message: string
     }
   | { readonly type: 'finalize'; readonly batchId: string; readonly isCancelled: boolean }
   | { readonly type: 'workerLost'; readonly workerId: string }
+  | { readonly type: 'workerStalled'; readonly workerId: string }
+  | { readonly type: 'quarantined'; readonly workerId: string; readonly reason: QuarantineReason }
+  | { readonly type: 'released'; readonly workerId: string }
+  | { readonly type: 'hedged'; readonly batchId: string; readonly shardId: string; readonly workerId: string }
   | { readonly type: 'changed'; readonly batchId: string }
   | { readonly type: 'redispatched'; readonly reason: RedispatchReason }
 
 export const REDISPATCH_REASONS = [
   'worker_lost',
   'worker_left',
+  'stalled',
   'attempt_failed',
   'queue_lost',
   'unowned',

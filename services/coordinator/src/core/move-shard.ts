@@ -10,6 +10,7 @@ export function moveShard(farm: FarmState, shard: OpenShard, to: ShardState): vo
   const change = Number(isRunning(to)) - Number(isRunning(shard.state))
   shard.state = to
   if (to !== 'dispatched') farm.unowned.delete(shard)
+  if (to !== 'resting') farm.resting.delete(shard)
   if (change === 0) return
   farm.outstanding += change
   const { owner } = farm.batches.get(shard.batchId)!

@@ -1,6 +1,6 @@
 import type { FarmCommand } from './messages.ts'
 import { meets } from './needs.ts'
-import { redispatch } from './shard-life.ts'
+import { redispatch } from './retry.ts'
 import type { FarmState, OpenShard } from './state.ts'
 import { swapSeconds } from './swaps.ts'
 

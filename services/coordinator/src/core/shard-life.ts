@@ -1,16 +1,22 @@
-import { addReady, removeReady } from './backlog.ts'
-import { settle, tally } from './batch-life.ts'
+import { removeReady } from './backlog.ts'
+import { cancelBatch, openShard, settle, tally } from './batch-life.ts'
 import { charge } from './fairness.ts'
-import { learnCosts } from './learn-costs.ts'
-import type { FarmCommand, FarmEvent, RedispatchReason } from './messages.ts'
+import { dropHedge } from './hedge.ts'
+import { isWhole, learnCosts } from './learn-costs.ts'
+import type { FarmCommand, FarmEvent } from './messages.ts'
 import { assignShard, moveShard, ownShard } from './move-shard.ts'
 import { findShard } from './state.ts'
-import type { FarmState, OpenBatch, OpenShard } from './state.ts'
+import { blameFailed } from './quarantine.ts'
+import type { FarmState, OpenBatch, OpenShard, ShardResult } from './state.ts'
 
 type EventOf<T extends FarmEvent['type']> = Extract<FarmEvent, { type: T }>
 
 /** Commits that are older do not count for a batch's rate. */
 export const RATE_WINDOW_MS = 60_000
+
+/** How much the last shard says of a worker's speed. */
+const SLOWNESS_GAIN = 0.3
+const SLOWEST = 20
 
 export function confirmDispatch(
   farm: FarmState,
@@ -19,6 +25,10 @@ export function confirmDispatch(
   commands: FarmCommand[],
 ): void {
   const found = findShard(farm, event.batchId, event.shardId)
+  if (found?.shard.hedge?.attempt === event.attempt) {
+    found.shard.hedge.sequence = event.sequence
+    return
+  }
   if (found === null || found.shard.state !== 'dispatching' || found.shard.attempt !== event.attempt) {
     // It ended or was cancelled while its message was on the way.
     commands.push({ type: 'withdraw', sequence: event.sequence })
@@ -36,9 +46,11 @@ export function endShard(farm: FarmState, event: EventOf<'shardEnded'>, nowMs: n
   const found = findShard(farm, event.batchId, event.shardId)
   if (found === null) return
   const { batch, shard } = found
-  const { checkpoint, work, assignedTo } = shard
-  learnCosts(farm, { checkpoint, deviceKind: deviceKindOf(farm, assignedTo) }, work, event.result)
-  charge(batch.owner, shard, event.result.deviceSeconds)
+  const { result, halves = [] } = event
+  learn(farm, shard, result)
+  blameFailed(farm, shard, result, nowMs, commands)
+  charge(batch.owner, shard, result.deviceSeconds)
+  dropHedge(farm, shard, commands)
   if (shard.state !== 'ending') {
     if (shard.state === 'planned') removeReady(batch, shard)
     if (shard.sequence !== null && shard.workerId === null)
@@ -47,57 +59,24 @@ export function endShard(farm: FarmState, event: EventOf<'shardEnded'>, nowMs: n
   }
   batch.open.delete(shard.id)
   while (batch.recent.length > 0 && nowMs - batch.recent[0]!.atMs > RATE_WINDOW_MS) batch.recent.shift()
-  batch.recent.push({ atMs: nowMs, images: event.result.images })
-  tally(batch, event.result)
+  batch.recent.push({ atMs: nowMs, images: result.images })
+  tally(batch, result)
+  for (const half of halves) openShard(farm, batch, half, nowMs)
+  // Its halves come too late.
+  if (halves.length > 0 && batch.state === 'cancelling') return cancelBatch(farm, batch, commands)
   settle(farm, batch, commands)
 }
 
-/** Another attempt, or the end for a shard that has failed too often. */
-export function blame(
-  farm: FarmState,
-  batch: OpenBatch,
-  shard: OpenShard,
-  { reason, message }: { readonly reason: RedispatchReason; readonly message: string },
-  nowMs: number,
-  commands: FarmCommand[],
-): void {
-  if (shard.state !== 'dispatched' && shard.state !== 'dispatching') return
-  shard.failures++
-  shard.failedOn = shard.assignedTo
-  if (shard.failures < farm.settings.maxFailures) return redispatch(farm, batch, shard, reason, nowMs, commands)
-  if (shard.sequence !== null) commands.push({ type: 'withdraw', sequence: shard.sequence })
-  moveShard(farm, shard, 'ending')
-  const { id: shardId, attempt, itemCount } = shard
-  commands.push({
-    type: 'endShard',
-    batchId: batch.id,
-    shardId,
-    attempt,
-    kind: 'failed',
-    itemCount,
-    message: `${shard.failures} attempts failed; the last: ${message}`,
-  })
-}
-
-/**
- * Back to the front of its batch's queue; the old message must not reach anybody any more. What it was charged is given back: a
- * retry is not billed twice.
- */
-export function redispatch(
-  farm: FarmState,
-  batch: OpenBatch,
-  shard: OpenShard,
-  reason: RedispatchReason,
-  nowMs: number,
-  commands: FarmCommand[],
-): void {
-  if (shard.sequence !== null) commands.push({ type: 'withdraw', sequence: shard.sequence })
-  moveShard(farm, shard, 'planned')
-  shard.sequence = null
-  shard.workerId = null
-  charge(batch.owner, shard, 0)
-  addReady(batch, shard, nowMs, true)
-  commands.push({ type: 'redispatched', reason })
+/** What it took, for the cost model and for what is known of the worker. */
+function learn(farm: FarmState, { checkpoint, work }: OpenShard, result: ShardResult): void {
+  farm.spent.committedSeconds += result.deviceSeconds
+  const deviceKind = deviceKindOf(farm, result.workerId)
+  const worker = result.workerId === null ? undefined : farm.workers.get(result.workerId)
+  if (worker !== undefined && isWhole(result)) {
+    const ratio = result.deviceSeconds / farm.costs.seconds({ checkpoint, deviceKind }, work)
+    worker.slowness += SLOWNESS_GAIN * (Math.min(ratio, SLOWEST) - worker.slowness)
+  }
+  learnCosts(farm, { checkpoint, deviceKind }, work, result)
 }
 
 /** A worker holds the shard: after a take-over it may be one that this coordinator has not dispatched itself. */
@@ -108,7 +87,7 @@ export function adopt(
   by: { readonly workerId: string; readonly attempt: number },
   nowMs: number,
 ): void {
-  if (shard.state === 'planned' && by.attempt >= shard.attempt) {
+  if (shard.state === 'planned' && by.attempt >= shard.attempts) {
     removeReady(batch, shard)
     moveShard(farm, shard, 'dispatching')
     assignShard(farm, shard, by.workerId)
@@ -117,6 +96,7 @@ export function adopt(
     moveShard(farm, shard, 'dispatched')
     noteStart(batch, nowMs)
     shard.attempt = by.attempt
+    shard.attempts = Math.max(shard.attempts, by.attempt)
   }
   if (shard.state === 'dispatched' && shard.attempt === by.attempt) ownShard(farm, shard, by.workerId, nowMs)
 }

@@ -3,8 +3,11 @@ import { CostModel } from '../planner/cost-model.ts'
 import type { Work } from '../planner/cost-model.ts'
 import type { Backlog, Level, ReadyQueue } from './backlog.ts'
 import type { Counts } from './counts.ts'
+import { Heap } from './heap.ts'
+import type { Spent } from './hedge.ts'
 import type { LossRate } from './loss-rate.ts'
 import type { Needs } from './needs.ts'
+import type { Suspects } from './quarantine.ts'
 import type { Place, Profile } from './slots.ts'
 import type { Swaps } from './swaps.ts'
 import type { SchedulerTally, Tallies } from './tally.ts'
@@ -36,6 +39,8 @@ export interface ShardSummary {
 /** What a commit record says, as far as the core counts it. */
 export interface ShardResult extends Readonly<Counts> {
   readonly kind: 'rendered' | 'cancelled' | 'failed' | 'split'
+  /** Who rendered it; null for a record of the coordinator's own. */
+  readonly workerId: string | null
   readonly deviceSeconds: number
   readonly schedulers: readonly SchedulerTally[]
 }
@@ -45,9 +50,11 @@ export const SHARD_TRANSITIONS = {
   /** Has its place in a stored plan segment. */
   planned: ['dispatching', 'ending'],
   /** Its message is on the way to the stream. */
-  dispatching: ['dispatched', 'planned', 'ending'],
+  dispatching: ['dispatched', 'planned', 'resting', 'ending'],
   /** In the stream or with a worker. */
-  dispatched: ['planned', 'ending'],
+  dispatched: ['planned', 'resting', 'ending'],
+  /** It has failed, and is planned again after a while. */
+  resting: ['planned', 'ending'],
   /** Its record is there, or the coordinator is writing one of its own. */
   ending: [],
 } as const
@@ -57,12 +64,16 @@ export type ShardState = keyof typeof SHARD_TRANSITIONS
 export interface OpenShard extends ShardSummary {
   readonly batchId: string
   state: ShardState
-  /** Of the last dispatch; 0 before the first. */
+  /** Of the last dispatch that was no hedge; 0 before the first. */
   attempt: number
+  /** Dispatches so far. */
+  attempts: number
   /** Attempts that a worker failed or died in. */
   failures: number
-  /** The worker that failed it last: others are asked first. */
-  failedOn: string | null
+  /** Workers that failed it: others are asked first. */
+  failedOn: readonly string[]
+  /** While it rests. */
+  restsUntilMs: number
   /** The worker that it was given to, null while it waits. */
   assignedTo: string | null
   /** The worker that reports it, null while in the stream or unknown. */
@@ -74,6 +85,21 @@ export interface OpenShard extends ShardSummary {
   sequence: number | null
   /** When it was dispatched, or when its worker stopped reporting it. */
   unownedSinceMs: number
+  /** When its worker first told of steps, and how many these were; null before that. */
+  firstSteps: { readonly atMs: number; readonly done: number } | null
+  /** A second attempt at the same time; null for none. */
+  hedge: Hedge | null
+}
+
+/** A second attempt of a shard whose first one takes too long. Whichever ends first has the record. */
+export interface Hedge {
+  readonly attempt: number
+  readonly workerId: string
+  readonly sinceMs: number
+  /** Of its message, null while that is on the way. */
+  sequence: number | null
+  /** Whether the worker reports it. */
+  isTaken: boolean
 }
 
 export type BatchState = 'queued' | 'running' | 'cancelling' | 'finalizing'
@@ -121,6 +147,10 @@ export interface AttachedWorker {
   profile: Profile
   /** Null while it takes no work. */
   place: Place | null
+  /** When it last told of something done, or of nothing to do. */
+  advancedAtMs: number
+  /** Seconds that it takes for what takes others of its device one. */
+  slowness: number
 }
 
 export interface FarmSettings {
@@ -129,6 +159,8 @@ export interface FarmSettings {
   readonly maxFailures: number
   /** A worker that says nothing for so long is lost. */
   readonly workerLeaseMs: number
+  /** A worker that holds shards and does not advance for so long is stuck. */
+  readonly progressLeaseMs: number
   /** A worker whose stream broke is lost after so long. */
   readonly detachedGraceMs: number
   /** A dispatched shard that its worker does not report for so long, while that one is idle, is dispatched again. */
@@ -157,6 +189,12 @@ export interface FarmState {
   /** Dispatched shards that no worker reports, those for the longest first. */
   readonly unowned: Set<OpenShard>
   readonly lossRate: LossRate
+  /** Shards that rest, in the order in which they are planned again. */
+  readonly resting: Heap<OpenShard>
+  /** Shards with two attempts at the same time. */
+  readonly hedged: Set<OpenShard>
+  readonly spent: Spent
+  readonly suspects: Suspects
   readonly swaps: Swaps
   readonly costs: CostModel
 }
@@ -175,6 +213,10 @@ export function createState(settings: FarmSettings, dispatchFromMs: number): Far
     outstanding: 0,
     unowned: new Set(),
     lossRate: { losses: 0, heldMs: 0 },
+    resting: new Heap((a, b) => a.restsUntilMs < b.restsUntilMs),
+    hedged: new Set(),
+    spent: { committedSeconds: 0, hedgedSeconds: 0 },
+    suspects: { blames: new Map(), quarantined: new Map() },
     swaps: { loads: 0, seconds: 0 },
     costs: new CostModel(),
   }

@@ -1,3 +1,4 @@
+import { halfIdsOf } from '@darkroom/proto'
 import { describe, expect, test } from 'vitest'
 import {
   closedOf,
@@ -13,8 +14,15 @@ import { decide } from './decide.ts'
 import type { FarmCommand, FarmEvent } from './messages.ts'
 import { meets } from './needs.ts'
 import { createState } from './state.ts'
-import type { BatchSummary, FarmState, OpenBatch } from './state.ts'
+import type { BatchSummary, FarmState, OpenBatch, OpenShard } from './state.ts'
 import { isAtLimit } from './tenants.ts'
+
+/** Of a shard, or of a half of a half of one. */
+const itemCountOf = (shardId: string): number =>
+  (shardId.match(/[ab]/g) ?? []).reduce(
+    (count, half) => (half === 'a' ? Math.ceil(count / 2) : Math.floor(count / 2)),
+    ITEMS_PER_SHARD,
+  )
 
 /** Mulberry32. */
 function createRandom(seed: number): { below: (limit: number) => number; pick: <T>(from: readonly T[]) => T } {
@@ -36,6 +44,9 @@ const BIG = { deviceKind: null, memoryBytes: 0, tags: ['big'] }
 const SEGMENTS = 3
 const SHARDS_PER_SEGMENT = 4
 const openItems = (batch: OpenBatch): number => batch.open.values().reduce((sum, shard) => sum + shard.itemCount, 0)
+
+const attemptsNow = ({ state, hedge }: OpenShard): number =>
+  Number(state === 'dispatching' || state === 'dispatched') + Number(hedge !== null)
 
 /** Workers without a shard although there is one that they could render and whose tenant may have it: none, by I8. */
 function idleWithWork(farm: FarmState): string[] {
@@ -124,12 +135,14 @@ class Walk {
       const planned = batch.open.values().filter(({ state }) => state === 'planned')
       expect(new Set(ready)).toEqual(new Set(planned))
       expect(batch.readyShards).toBe([...batch.ready.values()].reduce((sum, { shards }) => sum + shards.length, 0))
-      outstanding += batch.open
-        .values()
-        .filter(({ state }) => state === 'dispatching' || state === 'dispatched')
-        .toArray().length
+      for (const shard of batch.open.values()) outstanding += attemptsNow(shard)
+      for (const shard of batch.open.values()) expect(this.farm.hedged.has(shard)).toBe(shard.hedge !== null)
+      const resting = batch.open.values().filter(({ state }) => state === 'resting')
+      for (const shard of resting) expect(this.farm.resting.has(shard)).toBe(true)
     }
     expect(this.farm.outstanding).toBe(outstanding)
+    for (const { id, assigned } of this.farm.workers.values())
+      for (const shard of assigned) expect([shard.assignedTo, shard.hedge?.workerId]).toContain(id)
     for (const shard of this.farm.unowned) expect(shard).toMatchObject({ state: 'dispatched', workerId: null })
     this.#checkDispatches(commands)
     for (const { batchId, shardId } of ofType(commands, 'endShard')) {
@@ -155,9 +168,7 @@ class Walk {
     for (const { name, running } of this.farm.tenants.values()) {
       const batches = this.farm.batches.values().filter(({ tenant }) => tenant === name)
       const shards = batches.flatMap(({ open }) => open.values())
-      expect(running).toBe(
-        shards.filter(({ state }) => state === 'dispatching' || state === 'dispatched').toArray().length,
-      )
+      expect(running).toBe(shards.reduce((sum, shard) => sum + attemptsNow(shard), 0))
     }
     expect(idleWithWork(this.farm)).toEqual([])
   }
@@ -223,7 +234,16 @@ class Walk {
       }
       case 'endShard': {
         const { batchId, shardId, kind, itemCount } = command
-        return this.#send({ type: 'shardEnded', batchId, shardId, result: resultOf(kind, itemCount) })
+        const result = resultOf(kind, itemCount)
+        if (kind !== 'split') return this.#send({ type: 'shardEnded', batchId, shardId, result })
+        const { checkpoint, work } = this.farm.batches.get(batchId)!.open.get(shardId)!
+        const counts = [Math.ceil(itemCount / 2), Math.floor(itemCount / 2)] as const
+        const [first, second] = halfIdsOf(shardId)
+        const halves = [
+          { id: first, itemCount: counts[0], checkpoint, work },
+          { id: second, itemCount: counts[1], checkpoint, work },
+        ]
+        return this.#send({ type: 'shardEnded', batchId, shardId, result, halves })
       }
       case 'finalize': {
         const batch = this.farm.batches.get(command.batchId)!
@@ -255,8 +275,15 @@ class Walk {
     const { batchId, shardId, attempt } = one
     this.#send(
       kind === 'failed'
-        ? { type: 'attemptFailed', batchId, shardId, attempt, message: 'it did not work' }
-        : { type: 'shardEnded', batchId, shardId, result: resultOf('rendered', ITEMS_PER_SHARD) },
+        ? {
+            type: 'attemptFailed',
+            batchId,
+            shardId,
+            attempt,
+            message: 'it did not work',
+            mayBeAnItem: attempt % 2 === 0,
+          }
+        : { type: 'shardEnded', batchId, shardId, result: resultOf('rendered', itemCountOf(shardId)) },
     )
   }
 

@@ -1,16 +1,19 @@
 import { WorkerState } from '@darkroom/proto'
-import type { Worker } from '@darkroom/proto'
+import type { RunningShard, Worker } from '@darkroom/proto'
+import { dropHedge } from './hedge.ts'
 import type { FarmCommand } from './messages.ts'
 import { ownShard } from './move-shard.ts'
 import { keyOf } from './needs.ts'
 import type { Offer } from './needs.ts'
-import { adopt, blame, redispatch } from './shard-life.ts'
-import { joinProfile, leaveProfile, noteCarried, placeWorker } from './slots.ts'
+import { quarantine, releaseStalled } from './quarantine.ts'
+import { blame, redispatch } from './retry.ts'
+import type { Failure } from './retry.ts'
+import { adopt } from './shard-life.ts'
+import { joinProfile, leaveProfile, noteCarried } from './slots.ts'
 import { findShard, shardKey } from './state.ts'
-import type { AttachedWorker, FarmState } from './state.ts'
+import type { AttachedWorker, FarmState, OpenBatch, OpenShard } from './state.ts'
 import { noteLoads } from './swaps.ts'
-
-const NOT_TAKING: readonly WorkerState[] = [WorkerState.STARTING, WorkerState.DRAINING, WorkerState.LOST]
+import { takeBack, updateTaking } from './taking.ts'
 
 /** A heartbeat: what the worker reports is what it holds. */
 export function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, commands: FarmCommand[]): void {
@@ -20,18 +23,25 @@ export function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, comm
   noteLoads(farm.swaps, known?.snapshot, snapshot)
   const worker = known ?? attachWorker(farm, snapshot, nowMs)
   const before = worker.running
+  const running = new Map(snapshot.running.map((shard) => [shardKey(shard.batchId, shard.shardId), shard]))
+  const hasOthers = running.size !== before.size || running.keys().some((key) => !before.has(key))
+  if (running.size === 0 || hasOthers || snapshot.activity !== worker.snapshot.activity) {
+    worker.advancedAtMs = nowMs
+    releaseStalled(farm, worker, commands)
+  }
   worker.snapshot = snapshot
   worker.seenAtMs = nowMs
-  worker.running = new Map(snapshot.running.map((shard) => [shardKey(shard.batchId, shard.shardId), shard]))
+  worker.running = running
   worker.idleSinceMs = worker.running.size > 0 ? null : (worker.idleSinceMs ?? nowMs)
   worker.detachedAtMs = null
   changeProfile(farm, worker)
   noteCarried(worker)
-  setTaking(farm, worker, !NOT_TAKING.includes(snapshot.state))
-  for (const { batchId, shardId, attempt } of snapshot.running) {
+  updateTaking(farm, worker)
+  for (const reported of snapshot.running) {
+    const { batchId, shardId, attempt } = reported
     const found = findShard(farm, batchId, shardId)
     if (found !== null && found.shard.state !== 'ending') {
-      adopt(farm, found.batch, found.shard, { workerId: snapshot.id, attempt }, nowMs)
+      noteHeld(farm, worker, found, reported, nowMs)
       continue
     }
     // Ended elsewhere, or of a batch that is closed. Before the bucket was read and planned nobody can tell.
@@ -42,8 +52,27 @@ export function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, comm
     if (worker.running.has(key)) continue
     const shard = findShard(farm, batchId, shardId)?.shard
     if (shard?.state === 'dispatched' && shard.workerId === snapshot.id) ownShard(farm, shard, null, nowMs)
+    else if (shard?.hedge?.workerId === snapshot.id && shard.hedge.isTaken) dropHedge(farm, shard, commands)
   }
   if (snapshot.state === WorkerState.DRAINING) takeBack(farm, worker, nowMs, commands)
+}
+
+/** A worker says that it has an attempt of an open shard, and how far it is. */
+function noteHeld(
+  farm: FarmState,
+  { id: workerId }: AttachedWorker,
+  { batch, shard }: { readonly batch: OpenBatch; readonly shard: OpenShard },
+  { attempt, stepsDone, stepsResumed }: RunningShard,
+  nowMs: number,
+): void {
+  if (shard.hedge?.workerId === workerId && shard.hedge.attempt === attempt) {
+    shard.hedge.isTaken = true
+    return
+  }
+  // What a stuck worker holds is for others, until it advances.
+  if (farm.suspects.quarantined.get(workerId)?.reason !== 'stalled')
+    adopt(farm, batch, shard, { workerId, attempt }, nowMs)
+  if (shard.workerId === workerId && stepsDone > stepsResumed) shard.firstSteps ??= { atMs: nowMs, done: stepsDone }
 }
 
 function attachWorker(farm: FarmState, snapshot: Worker, nowMs: number): AttachedWorker {
@@ -58,6 +87,8 @@ function attachWorker(farm: FarmState, snapshot: Worker, nowMs: number): Attache
     carries: new Set(),
     profile: joinProfile(farm, offerOf(snapshot)),
     place: null,
+    advancedAtMs: nowMs,
+    slowness: 1,
   }
   farm.workers.set(snapshot.id, worker)
   return worker
@@ -76,27 +107,23 @@ function changeProfile(farm: FarmState, worker: AttachedWorker): void {
   leaveProfile(farm, profile)
 }
 
-function setTaking(farm: FarmState, worker: AttachedWorker, isTaking: boolean): void {
-  if (isTaking) farm.taking.add(worker.id)
-  else farm.taking.delete(worker.id)
-  placeWorker(farm, worker)
-}
-
 /** Its stream ended. One that holds shards has a moment to come back with them. */
 export function detachWorker(farm: FarmState, workerId: string, nowMs: number, commands: FarmCommand[]): void {
   const worker = farm.workers.get(workerId)
   if (worker === undefined) return
   worker.detachedAtMs = nowMs
-  setTaking(farm, worker, false)
+  updateTaking(farm, worker)
   if (worker.running.size === 0) removeWorker(farm, worker, nowMs, commands)
 }
 
-/** Takes workers that were silent, or away, for too long for lost. */
+/** Takes workers that were silent, or away, for too long for lost, and those that hold shards and do nothing for stuck. */
 export function checkLeases(farm: FarmState, nowMs: number, commands: FarmCommand[]): void {
-  const { workerLeaseMs, detachedGraceMs } = farm.settings
+  const { workerLeaseMs, detachedGraceMs, progressLeaseMs } = farm.settings
   for (const worker of farm.workers.values()) {
     const isAway = worker.detachedAtMs !== null && nowMs - worker.detachedAtMs > detachedGraceMs
     if (isAway || nowMs - worker.seenAtMs > workerLeaseMs) loseWorker(farm, worker, nowMs, commands)
+    else if (worker.running.size > 0 && nowMs - worker.advancedAtMs > progressLeaseMs)
+      stallWorker(farm, worker, nowMs, commands)
   }
 }
 
@@ -117,26 +144,45 @@ function loseWorker(farm: FarmState, worker: AttachedWorker, nowMs: number, comm
     farm.lossRate.losses++
     commands.push({ type: 'workerLost', workerId: worker.id })
   }
-  for (const { batchId, shardId } of worker.running.values()) {
-    const found = findShard(farm, batchId, shardId)
-    const why = { reason: 'worker_lost', message: `worker ${worker.id} was lost` } as const
-    if (found?.shard.workerId === worker.id) blame(farm, found.batch, found.shard, why, nowMs, commands)
-  }
+  takeAway(farm, worker, { reason: 'worker_lost', message: `worker ${worker.id} was lost` }, nowMs, commands)
   removeWorker(farm, worker, nowMs, commands)
 }
 
+/** It lives and does not advance: what it holds is given to others, and it is given nothing until it does. */
+function stallWorker(farm: FarmState, worker: AttachedWorker, nowMs: number, commands: FarmCommand[]): void {
+  const { id: workerId, snapshot } = worker
+  if (farm.suspects.quarantined.has(workerId)) return
+  commands.push({ type: 'workerStalled', workerId })
+  for (const { batchId, shardId, attempt } of snapshot.running)
+    commands.push({ type: 'cancelOnWorker', workerId, batchId, shardId, attempt })
+  const seconds = Math.round((nowMs - worker.advancedAtMs) / 1000)
+  const message = `worker ${workerId} did not advance for ${seconds} s`
+  takeAway(farm, worker, { reason: 'stalled', message }, nowMs, commands)
+  quarantine(farm, workerId, { reason: 'stalled', untilMs: null }, nowMs, commands)
+}
+
+function takeAway(
+  farm: FarmState,
+  worker: AttachedWorker,
+  why: Pick<Failure, 'reason' | 'message'>,
+  nowMs: number,
+  commands: FarmCommand[],
+): void {
+  for (const { batchId, shardId } of worker.running.values()) {
+    const found = findShard(farm, batchId, shardId)
+    if (found === null) continue
+    const { batch, shard } = found
+    if (shard.hedge?.workerId === worker.id) dropHedge(farm, shard, commands)
+    if (shard.workerId === worker.id) blame(farm, batch, shard, { ...why, mayBeAnItem: true }, nowMs, commands)
+  }
+}
+
 function removeWorker(farm: FarmState, worker: AttachedWorker, nowMs: number, commands: FarmCommand[]): void {
-  setTaking(farm, worker, false)
+  worker.detachedAtMs ??= nowMs
+  updateTaking(farm, worker)
+  for (const shard of worker.assigned) if (shard.hedge?.workerId === worker.id) dropHedge(farm, shard, commands)
   takeBack(farm, worker, nowMs, commands)
   // What is still on its way to it is taken back by those who will be told where it went.
   leaveProfile(farm, worker.profile)
   farm.workers.delete(worker.id)
-}
-
-/** What a worker that leaves was given and has not taken is for others. */
-function takeBack(farm: FarmState, worker: AttachedWorker, nowMs: number, commands: FarmCommand[]): void {
-  for (const shard of [...worker.assigned].toReversed()) {
-    if (shard.workerId === null)
-      redispatch(farm, farm.batches.get(shard.batchId)!, shard, 'worker_left', nowMs, commands)
-  }
 }

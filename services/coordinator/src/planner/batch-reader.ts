@@ -1,7 +1,7 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
-import { keys, SEGMENT_ITEMS } from '@darkroom/proto'
-import type { BatchDocument, ItemLine, PlanSegment } from '@darkroom/proto'
+import { findPlanned, keys, SEGMENT_ITEMS } from '@darkroom/proto'
+import type { BatchDocument, ItemLine, PlannedShard, PlanSegment } from '@darkroom/proto'
 
 const CACHED_SEGMENTS = 8
 
@@ -44,14 +44,20 @@ export class BatchReader {
     return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as ItemLine)
   }
 
-  /** The items of a planned shard, in its order. */
+  /** The items of a planned shard, or of a half of one, in its order. @throws DarkroomError NOT_FOUND */
   async shardItems(batchId: string, shardId: string): Promise<readonly ItemLine[]> {
     const segment = Number(shardId.split('-')[0])
     const { items, plan } = await this.#segment(batchId, segment)
-    const shard = plan?.shards.find(({ id }) => id === shardId)
-    if (shard === undefined) throw new DarkroomError('NOT_FOUND', `batch ${batchId} has no shard ${shardId}`)
-    const first = segment * SEGMENT_ITEMS
-    return shard.items.map((index) => items[index - first]!)
+    const shard = await this.shard(batchId, shardId)
+    return shard.items.map((index) => items[index - plan!.firstItem]!)
+  }
+
+  /** @throws DarkroomError NOT_FOUND */
+  async shard(batchId: string, shardId: string): Promise<PlannedShard> {
+    const { plan } = await this.#segment(batchId, Number(shardId.split('-')[0]))
+    const shard = findPlanned(plan?.shards ?? [], shardId)
+    if (shard === null) throw new DarkroomError('NOT_FOUND', `batch ${batchId} has no shard ${shardId}`)
+    return shard
   }
 
   async plan(batchId: string, segment: number): Promise<PlanSegment | null> {

@@ -1,4 +1,4 @@
-import { keys } from '@darkroom/proto'
+import { keys, readShard } from '@darkroom/proto'
 import type { CommitRecord, ItemResult, PlannedShard, PlanSegment } from '@darkroom/proto'
 import type { ObjectStore } from '@darkroom/chassis'
 
@@ -49,8 +49,9 @@ export async function readOutcomes(
     const some = shards.slice(i, i + RECORDS_AT_ONCE)
     await Promise.all(
       some.map(async (shard) => {
-        const record = await store.getJson<CommitRecord>(keys.result(batchId, shard.id))
-        for (const [index, outcome] of outcomesOf(shard, record, standing)) found.set(index, outcome)
+        // What a half says of an item supersedes what the whole says.
+        for (const one of await readShard(shard, (id) => store.getJson<CommitRecord>(keys.result(batchId, id))))
+          for (const [index, outcome] of outcomesOf(one.shard, one.record, standing)) found.set(index, outcome)
       }),
     )
   }

@@ -96,6 +96,18 @@ test('each item stands where its shard stands', async () => {
   ])
 })
 
+test('an item of a shard that was split stands where its half stands', async () => {
+  const id = await submit(5)
+  await plan(id, 0, 0, 5, 5)
+  await record(id, '00000-00000', { kind: 'split', into: ['00000-00000a', '00000-00000b'] })
+  await record(id, '00000-00000a', { kind: 'split', into: ['00000-00000aa', '00000-00000ab'] })
+  await record(id, '00000-00000aa', { kind: 'rendered', items: [rendered(0), rendered(1)] })
+  await record(id, '00000-00000ab', { kind: 'failed', itemCount: 1, code: 'RENDER_FAILED', message: 'alone' })
+  gateway.coordinator.put(id, { state: BatchState.RUNNING, runningShards: ['00000-00000b'] })
+  const { items } = await page(id)
+  expect(items.map(({ state }) => state)).toEqual(['rendered', 'rendered', 'failed', 'running', 'running'])
+})
+
 test('pages over several segments give each item once, in order', async () => {
   const id = await submit(2500)
   await plan(id, 0, 0, 1024, 100)

@@ -31,6 +31,13 @@ const workerSchema = Type.Object({
       reason: Type.String({ description: 'Why this one, and why no other.' }),
     }),
   ),
+  tags: Type.Array(Type.String({ description: "The operator's own words, which batches may ask for." })),
+  quarantine: orNull(
+    Type.String({
+      description:
+        'Why it is given nothing: stalled, fails_what_others_render or renders_other_pixels; null unless it is in quarantine.',
+    }),
+  ),
   residentCheckpoints: Type.Array(Type.String()),
   running: Type.Array(
     Type.Object({
@@ -85,6 +92,8 @@ function workerJson({ device, gpu, ...worker }: Worker): Static<typeof workerSch
       device === undefined
         ? null
         : { kind: device.kind, name: device.name, memoryBytes: Number(device.memoryBytes), reason: device.reason },
+    tags: worker.tags,
+    quarantine: worker.quarantine === '' ? null : worker.quarantine,
     residentCheckpoints: worker.residentCheckpoints,
     running: worker.running.map(({ batchId, shardId, attempt, stepsDone, stepsTotal, stepsResumed }) => ({
       batchId,

@@ -1,3 +1,4 @@
+import { halvesOf } from '@darkroom/proto'
 import type { CommitRecord, DoneDocument, PlanSegment } from '@darkroom/proto'
 import type { Nature } from './item.ts'
 import type { Invariant } from './violation.ts'
@@ -17,6 +18,8 @@ interface WatchedBatch {
   isCancelled: boolean
   done: DoneDocument | null
 }
+
+const NO_SHARD = { checkpoint: '', task: '', width: 0, height: 0 }
 
 type Report = (invariant: Invariant, message: string) => void
 
@@ -106,6 +109,7 @@ export class BucketChecks {
     batch.records.set(record.shardId, record)
     if (record.kind === 'rendered') for (const { state } of record.items) batch.states[state]++
     else if (record.kind !== 'split') batch.states[record.kind] += batch.sizes.get(record.shardId) ?? 0
+    else this.#split(batch, record, key)
     if (batch.done !== null) return this.#report('I9', `${key} was committed after the batch had ended`)
     if (batch.isCancelled) this.#report('I9', `${key} was committed after the cancellation was acknowledged`)
     if (record.kind === 'failed') this.#failed(batch, record, key)
@@ -125,10 +129,30 @@ export class BucketChecks {
     }
   }
 
-  #failed(batch: WatchedBatch, { attempt, shardId }: CommitRecord, key: string): void {
+  /** From now on its items have their places in its halves. */
+  #split(batch: WatchedBatch, { shardId, into }: Extract<CommitRecord, { kind: 'split' }>, key: string): void {
     const items = batch.shardOf.entries().filter(([, shard]) => shard === shardId)
-    const isPoisonous = items.some(([item]) => batch.natures[item] === 'kills' || batch.natures[item] === 'refused')
-    if (!isPoisonous && attempt < 5) this.#report('I6', `${key} fails without poison, at attempt ${attempt}`)
+    const whole = { ...NO_SHARD, id: shardId, items: [...items].map(([item]) => item) }
+    if (whole.items.length < 2) return this.#report('I6', `${key} splits ${whole.items.length} items`)
+    const halves = halvesOf(whole)
+    if (halves.map(({ id }) => id).join() !== into.join()) this.#report('I4', `${key} splits into ${into.join(', ')}`)
+    batch.sizes.delete(shardId)
+    for (const { id, items: ofHalf } of halves) {
+      batch.sizes.set(id, ofHalf.length)
+      for (const item of ofHalf) batch.shardOf.set(item, id)
+    }
+  }
+
+  /** A sound item fails only with attempts that the farm's faults have used up, and never with the company of a poisonous one. */
+  #failed(batch: WatchedBatch, { attempt, shardId }: CommitRecord, key: string): void {
+    const items = batch.shardOf
+      .entries()
+      .filter(([, shard]) => shard === shardId)
+      .toArray()
+    const poisonous = items.filter(([item]) => batch.natures[item] === 'kills' || batch.natures[item] === 'refused')
+    if (poisonous.length === items.length) return
+    if (poisonous.length > 0) this.#report('I6', `${key} fails sound items beside poisonous ones`)
+    else if (attempt < 5) this.#report('I6', `${key} fails without poison, at attempt ${attempt}`)
   }
 
   #ended(batch: WatchedBatch, done: DoneDocument, key: string, before: string | null): void {

@@ -1,6 +1,7 @@
 import type { VirtualCoordinator } from './virtual-coordinator.ts'
+import type { WorkerTraits } from './virtual-device.ts'
 import type { VirtualFarm } from './virtual-farm.ts'
-import type { VirtualWorker, WorkerTraits } from './virtual-worker.ts'
+import type { VirtualWorker } from './virtual-worker.ts'
 
 /** One fault, done to a farm at a moment. @returns how long it lasts, ms */
 type Fault = (farm: VirtualFarm) => number
@@ -30,12 +31,16 @@ function replace(farm: VirtualFarm, { traits }: VirtualWorker): number {
   return afterMs
 }
 
-/** Never on top of itself: a worker that is a thousand times as slow never ends, and nobody takes its shard away. */
-function trait(change: (traits: WorkerTraits) => void, undo: (traits: WorkerTraits) => void): Fault {
+/** Never on top of itself: nobody could tell a worker that is a thousand times as slow from one that is lost. */
+function trait(
+  change: (traits: WorkerTraits) => void,
+  undo: (traits: WorkerTraits) => void,
+  [lowMs, highMs] = [5_000, 30_000],
+): Fault {
   const changed = new WeakSet<WorkerTraits>()
   return onWorker((farm, { traits }) => {
     if (changed.has(traits)) return 0
-    const forMs = between(farm, 5_000, 30_000)
+    const forMs = between(farm, lowMs, highMs)
     changed.add(traits)
     change(traits)
     farm.time.after(forMs, () => {
@@ -62,6 +67,19 @@ function during(set: (farm: VirtualFarm, isOn: boolean) => void, lowMs: number, 
     farm.time.after(forMs, () => set(farm, false))
     return forMs
   }
+}
+
+/** Consumers of a stream are given nothing for a while. */
+function stall(name: 'shards' | 'completions'): Fault {
+  return during(
+    ({ natsServer: { [name]: queue } }, isOn) => {
+      if (queue === null) return
+      queue.isStalled = isOn
+      queue.pump()
+    },
+    2_000,
+    30_000,
+  )
 }
 
 export const FAULTS = {
@@ -98,28 +116,27 @@ export const FAULTS = {
     (traits) => (traits.speed /= 5),
     (traits) => (traits.speed *= 5),
   ),
+  workerStuck: trait(
+    (traits) => (traits.isStuck = true),
+    (traits) => (traits.isStuck = false),
+    [10_000, 120_000],
+  ),
+  workerBroken: trait(
+    (traits) => (traits.isBroken = true),
+    (traits) => (traits.isBroken = false),
+    [5_000, 60_000],
+  ),
+  otherPixels: trait(
+    (traits) => (traits.isWrong = true),
+    (traits) => (traits.isWrong = false),
+    [5_000, 60_000],
+  ),
   natsOutage: natsDown('kept'),
   natsLostTail: natsDown('synced'),
   natsWipe: natsDown('lost'),
   natsLostAnswers: during((farm, isOn) => (farm.natsServer.lostAnswerRate = isOn ? 0.3 : 0), 2_000, 20_000),
-  shardStall: during(
-    ({ natsServer: { shards } }, isOn) => {
-      if (shards === null) return
-      shards.isStalled = isOn
-      shards.pump()
-    },
-    2_000,
-    30_000,
-  ),
-  completionStall: during(
-    ({ natsServer: { completions } }, isOn) => {
-      if (completions === null) return
-      completions.isStalled = isOn
-      completions.pump()
-    },
-    2_000,
-    30_000,
-  ),
+  shardStall: stall('shards'),
+  completionStall: stall('completions'),
   maxDeliveries: during(
     ({ natsServer: { shards } }, isOn) => {
       if (shards !== null) shards.maxDeliver = isOn ? 1 : -1

@@ -1,4 +1,5 @@
 import { SECONDS_PER_STEP } from './item.ts'
+import { soundTraits } from './virtual-device.ts'
 import { VirtualFarm } from './virtual-farm.ts'
 
 export interface Undertaking {
@@ -9,7 +10,13 @@ export interface Undertaking {
 }
 
 /** Heartbeats are rare, as nothing goes wrong; shards are as small as items are. */
-const SETTINGS = { window: 2, heartbeatIntervalMs: 5_000, workerLeaseMs: 30_000, targetShardSeconds: 1 }
+const SETTINGS = {
+  window: 2,
+  heartbeatIntervalMs: 5_000,
+  workerLeaseMs: 30_000,
+  progressLeaseMs: 600_000,
+  targetShardSeconds: 1,
+}
 const ID = 'b0'
 
 /** One batch on a farm in which nothing goes wrong. @returns virtual seconds until its end, and how often checkpoints were loaded */
@@ -18,6 +25,7 @@ export async function runToEnd({ seed, items, workers }: Undertaking): Promise<{
   const farm = new VirtualFarm(seed, SETTINGS, {
     changed: () => {},
     errorSeen: () => {},
+    reacted: () => {},
     renderBegun: () => {},
     renderEnded: () => {},
     swapped: () => swaps++,
@@ -28,7 +36,7 @@ export async function runToEnd({ seed, items, workers }: Undertaking): Promise<{
   })
   farm.accept(ID, work)
   farm.addCoordinator()
-  for (const { speed, swapSeconds } of workers) farm.addWorker({ speed, swapSeconds, firstStepSeconds: 0 })
+  for (const { speed, swapSeconds } of workers) farm.addWorker(soundTraits({ speed, swapSeconds }))
   await farm.time.run(() => farm.isDone(ID))
   return { seconds: farm.time.nowMs / 1000, swaps }
 }

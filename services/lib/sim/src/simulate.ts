@@ -7,7 +7,8 @@ import type { FaultKind } from './faults.ts'
 import type { ItemWork, Nature } from './item.ts'
 import { stateSize } from './state-size.ts'
 import type { Invariant, Violation } from './violation.ts'
-import type { VirtualCoordinator } from './virtual-coordinator.ts'
+import type { Reaction, VirtualCoordinator } from './virtual-coordinator.ts'
+import { soundTraits } from './virtual-device.ts'
 import { VirtualFarm } from './virtual-farm.ts'
 
 export interface SimulationOptions {
@@ -29,9 +30,17 @@ export interface SimulationResult {
   readonly virtualSeconds: number
   readonly violation: (Violation & { readonly atSeconds: number; readonly lastLines: readonly string[] }) | null
   readonly faults: ReadonlyMap<FaultKind, number>
+  /** What coordinators did about them. */
+  readonly reactions: ReadonlyMap<Reaction, number>
 }
 
-const SETTINGS = { window: 2, heartbeatIntervalMs: 1_000, workerLeaseMs: 5_000, targetShardSeconds: 10 }
+const SETTINGS = {
+  window: 2,
+  heartbeatIntervalMs: 1_000,
+  workerLeaseMs: 5_000,
+  progressLeaseMs: 30_000,
+  targetShardSeconds: 10,
+}
 const SPEEDS = [1, 0.6, 0.25]
 const CHECKPOINTS = ['model-a', 'model-b', 'model-c']
 const BATCHES = 3
@@ -61,6 +70,7 @@ class Simulation {
   readonly #farm: VirtualFarm
   readonly #checks: BucketChecks
   readonly #counts = new Map<FaultKind, number>()
+  readonly #reactions = new Map<Reaction, number>()
   /** How long workers have been without work, and shards without a worker. */
   readonly #waitedMs = new Map<string, number>()
   readonly #lines: string[] = []
@@ -73,6 +83,7 @@ class Simulation {
     this.#farm = new VirtualFarm(options.seed, SETTINGS, {
       changed: (coordinator, batchId) => this.#changed(coordinator, batchId),
       errorSeen: (err) => this.#errorSeen(err),
+      reacted: (reaction) => this.#reactions.set(reaction, (this.#reactions.get(reaction) ?? 0) + 1),
       renderBegun: (worker, { batchId, shardId, attempt }) => {
         this.#note(() => `${worker.id} renders ${batchId}/${shardId}, attempt ${attempt}`)
         this.#checks.renderBegun(batchId, shardId)
@@ -101,8 +112,7 @@ class Simulation {
     const { faults } = this.#options
     const kinds = new Set(faults.filter(() => random.chance(KINDS_AT_ONCE / faults.length)))
     for (let n = 0; n < 2; n++) this.#farm.addCoordinator()
-    for (let n = 0; n < workers; n++)
-      this.#farm.addWorker({ speed: random.pick(SPEEDS), swapSeconds: 2, firstStepSeconds: 0 })
+    for (let n = 0; n < workers; n++) this.#farm.addWorker(soundTraits({ speed: random.pick(SPEEDS) }))
     for (let n = 0; n < BATCHES; n++) this.#submit(`b${n}`, kinds)
     this.#schedule(kinds)
     this.#every(SYNC_MS, () =>
@@ -116,7 +126,8 @@ class Simulation {
       return this.#violation !== null || time.nowMs > endsAtMs
     })
     const virtualSeconds = time.nowMs / 1000
-    return { seed, events: time.events, virtualSeconds, violation: this.#violation, faults: this.#counts }
+    const counts = { faults: this.#counts, reactions: this.#reactions }
+    return { seed, events: time.events, virtualSeconds, violation: this.#violation, ...counts }
   }
 
   #submit(id: string, kinds: ReadonlySet<FaultKind>): void {
@@ -211,7 +222,8 @@ class Simulation {
     const held = new Set<string>()
     for (const worker of workers.values()) {
       for (const { batchId, shardId } of worker.held) held.add(`${batchId}/${shardId}`)
-      this.#wait(worker.id, isCalm && worker.isAttached && !worker.isDraining && worker.held.length === 0)
+      const isTaking = worker.isAttached && !worker.isDraining && !this.#isQuarantined(worker.id)
+      this.#wait(worker.id, isCalm && isTaking && worker.held.length === 0)
     }
     const idle = workers.keys().find((id) => this.#waitedMs.get(id)! >= IDLE_BOUND_MS)
     for (const { batchId, shardId } of this.#checks.runnable()) {
@@ -223,6 +235,10 @@ class Simulation {
         `${idle} has had nothing to do and ${shard} nobody for ${IDLE_BOUND_MS / 1000} s`,
       )
     }
+  }
+
+  #isQuarantined(workerId: string): boolean {
+    return this.#farm.coordinators.some(({ term }) => term?.farm.state.suspects.quarantined.has(workerId))
   }
 
   #wait(who: string, isWaiting: boolean): void {

@@ -13,6 +13,7 @@ export interface CoordinatorSettings {
   readonly window: number
   readonly heartbeatIntervalMs: number
   readonly workerLeaseMs: number
+  readonly progressLeaseMs: number
   readonly targetShardSeconds: number
 }
 
@@ -25,7 +26,11 @@ export interface CoordinatorParts {
   readonly onChange: (coordinator: VirtualCoordinator, batchId: string) => void
   /** Whatever it caught and did not expect. */
   readonly onError: (err: unknown) => void
+  readonly onReaction: (reaction: Reaction) => void
 }
+
+/** What a coordinator does about trouble, as far as it is counted. */
+export type Reaction = 'redispatched' | 'split' | 'stalled' | 'quarantined' | 'hedged' | 'differed'
 
 const LEASE_MS = 6_000
 const BEATS = 6
@@ -149,13 +154,22 @@ export class VirtualCoordinator {
 
   #lead(): void {
     if (this.#term !== null) return
-    const { store, nats, settings, onChange, onError } = this.#parts
+    const { store, nats, settings, onChange, onError, onReaction } = this.#parts
     this.#term = new Term({
       config: { ...settings, tenants: new Map() },
       store: store.asObjectStore(),
       nats: nats.asFarmNats(),
       links: this.#links,
-      events: { ...EVENTS, effectFailed: (_stage, err) => onError(err) },
+      events: {
+        ...EVENTS,
+        effectFailed: (_stage, err) => onError(err),
+        redispatched: () => onReaction('redispatched'),
+        shardEnded: (_batchId, _shardId, { kind }) => kind === 'split' && onReaction('split'),
+        workerStalled: () => onReaction('stalled'),
+        workerQuarantined: () => onReaction('quarantined'),
+        shardHedged: () => onReaction('hedged'),
+        resultsDiffered: () => onReaction('differed'),
+      },
       clock: this.#clock(),
       log: { ...SILENT, debug: (fields: { err?: unknown }) => onError(fields.err) } as Logger,
       onChange: (batchId) => onChange(this, batchId),

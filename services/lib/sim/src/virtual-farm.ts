@@ -5,17 +5,19 @@ import type { ItemWork } from './item.ts'
 import { Random } from './random.ts'
 import { VirtualBucket } from './virtual-bucket.ts'
 import { VirtualCoordinator } from './virtual-coordinator.ts'
-import type { CoordinatorSettings } from './virtual-coordinator.ts'
+import type { CoordinatorSettings, Reaction } from './virtual-coordinator.ts'
+import type { WorkerTraits } from './virtual-device.ts'
 import { VirtualNats, VirtualNatsServer } from './virtual-nats.ts'
 import { VirtualProcess } from './virtual-process.ts'
 import { fairStoreWeather, VirtualStore } from './virtual-store.ts'
 import { VirtualTime } from './virtual-time.ts'
 import { VirtualWorker } from './virtual-worker.ts'
-import type { WorkerEvents, WorkerTraits } from './virtual-worker.ts'
+import type { WorkerEvents } from './virtual-worker.ts'
 
 export interface FarmEvents extends WorkerEvents {
   changed(coordinator: VirtualCoordinator, batchId: string): void
   errorSeen(err: unknown): void
+  reacted(reaction: Reaction): void
 }
 
 /** A whole farm on one clock and one generator of random numbers, with whatever is to be done to it from outside. */
@@ -47,6 +49,7 @@ export class VirtualFarm {
       settings: this.#settings,
       onChange: (changed, batchId) => this.#events.changed(changed, batchId),
       onError: (err) => this.#events.errorSeen(err),
+      onReaction: (reaction) => this.#events.reacted(reaction),
     })
     this.coordinators.push(coordinator)
     return coordinator

@@ -1,10 +1,12 @@
 import { create } from '@bufbuild/protobuf'
+import type { MessageInitShape } from '@bufbuild/protobuf'
 import { DarkroomError } from '@darkroom/chassis'
 import type { ShardDelivery } from '@darkroom/chassis'
-import { keys, ShardCompletionSchema, WorkerSchema, WorkerState } from '@darkroom/proto'
-import type { CommitRecord, ItemResult, ShardAssignment, Worker } from '@darkroom/proto'
-import { SECONDS_PER_STEP } from './item.ts'
+import { differenceOf, keys, ShardCompletionSchema, WorkerSchema, WorkerState } from '@darkroom/proto'
+import type { ShardAssignment, Worker } from '@darkroom/proto'
 import type { Random } from './random.ts'
+import { stepsOf, VirtualDevice } from './virtual-device.ts'
+import type { Attempt, WorkerTraits } from './virtual-device.ts'
 import type { VirtualNats } from './virtual-nats.ts'
 import type { VirtualProcess } from './virtual-process.ts'
 import type { VirtualStore } from './virtual-store.ts'
@@ -19,14 +21,6 @@ export interface Attachment {
 export interface Orders {
   cancelShard(order: { batchId: string; shardId: string; attempt: number }): void
   closed(): void
-}
-
-export interface WorkerTraits {
-  /** Seconds of work in a second. */
-  speed: number
-  swapSeconds: number
-  /** Before the first step of each shard. */
-  firstStepSeconds: number
 }
 
 export interface WorkerParts {
@@ -50,10 +44,8 @@ export interface WorkerEvents {
   killedBy(worker: VirtualWorker, assignment: ShardAssignment): void
 }
 
-interface Held {
+interface Held extends Attempt {
   readonly delivery: ShardDelivery
-  isGivenUp: boolean
-  hasRecord: boolean
 }
 
 const SHARDS_IN_HAND = 2
@@ -63,26 +55,36 @@ const RETRY_MS = 1_000
 const RETURN_DELAY_MS = 5_000
 const WORKING_INTERVAL_MS = 20_000
 const RECONNECT_MS = { low: 200, high: 2_000 }
-const PIN = 'virtual'
-/** Of a render, in which it looks up. */
-const PARTS = 4
 
 /** A worker as the farm sees it: the loop, the order of its writes and the patience of services/worker, with a device that only takes time. */
 export class VirtualWorker {
   readonly id: string
-  /** Of the checkpoint in its memory; one fits. */
-  resident = ''
-  #loads = { count: 0, seconds: 0 }
+  readonly #device: VirtualDevice
   readonly #parts: WorkerParts
   readonly #held = new Map<string, Held>()
   #attachment: Attachment | null = null
   #isDraining = false
-  #device: Promise<void> = Promise.resolve()
+  /** Of the store and of NATS. */
+  #tries = 0
   #wake = (): void => {}
 
   constructor(id: string, parts: WorkerParts) {
     this.id = id
     this.#parts = parts
+    const { process, random, traits, events } = parts
+    this.#device = new VirtualDevice({
+      workerId: id,
+      process,
+      random,
+      traits,
+      renderBegun: (assignment) => events.renderBegun(this, assignment),
+      renderEnded: (seconds) => events.renderEnded(this, seconds),
+      swapped: (seconds) => events.swapped(this, seconds),
+      kill: (assignment) => {
+        events.killedBy(this, assignment)
+        this.crash()
+      },
+    })
     void this.#attach()
     void this.#pull()
   }
@@ -163,15 +165,20 @@ export class VirtualWorker {
   }
 
   #report(): Worker {
-    const running = this.held.map(({ batchId, shardId, attempt }) => ({ batchId, shardId, attempt }))
+    const running = [...this.#held.values()].map(({ assignment, stepsDone }) => {
+      const { batchId, shardId, attempt } = assignment
+      return { batchId, shardId, attempt, stepsDone: Math.floor(stepsDone), stepsTotal: stepsOf(assignment) }
+    })
+    const { resident, loads, activity } = this.#device
     const working = running.length > 0 ? WorkerState.RENDERING : WorkerState.IDLE
     return create(WorkerSchema, {
       id: this.id,
       pool: 'default',
       state: this.#isDraining ? WorkerState.DRAINING : working,
-      residentCheckpoints: this.resident === '' ? [] : [this.resident],
-      checkpointLoads: this.#loads.count,
-      checkpointLoadSeconds: this.#loads.seconds,
+      residentCheckpoints: resident === '' ? [] : [resident],
+      checkpointLoads: loads.count,
+      checkpointLoadSeconds: loads.seconds,
+      activity: BigInt(activity + this.#tries),
       running,
     })
   }
@@ -200,7 +207,7 @@ export class VirtualWorker {
     const { batchId, shardId } = delivery.assignment
     const key = `${batchId}/${shardId}`
     if (this.#held.has(key)) return delivery.nak(WORKING_INTERVAL_MS)
-    const held: Held = { delivery, isGivenUp: false, hasRecord: false }
+    const held: Held = { delivery, assignment: delivery.assignment, isGivenUp: false, stepsDone: 0 }
     this.#held.set(key, held)
     void this.#keepAlive(held)
     void this.#handle(held).finally(() => {
@@ -223,7 +230,7 @@ export class VirtualWorker {
     const { delivery } = held
     const { assignment } = delivery
     const key = keys.result(assignment.batchId, assignment.shardId)
-    const tell = (word: { committed: boolean; errorCode?: string; errorMessage?: string }): Promise<void> =>
+    const tell = (word: MessageInitShape<typeof ShardCompletionSchema>): Promise<void> =>
       nats.publishCompletion(
         create(ShardCompletionSchema, {
           batchId: assignment.batchId,
@@ -233,14 +240,15 @@ export class VirtualWorker {
           ...word,
         }),
       )
-    let committed = false
+    let word: MessageInitShape<typeof ShardCompletionSchema> = { committed: false }
     try {
       if ((await this.#insist(held, () => store.head(key))) === null) {
-        const record = await this.#render(held)
-        committed = (await this.#insist(held, () => store.putIfAbsent(key, JSON.stringify(record)))) === 'created'
+        const record = await this.#device.render(held)
+        const answer = await this.#insist(held, () => store.putIfAbsent(key, JSON.stringify(record)))
+        if (answer === 'created') word = { committed: true }
+        else word = { ...word, ...differenceOf(record, await this.#insist(held, () => store.getJson(key))) }
       }
-      held.hasRecord = true
-      await this.#insist(held, () => tell({ committed }))
+      await this.#insist(held, () => tell(word))
       await delivery.ack()
     } catch (reason) {
       const { code, message } = DarkroomError.from(reason)
@@ -248,65 +256,10 @@ export class VirtualWorker {
         if (!this.#isDraining) await delivery.ack().catch(() => {})
         return
       }
-      if (code !== 'CHECKPOINT_MISMATCH') return delivery.nak(RETURN_DELAY_MS)
+      if (code !== 'INTERNAL') return delivery.nak(RETURN_DELAY_MS)
       await tell({ committed: false, errorCode: code, errorMessage: message })
         .then(() => delivery.ack())
         .catch(() => {})
-    }
-  }
-
-  /** One shard after the other. */
-  #render(held: Held): Promise<CommitRecord> {
-    const done = this.#device.then(() => this.#renderAlone(held))
-    this.#device = done.then(
-      () => {},
-      () => {},
-    )
-    return done
-  }
-
-  async #renderAlone(held: Held): Promise<CommitRecord> {
-    const { process, random, traits, events } = this.#parts
-    const { assignment } = held.delivery
-    this.#assertWanted(held)
-    if (this.resident !== assignment.checkpoint) {
-      await process.delay(1000 * traits.swapSeconds)
-      this.resident = assignment.checkpoint
-      this.#loads = { count: this.#loads.count + 1, seconds: this.#loads.seconds + traits.swapSeconds }
-      events.swapped(this, traits.swapSeconds)
-    }
-    this.#assertWanted(held)
-    const startedAt = new Date(process.time.nowMs).toISOString()
-    events.renderBegun(this, assignment)
-    const steps = assignment.items.reduce((sum, { numInferenceSteps }) => sum + numInferenceSteps, 0)
-    const work = steps * SECONDS_PER_STEP * random.between(0.9, 1.1)
-    let seconds = 0
-    await process.delay(1000 * traits.firstStepSeconds)
-    if (assignment.items.some(({ prompt }) => prompt === 'kills')) {
-      events.killedBy(this, assignment)
-      this.crash()
-    }
-    // At the speed that it has by then. A shard that is given up stops at its next part.
-    for (let left = PARTS; left > 0; left--) {
-      const partSeconds = work / PARTS / traits.speed
-      await process.delay(1000 * partSeconds)
-      seconds += partSeconds
-      this.#assertWanted(held)
-    }
-    events.renderEnded(this, seconds)
-    if (assignment.items.some(({ prompt }) => prompt === 'refused'))
-      throw new DarkroomError('CHECKPOINT_MISMATCH', 'the virtual device cannot render this')
-    return {
-      kind: 'rendered',
-      batchId: assignment.batchId,
-      shardId: assignment.shardId,
-      attempt: assignment.attempt,
-      committedAt: new Date(process.time.nowMs).toISOString(),
-      workerId: this.id,
-      checkpoint: assignment.checkpoint,
-      startedAt,
-      deviceSeconds: seconds,
-      items: assignment.items.map((item) => resultOf(item, seconds / assignment.items.length)),
     }
   }
 
@@ -317,6 +270,7 @@ export class VirtualWorker {
   async #insist<T>(held: Held, action: () => Promise<T>): Promise<T> {
     for (;;) {
       this.#assertWanted(held)
+      this.#tries++
       try {
         return await action()
       } catch {
@@ -324,17 +278,4 @@ export class VirtualWorker {
       }
     }
   }
-}
-
-/** Pixels depend on the request alone, and so does the name of a picture. */
-function resultOf(
-  { index, customId, prompt, seed, ...item }: ShardAssignment['items'][number],
-  seconds: number,
-): ItemResult {
-  if (prompt === 'fails')
-    return { index, customId, state: 'failed', code: 'RENDER_FAILED', message: 'a poisonous item' }
-  const { scheduler, numInferenceSteps, width, height } = item
-  const sha256 = `${PIN}-${index}-${seed}`
-  const image = { n: 0, seed: Number(seed), name: `${index}-0-${sha256}.png`, sha256, bytes: 1, width, height }
-  return { index, customId, state: 'rendered', scheduler, numInferenceSteps, images: [image], seconds, warnings: [] }
 }

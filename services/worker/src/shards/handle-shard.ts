@@ -1,8 +1,9 @@
 import { create } from '@bufbuild/protobuf'
+import type { MessageInitShape } from '@bufbuild/protobuf'
 import { DarkroomError, ERROR_CODES } from '@darkroom/chassis'
 import type { FarmNats, Logger } from '@darkroom/chassis'
-import { keys, ShardCompletionSchema } from '@darkroom/proto'
-import type { CommitRecord, ShardAssignment } from '@darkroom/proto'
+import { differenceOf, keys, ShardCompletionSchema } from '@darkroom/proto'
+import type { CommitRecord, Difference, ShardAssignment } from '@darkroom/proto'
 import type { CheckpointShelf } from '../checkpoint-shelf.ts'
 import type { HeldShard } from './held-shard.ts'
 import { insist } from './insist.ts'
@@ -18,7 +19,12 @@ export interface ShardParts extends RenderParts {
   readonly workerId: string
 }
 
-type Ending = 'committed' | 'already-ended' | 'lost-race'
+/** How a shard came to have its record. */
+interface Ending {
+  readonly how: 'committed' | 'already-ended' | 'lost-race'
+  /** Of a race that was lost: what the record that won says otherwise. */
+  readonly difference?: Difference
+}
 
 const RETURN_DELAY_MS = 5_000
 
@@ -45,14 +51,16 @@ export async function handleShard(parts: ShardParts, shard: HeldShard): Promise<
   shard.hasRecord = true
   const forgotten = parts.progress.forget(shard).catch((err: unknown) => log.debug({ err }, 'a progress is left'))
   try {
-    await insist(shard.signal, () => tell(parts, shard, { committed: ending === 'committed' }))
+    await insist(shard.signal, () =>
+      tell(parts, shard, { committed: ending.how === 'committed', ...ending.difference }),
+    )
     await shard.delivery.ack()
   } catch (err) {
     // The record is in the bucket: whoever gets the shard next finds it there.
     log.warn({ err }, 'a shard has ended but nobody could be told')
   }
   await forgotten
-  events.shardLeft(shard.assignment, ending)
+  events.shardLeft(shard.assignment, ending.how)
 }
 
 async function renderAndCommit(parts: ShardParts, shard: HeldShard): Promise<Ending> {
@@ -60,7 +68,7 @@ async function renderAndCommit(parts: ShardParts, shard: HeldShard): Promise<End
   const { batchId, shardId, attempt, checkpoint } = shard.assignment
   const key = keys.result(batchId, shardId)
   const [ended] = await Promise.all([insist(shard.signal, () => store.head(key)), progress.recall(shard)])
-  if (ended !== null) return 'already-ended'
+  if (ended !== null) return { how: 'already-ended' }
   const startedAt = new Date().toISOString()
   using checkpoints = new DisposableStack()
   for (const pin of pinsOf(shard.assignment)) checkpoints.use(await shelf.hold(pin, shard.signal))
@@ -81,7 +89,11 @@ async function renderAndCommit(parts: ShardParts, shard: HeldShard): Promise<End
   const body = JSON.stringify(record)
   const answer = await insist(shard.signal, () => store.putIfAbsent(key, body, { contentType: 'application/json' }))
   events.stageTaken('commit', (performance.now() - start) / 1000)
-  return answer === 'created' ? 'committed' : 'lost-race'
+  if (answer === 'created') return { how: 'committed' }
+  const stored = await insist(shard.signal, () => store.getJson<CommitRecord>(key))
+  const difference = differenceOf(record, stored)
+  if (difference.differingItems.length > 0) events.resultsDiffered(shard.assignment, difference.differingItems)
+  return { how: 'lost-race', difference }
 }
 
 /** The shard's checkpoint, then the refiners that its items are handed over to. */
@@ -118,7 +130,7 @@ async function giveBack(
 async function tell(
   { nats, workerId }: ShardParts,
   { assignment }: HeldShard,
-  word: { committed: boolean; errorCode?: string; errorMessage?: string },
+  word: MessageInitShape<typeof ShardCompletionSchema>,
 ): Promise<void> {
   const { batchId, shardId, attempt } = assignment
   await nats.publishCompletion(create(ShardCompletionSchema, { batchId, shardId, attempt, workerId, ...word }))

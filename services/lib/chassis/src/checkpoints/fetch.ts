@@ -12,6 +12,12 @@ import type { FileDigest } from './hash-file.ts'
 import { readManifest, requirePin } from './manifest.ts'
 import { assertExternalDataInside } from './onnx-external-data.ts'
 
+export interface FetchOptions {
+  readonly signal?: AbortSignal
+  /** Told of each piece that comes from the store. */
+  readonly onBytes?: (count: number) => void
+}
+
 /**
  * Brings a checkpoint into a content-addressed cache and returns its folder, read-only, after every byte of it was verified
  * in this call: what lay in the cache is trusted no more than what comes from the store.
@@ -25,8 +31,9 @@ export async function fetchCheckpoint(
   store: ObjectStore,
   pin: string,
   cacheDir: string,
-  { signal }: { signal?: AbortSignal } = {},
+  options: FetchOptions = {},
 ): Promise<string> {
+  const { signal } = options
   const manifest = await readManifest(store, pin)
   const folder = join(cacheDir, 'checkpoints', requirePin(pin).hex)
   await mkdir(join(cacheDir, 'blobs', 'sha256'), { recursive: true })
@@ -34,7 +41,7 @@ export async function fetchCheckpoint(
   const paths = new Set(manifest.files.map(({ path }) => path))
   for (const file of manifest.files) {
     const target = join(folder, file.path)
-    if (!(await hasContent(target, file, signal))) await placeFile(store, file, cacheDir, target, signal)
+    if (!(await hasContent(target, file, signal))) await placeFile(store, file, cacheDir, target, options)
   }
   for (const path of paths) {
     if (path.endsWith('.onnx')) assertExternalDataInside(join(folder, path), path, paths)
@@ -63,13 +70,13 @@ async function placeFile(
   file: ManifestFile,
   cacheDir: string,
   target: string,
-  signal?: AbortSignal,
+  options: FetchOptions,
 ): Promise<void> {
   const blob = join(cacheDir, 'blobs', 'sha256', file.sha256)
   const temporary = join(cacheDir, 'tmp', randomUUID())
   try {
-    if (!(await hasContent(blob, file, signal))) {
-      await download(store, file, temporary, signal)
+    if (!(await hasContent(blob, file, options.signal))) {
+      await download(store, file, temporary, options)
       await rename(temporary, blob)
     }
     await linkOrCopy(blob, temporary, file)
@@ -93,7 +100,12 @@ async function linkOrCopy(blob: string, target: string, file: ManifestFile): Pro
   }
 }
 
-async function download(store: ObjectStore, file: ManifestFile, target: string, signal?: AbortSignal): Promise<void> {
+async function download(
+  store: ObjectStore,
+  file: ManifestFile,
+  target: string,
+  { signal, onBytes }: FetchOptions,
+): Promise<void> {
   const object = await store.getStream(keys.checkpointBlob(file.sha256))
   if (object === null) {
     throw new DarkroomError('CHECKPOINT_MISMATCH', `${file.path}: expected sha256 ${file.sha256}, got no object`)
@@ -104,7 +116,13 @@ async function download(store: ObjectStore, file: ManifestFile, target: string, 
       `${file.path}: expected ${file.size} bytes with sha256 ${file.sha256}, got ${got.size} bytes with ${got.sha256}`,
     )
   })
-  await pipeline(object.body, verified, createWriteStream(target, { mode: 0o444, flush: true }), {
+  async function* told(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      onBytes?.(chunk.length)
+      yield chunk
+    }
+  }
+  await pipeline(object.body, told, verified, createWriteStream(target, { mode: 0o444, flush: true }), {
     ...(signal && { signal }),
   })
 }

@@ -1,0 +1,123 @@
+import type { FarmCommand } from './messages.ts'
+import type { AttachedWorker, FarmState, OpenShard, ShardResult } from './state.ts'
+import { takeBack, updateTaking } from './taking.ts'
+
+/** Workers that are believed to be bad, by id: they may come and go. */
+export interface Suspects {
+  /** What speaks against a worker, of the last while. */
+  readonly blames: Map<string, Blame[]>
+  readonly quarantined: Map<string, Quarantine>
+}
+
+interface Blame {
+  readonly atMs: number
+  /** The shard, or the worker, that speaks against it: each counts once. */
+  readonly by: string
+}
+
+export const QUARANTINE_REASONS = ['stalled', 'fails_what_others_render', 'renders_other_pixels'] as const
+export type QuarantineReason = (typeof QUARANTINE_REASONS)[number]
+
+/** A worker that is given nothing. */
+export interface Quarantine {
+  readonly reason: QuarantineReason
+  /** Null: until it advances. */
+  readonly untilMs: number | null
+}
+
+/** So many shards, or other workers, must speak against it. */
+const BLAMES = 3
+const BLAME_MS = 10 * 60_000
+const QUARANTINE_MS = 5 * 60_000
+
+/** Others rendered what it could not: that speaks against the ones that failed it. */
+export function blameFailed(
+  farm: FarmState,
+  shard: OpenShard,
+  { kind, workerId }: ShardResult,
+  nowMs: number,
+  commands: FarmCommand[],
+): void {
+  if (kind !== 'rendered' || workerId === null || shard.failedOn.includes(workerId)) return
+  const by = `${shard.batchId}/${shard.id}`
+  for (const failed of shard.failedOn) accuse(farm, failed, by, 'fails_what_others_render', nowMs, commands)
+}
+
+/**
+ * Two workers of one kind of device have made different pictures of the same request. Nobody can tell which of them is wrong, so
+ * that it speaks against both: the one that is, is soon accused by several.
+ */
+export function blameDifferent(
+  farm: FarmState,
+  one: string,
+  other: string,
+  nowMs: number,
+  commands: FarmCommand[],
+): void {
+  const [a, b] = [farm.workers.get(one), farm.workers.get(other)]
+  if (a === undefined || b === undefined || !isSameDevice(a, b)) return
+  accuse(farm, one, other, 'renders_other_pixels', nowMs, commands)
+  accuse(farm, other, one, 'renders_other_pixels', nowMs, commands)
+}
+
+function isSameDevice({ snapshot: a }: AttachedWorker, { snapshot: b }: AttachedWorker): boolean {
+  return a.device?.kind === b.device?.kind && a.device?.name === b.device?.name
+}
+
+function accuse(
+  farm: FarmState,
+  workerId: string,
+  by: string,
+  reason: QuarantineReason,
+  nowMs: number,
+  commands: FarmCommand[],
+): void {
+  const { blames, quarantined } = farm.suspects
+  const others = (blames.get(workerId) ?? []).filter((blame) => blame.by !== by && nowMs - blame.atMs <= BLAME_MS)
+  blames.set(workerId, [...others, { atMs: nowMs, by }])
+  if (others.length + 1 < BLAMES || quarantined.has(workerId)) return
+  // With nobody else there, a bad worker is better than none.
+  if (farm.taking.size <= Number(farm.taking.has(workerId))) return
+  quarantine(farm, workerId, { reason, untilMs: nowMs + QUARANTINE_MS }, nowMs, commands)
+}
+
+/** From now on it is given nothing; what it has not begun is for others. */
+export function quarantine(
+  farm: FarmState,
+  workerId: string,
+  how: Quarantine,
+  nowMs: number,
+  commands: FarmCommand[],
+): void {
+  farm.suspects.quarantined.set(workerId, how)
+  commands.push({ type: 'quarantined', workerId, reason: how.reason })
+  const worker = farm.workers.get(workerId)
+  if (worker === undefined) return
+  updateTaking(farm, worker)
+  takeBack(farm, worker, nowMs, commands)
+}
+
+/** It advances again. */
+export function releaseStalled(farm: FarmState, worker: AttachedWorker, commands: FarmCommand[]): void {
+  if (farm.suspects.quarantined.get(worker.id)?.reason === 'stalled') release(farm, worker.id, commands)
+}
+
+/** What was long ago does not count any more. */
+export function forgive(farm: FarmState, nowMs: number, commands: FarmCommand[]): void {
+  const { blames, quarantined } = farm.suspects
+  for (const [workerId, { untilMs }] of quarantined) {
+    // One that is stuck and gone can only come back anew.
+    const isOver = untilMs === null ? !farm.workers.has(workerId) : nowMs >= untilMs
+    if (!isOver) continue
+    blames.delete(workerId)
+    release(farm, workerId, commands)
+  }
+  for (const [workerId, all] of blames) if (nowMs - all.at(-1)!.atMs > BLAME_MS) blames.delete(workerId)
+}
+
+function release(farm: FarmState, workerId: string, commands: FarmCommand[]): void {
+  farm.suspects.quarantined.delete(workerId)
+  commands.push({ type: 'released', workerId })
+  const worker = farm.workers.get(workerId)
+  if (worker !== undefined) updateTaking(farm, worker)
+}
