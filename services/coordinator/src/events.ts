@@ -66,7 +66,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
   )
   const hedgedSeconds = metrics.gauge(
     'darkroom_hedged_device_seconds',
-    'Device seconds that second attempts are expected to take, since this coordinator leads.',
+    'Device seconds that second attempts may have cost in vain, since this coordinator leads.',
   )
   const differing = metrics.counter(
     'darkroom_differing_results_total',

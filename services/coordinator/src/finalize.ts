@@ -2,12 +2,13 @@ import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import { keys, readShard } from '@darkroom/proto'
 import type { BatchDocument, CommitRecord, DoneDocument, PlannedShard, PlanSegment } from '@darkroom/proto'
+import { inOrder } from './in-order.ts'
 import { OutputFiles } from './output-files.ts'
 import { segmentCountOf } from './planner/batch-reader.ts'
 import type { BatchReader } from './planner/batch-reader.ts'
 import { Totals } from './totals.ts'
 
-const READ_AHEAD = 16
+const READ_AHEAD = 64
 
 /**
  * Ends a batch: output.jsonl and errors.jsonl from the commit records, in memory that does not grow with the batch, and
@@ -66,10 +67,8 @@ async function* endedShards(
   for (let segment = 0; segment < segmentCountOf(batch); segment++) {
     const plan = await store.getJson<PlanSegment>(keys.planSegment(batch.id, segment))
     if (plan === null) return
-    for (let first = 0; first < plan.shards.length; first += READ_AHEAD) {
-      const shards = plan.shards.slice(first, first + READ_AHEAD)
-      const read = await Promise.all(shards.map((shard) => readShard(shard, readRecord)))
-      for (const { shard, record } of read.flat()) {
+    for await (const read of inOrder(plan.shards, READ_AHEAD, (shard) => readShard(shard, readRecord))) {
+      for (const { shard, record } of read) {
         if (record === null) throw new DarkroomError('INTERNAL', `shard ${shard.id} of batch ${batch.id} has no record`)
         yield { shard, record }
       }

@@ -9,7 +9,7 @@ import {
 } from './batch-life.ts'
 import { changeTenant } from './fairness.ts'
 import { fill } from './fill.ts'
-import { checkHedges, dropHedge, hedge } from './hedge.ts'
+import { checkHedges, dropHedge } from './hedge.ts'
 import type { FarmCommand, FarmEvent } from './messages.ts'
 import { blameDifferent, forgive } from './quarantine.ts'
 import { rebalance } from './rebalance.ts'
@@ -17,6 +17,7 @@ import { blame, redispatch, wakeRested } from './retry.ts'
 import { confirmDispatch, endShard } from './shard-life.ts'
 import { findShard } from './state.ts'
 import type { FarmState } from './state.ts'
+import { helpStragglers } from './stragglers.ts'
 import { checkLeases, checkUnowned, detachWorker, seeWorker } from './worker-life.ts'
 
 /**
@@ -93,6 +94,6 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
       checkHedges(farm, nowMs, commands)
       wakeRested(farm, nowMs)
       rebalance(farm, nowMs, commands)
-      return hedge(farm, nowMs, commands)
+      return helpStragglers(farm, nowMs, commands)
   }
 }

@@ -4,6 +4,7 @@ import { planNext } from './batch-life.ts'
 import { charge } from './fairness.ts'
 import type { FarmCommand } from './messages.ts'
 import { assignShard, moveShard } from './move-shard.ts'
+import { secondsOn } from './pace.ts'
 import type { FreeWorkers, Profile } from './slots.ts'
 import type { AttachedWorker, FarmState, OpenShard } from './state.ts'
 import { swapSeconds } from './swaps.ts'
@@ -12,8 +13,12 @@ import { isOverCap, isServedBefore } from './tenants.ts'
 /** Segments of a level: each holds up to a thousand shards, and sizes are to follow what is learned. */
 const PLANNING_AT_ONCE = 8
 
-/** How many shards are looked at for one that the worker has not failed already. */
-const LOOK_BEHIND = 8
+/** How many shards are looked at for one that suits the worker. */
+const LOOK_BEHIND = 32
+/** How many workers are looked at for a quick one. */
+const WORKERS_LOOKED_AT = 8
+/** Workers that take between so much and the inverse of what is usual are neither quick nor slow. */
+const SAME_PACE = 0.9
 
 /** A worker, and what it is to do. */
 interface Match {
@@ -99,7 +104,7 @@ function planAhead(farm: FarmState, level: Level, commands: FarmCommand[]): bool
  */
 function findMatch({ farm, free, ofClass, backlog, depth, nowMs }: Turn): Match | null {
   const level = backlog.next.first!
-  const worker = free.all.values().next().value!
+  const worker = quickest(free.all)!
   const waiting = level.byWait.first!
   if (nowMs - waiting.servedAtMs > farm.settings.starvationMs)
     return { worker: carrierOf(free, waiting) ?? worker, level, demand: waiting }
@@ -115,7 +120,16 @@ function findMatch({ farm, free, ofClass, backlog, depth, nowMs }: Turn): Match 
 }
 
 function carrierOf(free: FreeWorkers, demand: Demand): AttachedWorker | null {
-  return free.byCheckpoint.get(demand.checkpoint)?.values().next().value ?? null
+  const carriers = free.byCheckpoint.get(demand.checkpoint)
+  return carriers === undefined ? null : quickest(carriers)
+}
+
+/** Of the few that have waited for the longest. */
+function quickest(workers: ReadonlySet<AttachedWorker>): AttachedWorker | null {
+  let best: AttachedWorker | null = null
+  for (const worker of workers.values().take(WORKERS_LOOKED_AT))
+    if (best === null || worker.slowness < best.slowness) best = worker
+  return best
 }
 
 function carriedDemand(level: Level, worker: AttachedWorker): Demand | null {
@@ -151,29 +165,52 @@ function nearlyNext(
   return null
 }
 
-/** The oldest batch's next shard; one that the worker has failed already is for another, or waits behind others. */
-function choose({ worker, demand }: Match, free: FreeWorkers): { worker: AttachedWorker; shard: OpenShard } {
-  const { shards } = demand.queues.first!
-  const [next] = shards
-  if (!next!.failedOn.includes(worker.id)) return { worker, shard: next! }
-  const other = free.all.values().find(({ id }) => !next!.failedOn.includes(id))
-  if (other !== undefined) return { worker: other, shard: next! }
-  return { worker, shard: shards.slice(0, LOOK_BEHIND).find(({ failedOn }) => !failedOn.includes(worker.id)) ?? next! }
+/**
+ * A shard of the oldest batch: of the next few a long one for a quick worker and a short one for a slow one, so that all end
+ * together. One that the worker has failed already is for another, or waits behind others.
+ */
+function choose(
+  farm: FarmState,
+  { worker, demand }: Match,
+  free: FreeWorkers,
+): { worker: AttachedWorker; shard: OpenShard } {
+  const next = demand.queues.first!.shards.slice(0, LOOK_BEHIND)
+  const untried = next.filter(({ failedOn }) => !failedOn.includes(worker.id))
+  if (untried.length > 0) return { worker, shard: fitting(farm, worker, untried) }
+  const [shard] = next
+  return { worker: free.all.values().find(({ id }) => !shard!.failedOn.includes(id)) ?? worker, shard: shard! }
+}
+
+function fitting(farm: FarmState, worker: AttachedWorker, shards: readonly OpenShard[]): OpenShard {
+  const pace = secondsOn(farm, worker, shards[0]!) / shards[0]!.seconds
+  if (pace > 1 / SAME_PACE) return shards.reduce((a, b) => (b.seconds < a.seconds ? b : a))
+  if (pace < SAME_PACE) return shards.reduce((a, b) => (b.seconds > a.seconds ? b : a))
+  return shards[0]!
 }
 
 function dispatch(farm: FarmState, match: Match, free: FreeWorkers, nowMs: number, commands: FarmCommand[]): void {
-  const { level, demand } = match
-  const { batch } = demand.queues.first!
-  const { worker, shard } = choose(match, free)
-  const { checkpoint, work } = shard
+  const { worker, shard } = choose(farm, match, free)
+  giveTo(farm, worker, shard, nowMs, commands)
+}
+
+/** Dispatches a shard that waits to this worker. */
+export function giveTo(
+  farm: FarmState,
+  worker: AttachedWorker,
+  shard: OpenShard,
+  nowMs: number,
+  commands: FarmCommand[],
+): void {
+  const { batchId, id: shardId, checkpoint, work } = shard
+  const batch = farm.batches.get(batchId)!
   const isSwap = !worker.carries.has(checkpoint)
   removeReady(batch, shard)
   moveShard(farm, shard, 'dispatching')
   assignShard(farm, shard, worker.id)
   const { deviceKind } = worker.profile.offer
   charge(batch.owner, shard, farm.costs.seconds({ checkpoint, deviceKind }, work))
-  noteServed(level, checkpoint, nowMs)
-  shard.attempt = ++shard.attempts
-  const { id: shardId, attempt } = shard
-  commands.push({ type: 'dispatch', batchId: batch.id, shardId, attempt, workerId: worker.id, isSwap })
+  noteServed(batch.level!, checkpoint, nowMs)
+  const attempt = ++shard.attempts
+  shard.attempt = attempt
+  commands.push({ type: 'dispatch', batchId, shardId, attempt, workerId: worker.id, isSwap })
 }

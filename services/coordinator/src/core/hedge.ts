@@ -1,107 +1,20 @@
 import { placeTenant } from './backlog.ts'
 import type { FarmCommand } from './messages.ts'
-import { meets } from './needs.ts'
 import { noteCarried, placeWorker } from './slots.ts'
-import type { AttachedWorker, FarmState, Hedge, OpenBatch, OpenShard } from './state.ts'
-import { swapSeconds } from './swaps.ts'
-import { isAtLimit } from './tenants.ts'
+import type { AttachedWorker, FarmState, Hedge, OpenShard } from './state.ts'
 
-/** GPU-seconds since this coordinator leads: in commit records, and given to second attempts. */
+/** GPU-seconds since this coordinator leads: in commit records, and what second attempts may have cost in vain. */
 export interface Spent {
   committedSeconds: number
   hedgedSeconds: number
 }
 
-/** Of what was committed, what may be spent on second attempts. */
-const BUDGET = 0.02
-/** A second attempt must be expected to end in so much less of the time that the first still takes. */
-const GAIN = 1.5
-/** Stragglers at each tick. */
-const LOOKED_AT = 64
-
-interface Straggler {
-  readonly batch: OpenBatch
-  readonly shard: OpenShard
-  readonly secondsLeft: number
-}
-
-/**
- * Gives the last shards of batches, those that take the longest, to workers that have nothing to do and are expected to be done
- * with them sooner. Both may end; the first record counts.
- */
-export function hedge(farm: FarmState, nowMs: number, commands: FarmCommand[]): void {
-  if (nowMs < farm.dispatchFromMs || farm.profiles.values().every(({ free }) => free[0]!.all.size === 0)) return
-  for (const { batch, shard, secondsLeft } of stragglers(farm, nowMs)) {
-    const left = BUDGET * farm.spent.committedSeconds - farm.spent.hedgedSeconds
-    if (left <= 0) return
-    const helper = findHelper(farm, batch, shard)
-    if (helper === null || helper.seconds > left || helper.seconds * GAIN > secondsLeft) continue
-    begin(farm, shard, helper, nowMs, commands)
-  }
-}
-
-/** Shards of batches that have nothing else left, the longest first. */
-function stragglers(farm: FarmState, nowMs: number): Straggler[] {
-  const found: Straggler[] = []
-  for (const worker of farm.workers.values()) {
-    let before = 0
-    for (const running of worker.snapshot.running) {
-      const batch = farm.batches.get(running.batchId)
-      const shard = batch?.open.get(running.shardId)
-      if (batch === undefined || shard?.workerId !== worker.id) continue
-      // What a worker has begun goes on beside what it began before.
-      before += secondsLeftOf(farm, worker, shard, running, nowMs)
-      const isLast = batch.readyShards === 0 && batch.nextSegment === batch.segmentCount && !batch.isPlanning
-      if (isLast && batch.isActive && shard.hedge === null) found.push({ batch, shard, secondsLeft: before })
-    }
-  }
-  return found.toSorted((a, b) => b.secondsLeft - a.secondsLeft).slice(0, LOOKED_AT)
-}
-
-/** At the rate that it has had; without any, what it is expected to take, or as long again as it has been there. */
-function secondsLeftOf(
+/** Has a second worker render a shard beside its first. @param seconds of work that it may cost in vain */
+export function beginHedge(
   farm: FarmState,
+  shard: OpenShard,
   worker: AttachedWorker,
-  shard: OpenShard,
-  { stepsDone, stepsTotal }: { readonly stepsDone: number; readonly stepsTotal: number },
-  nowMs: number,
-): number {
-  const { firstSteps, unownedSinceMs } = shard
-  const steps = stepsDone - (firstSteps?.done ?? stepsDone)
-  if (firstSteps !== null && steps > 0) return ((nowMs - firstSteps.atMs) / 1000 / steps) * (stepsTotal - stepsDone)
-  const todo = stepsTotal === 0 ? 1 : 1 - stepsDone / stepsTotal
-  return Math.max(secondsOn(farm, worker, shard) * todo, (nowMs - (firstSteps?.atMs ?? unownedSinceMs)) / 1000)
-}
-
-function secondsOn(farm: FarmState, worker: AttachedWorker, { checkpoint, work }: OpenShard): number {
-  const { deviceKind } = worker.profile.offer
-  return worker.slowness * farm.costs.seconds({ checkpoint, deviceKind }, work)
-}
-
-/** The idle worker that would be done first. */
-function findHelper(
-  farm: FarmState,
-  batch: OpenBatch,
-  shard: OpenShard,
-): { readonly worker: AttachedWorker; readonly seconds: number } | null {
-  if (isAtLimit(batch.owner)) return null
-  let best: { readonly worker: AttachedWorker; readonly seconds: number } | null = null
-  for (const { offer, free } of farm.profiles.values()) {
-    if (!meets(offer, batch.needs)) continue
-    for (const worker of free[0]!.all) {
-      if (worker.id === shard.workerId || shard.failedOn.includes(worker.id)) continue
-      const load = worker.carries.has(shard.checkpoint) ? 0 : swapSeconds(farm.swaps)
-      const seconds = load + secondsOn(farm, worker, shard)
-      if (best === null || seconds < best.seconds) best = { worker, seconds }
-    }
-  }
-  return best
-}
-
-function begin(
-  farm: FarmState,
-  shard: OpenShard,
-  { worker, seconds }: { readonly worker: AttachedWorker; readonly seconds: number },
+  seconds: number,
   nowMs: number,
   commands: FarmCommand[],
 ): void {

@@ -236,7 +236,10 @@ class Walk {
         const { batchId, shardId, kind, itemCount } = command
         const result = resultOf(kind, itemCount)
         if (kind !== 'split') return this.#send({ type: 'shardEnded', batchId, shardId, result })
-        const { checkpoint, work } = this.farm.batches.get(batchId)!.open.get(shardId)!
+        const shard = this.farm.batches.get(batchId)?.open.get(shardId)
+        // Another record was first.
+        if (shard === undefined) return
+        const { checkpoint, work } = shard
         const counts = [Math.ceil(itemCount / 2), Math.floor(itemCount / 2)] as const
         const [first, second] = halfIdsOf(shardId)
         const halves = [

@@ -1,3 +1,4 @@
+import type { CommitRecord } from '@darkroom/proto'
 import { SECONDS_PER_STEP } from './item.ts'
 import { soundTraits } from './virtual-device.ts'
 import { VirtualFarm } from './virtual-farm.ts'
@@ -7,9 +8,20 @@ export interface Undertaking {
   /** Seconds on a device of speed 1. */
   readonly items: readonly { readonly checkpoint: string; readonly seconds: number }[]
   readonly workers: readonly { readonly speed: number; readonly swapSeconds: number }[]
+  /** Of the workers, those that are killed in an hour; each is replaced at once by an empty one. */
+  readonly killedPerHour: number
 }
 
-/** Heartbeats are rare, as nothing goes wrong; shards are as small as items are. */
+export interface Outcome {
+  /** Virtual seconds until the batch's end. */
+  readonly seconds: number
+  /** How often checkpoints were loaded. */
+  readonly swaps: number
+  /** Device seconds beyond those in commit records, over these. */
+  readonly duplicatedWork: number
+}
+
+/** Heartbeats are rare, to be quick; shards are as small as items are. */
 const SETTINGS = {
   window: 2,
   heartbeatIntervalMs: 5_000,
@@ -18,25 +30,43 @@ const SETTINGS = {
   targetShardSeconds: 1,
 }
 const ID = 'b0'
+const HOUR_MS = 3_600_000
 
-/** One batch on a farm in which nothing goes wrong. @returns virtual seconds until its end, and how often checkpoints were loaded */
-export async function runToEnd({ seed, items, workers }: Undertaking): Promise<{ seconds: number; swaps: number }> {
+/** One batch on a farm whose only trouble is that workers are killed now and then. */
+export async function runToEnd({ seed, items, workers, killedPerHour }: Undertaking): Promise<Outcome> {
   let swaps = 0
+  let busySeconds = 0
   const farm = new VirtualFarm(seed, SETTINGS, {
     changed: () => {},
     errorSeen: () => {},
     reacted: () => {},
     renderBegun: () => {},
-    renderEnded: () => {},
+    renderEnded: (_worker, seconds) => (busySeconds += seconds),
     swapped: () => swaps++,
     killedBy: () => {},
   })
+  let committedSeconds = 0
+  farm.bucket.onWrite = (key, body) => {
+    const record = key.includes('/results/') ? (JSON.parse(body) as CommitRecord) : null
+    if (record?.kind === 'rendered') committedSeconds += record.deviceSeconds
+  }
   const work = items.map(({ checkpoint, seconds }) => {
     return { checkpoint, steps: Math.max(1, Math.round(seconds / SECONDS_PER_STEP)), nature: 'sound' as const }
   })
   farm.accept(ID, work)
   farm.addCoordinator()
   for (const { speed, swapSeconds } of workers) farm.addWorker(soundTraits({ speed, swapSeconds }))
+  if (killedPerHour > 0) killNowAndThen(farm, HOUR_MS / (killedPerHour * workers.length))
   await farm.time.run(() => farm.isDone(ID))
-  return { seconds: farm.time.nowMs / 1000, swaps }
+  return { seconds: farm.time.nowMs / 1000, swaps, duplicatedWork: busySeconds / committedSeconds - 1 }
+}
+
+function killNowAndThen(farm: VirtualFarm, meanMs: number): void {
+  farm.time.after(-Math.log(1 - farm.random.next()) * meanMs, () => {
+    const worker = farm.random.pick([...farm.workers.values()])
+    worker.crash()
+    farm.workers.delete(worker.id)
+    farm.addWorker(worker.traits)
+    killNowAndThen(farm, meanMs)
+  })
 }
