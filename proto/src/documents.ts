@@ -170,6 +170,29 @@ export interface ControlDocument {
   readonly updatedAt: string
 }
 
+/**
+ * completed.json: what the records of completed segments sum to, so that a restart reads those of the others only. Overwritten
+ * now and then; always true, and never all there is.
+ */
+export interface CompletedDocument {
+  readonly batchId: string
+  readonly startedAt: string | null
+  /** Segments 0 … plannedSegments - 1 are planned; of these all but `openSegments` have every record. */
+  readonly plannedSegments: number
+  readonly openSegments: readonly number[]
+  readonly shards: number
+  readonly counts: {
+    readonly rendered: number
+    readonly failed: number
+    readonly cancelled: number
+    readonly images: number
+    readonly imagesFailed: number
+    readonly imagesFlagged: number
+    readonly itemsWarned: number
+  }
+  readonly schedulers: readonly { scheduler: string; images: number; steps: number; seconds: number }[]
+}
+
 export interface ResultFile {
   readonly key: string
   readonly lines: number

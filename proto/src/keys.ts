@@ -25,9 +25,12 @@ export const keys = {
   image: (batchId: string, name: string) => `batches/${batchId}/images/${name}`,
   resultFolder: (batchId: string) => `batches/${batchId}/results/`,
   result: (batchId: string, shardId: string) => `batches/${batchId}/results/${shardId}.json`,
+  /** Of the shards of a segment, and of their halves. */
+  segmentResults: (batchId: string, segment: number) => `batches/${batchId}/results/${five(segment)}-`,
   progressFolder: (batchId: string) => `batches/${batchId}/progress/`,
   progress: (batchId: string, shardId: string) => `batches/${batchId}/progress/${shardId}`,
   cancel: (batchId: string) => `batches/${batchId}/cancel.json`,
+  completed: (batchId: string) => `batches/${batchId}/completed.json`,
   control: (batchId: string) => `batches/${batchId}/control.json`,
   output: (batchId: string) => `batches/${batchId}/output.jsonl`,
   errors: (batchId: string) => `batches/${batchId}/errors.jsonl`,

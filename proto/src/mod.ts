@@ -17,6 +17,7 @@ export type {
   CancelDocument,
   CheckpointManifest,
   CommitRecord,
+  CompletedDocument,
   ControlDocument,
   DoneDocument,
   ErrorLine,

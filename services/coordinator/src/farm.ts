@@ -2,11 +2,12 @@ import { create, fromJson } from '@bufbuild/protobuf'
 import { DarkroomError, ERROR_CODES } from '@darkroom/chassis'
 import type { FarmNats, ObjectStore } from '@darkroom/chassis'
 import { halvesOf, ItemSchema, keys, ShardAssignmentSchema, WelcomeSchema } from '@darkroom/proto'
-import type { CommitRecord, ShardCompletion, Welcome } from '@darkroom/proto'
+import type { CommitRecord, CompletedDocument, ShardCompletion, Welcome } from '@darkroom/proto'
 import type { Clock } from './clock.ts'
 import { decide } from './core/decide.ts'
 import { meanSecondsBetweenLosses } from './core/loss-rate.ts'
 import type { FarmCommand, FarmEvent } from './core/messages.ts'
+import { completedOf } from './core/segments.ts'
 import { createState, findShard } from './core/state.ts'
 import type { FarmState, ShardSummary } from './core/state.ts'
 import type { TenantTerms } from './core/tenants.ts'
@@ -167,6 +168,8 @@ export class Farm {
         return this.#effects.run('dispatching', () => this.#dispatch(command))
       case 'withdraw':
         return this.#effects.run('withdrawing', () => nats.withdrawShard(command.sequence))
+      case 'saveCompleted':
+        return this.#effects.run('saving', () => this.#saveCompleted(command.batchId))
       case 'endShard':
         return this.#effects.run('recording', () => this.#record(command))
       case 'finalize':
@@ -249,6 +252,16 @@ export class Farm {
     const stored = await store.getJson<CommitRecord>(key)
     if (stored === null) throw new DarkroomError('STORE_UNAVAILABLE', `the record ${key} cannot be read`)
     await this.#ended(stored)
+  }
+
+  /** As it is by now. */
+  async #saveCompleted(batchId: string): Promise<void> {
+    const batch = this.state.batches.get(batchId)
+    if (batch === undefined) return
+    const startedAt = batch.startedAtMs === null ? null : new Date(batch.startedAtMs).toISOString()
+    const document: CompletedDocument = { batchId, startedAt, ...completedOf(batch) }
+    const options = { contentType: 'application/json' }
+    await this.#options.store.put(keys.completed(batchId), JSON.stringify(document), options)
   }
 
   async #finalize({ batchId, isCancelled }: Extract<FarmCommand, { type: 'finalize' }>): Promise<void> {

@@ -1,42 +1,56 @@
+import { Limit } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import { keys, readShard } from '@darkroom/proto'
-import type { BatchDocument, CancelDocument, CommitRecord, ControlDocument } from '@darkroom/proto'
+import type { BatchDocument, CancelDocument, CommitRecord, CompletedDocument, ControlDocument } from '@darkroom/proto'
 import type { FarmEvent, MeasuredShard, SegmentSummary } from './core/messages.ts'
 import type { ShardResult, ShardSummary } from './core/state.ts'
+import { inOrder } from './in-order.ts'
 import { segmentCountOf } from './planner/batch-reader.ts'
 import type { BatchReader } from './planner/batch-reader.ts'
 import { needsOf } from './planner/batch-needs.ts'
 import { summarise } from './planner/plan-segment.ts'
 import { summariseRecord } from './records.ts'
 
-const READS_AT_ONCE = 16
+const READS_AT_ONCE = 64
+const SEGMENTS_AT_ONCE = 8
 
 interface Ended {
   readonly result: ShardResult
   readonly startedAtMs: number
 }
 
+/** A planned segment as the bucket has it. */
+interface Recovered {
+  readonly segment: number
+  readonly summary: SegmentSummary
+  readonly measured: readonly MeasuredShard[]
+  readonly startedAtMs: number
+}
+
 /**
  * Everything that the bucket says of a batch that is not ended: its plan so far, the shards that have their records, the wish
- * to cancel it. Null where the batch is ended or was never accepted.
+ * to cancel it. Of segments that are known to be completed nothing is read. Null where the batch is ended or was never accepted.
  */
 export async function recoverBatch(
   store: ObjectStore,
   reader: BatchReader,
   batchId: string,
 ): Promise<Extract<FarmEvent, { type: 'batchOpened' }> | null> {
-  const [done, isAccepted, cancel, control] = await Promise.all([
+  const [done, isAccepted, cancel, control, completed] = await Promise.all([
     store.head(keys.done(batchId)),
     store.head(keys.batch(batchId)),
     store.getJson<CancelDocument>(keys.cancel(batchId)),
     store.getJson<ControlDocument>(keys.control(batchId)),
+    store.getJson<CompletedDocument>(keys.completed(batchId)),
   ])
   if (done !== null || isAccepted === null) return null
   const batch = await reader.batch(batchId)
-  const records = await readRecords(store, batchId)
-  const { segments, measured } = await recoverSegments(reader, batch, records)
+  const recovered = await recoverSegments(store, reader, batch, completed)
   const { id, itemCount, imageCount, createdAt, tenant } = batch
-  const startedAtMs = records.values().reduce((first, record) => Math.min(first, record.startedAtMs), Infinity)
+  const startedAtMs = Math.min(
+    Date.parse(completed?.startedAt ?? '') || Infinity,
+    ...recovered.map((one) => one.startedAtMs),
+  )
   return {
     type: 'batchOpened',
     batch: {
@@ -51,57 +65,82 @@ export async function recoverBatch(
       needs: await needsOf(store, batch),
     },
     segmentCount: segmentCountOf(batch),
-    segments,
-    measured,
+    completed,
+    segments: new Map(recovered.map(({ segment, summary }) => [segment, summary])),
+    measured: recovered.flatMap(({ measured }) => measured),
     startedAtMs: startedAtMs === Infinity ? null : startedAtMs,
     isCancelled: cancel !== null,
   }
 }
 
+/** Those that were open when last looked at, and those that were planned since. */
 async function recoverSegments(
+  store: ObjectStore,
   reader: BatchReader,
   batch: BatchDocument,
-  records: ReadonlyMap<string, Ended>,
-): Promise<{ segments: SegmentSummary[]; measured: MeasuredShard[] }> {
-  const segments: SegmentSummary[] = []
-  const measured: MeasuredShard[] = []
-  for (let segment = 0; segment < segmentCountOf(batch); segment++) {
-    const plan = await reader.plan(batch.id, segment)
-    if (plan === null) break
-    if (plan.isClosed === true) {
-      segments.push({ shards: [], ended: [], isClosed: true })
-      break
-    }
-    const resultOf = async (shardId: string): Promise<ShardResult | null> => records.get(shardId)?.result ?? null
-    const read = (await Promise.all(plan.shards.map((shard) => readShard(shard, resultOf)))).flat()
-    const ended = read.flatMap(({ record }) => record ?? [])
-    const shards: ShardSummary[] = []
-    // The items are wanted only for what is left to do.
-    if (ended.length < read.length) {
-      const items = await reader.items(batch.id, segment)
-      for (const { shard, record } of read) {
-        const summary = summarise(shard, items, plan.firstItem)
-        if (record === null) shards.push(summary)
-        else measured.push({ ...summary, result: record })
-      }
-    }
-    segments.push({ shards, ended })
+  completed: CompletedDocument | null,
+): Promise<Recovered[]> {
+  const limit = new Limit(READS_AT_ONCE)
+  const recover = (segment: number): Promise<Recovered | null> => recoverSegment(store, reader, batch, segment, limit)
+  const found: Recovered[] = []
+  for await (const segment of inOrder(completed?.openSegments ?? [], SEGMENTS_AT_ONCE, recover))
+    if (segment !== null) found.push(segment)
+  const first = completed?.plannedSegments ?? 0
+  const later = Array.from({ length: segmentCountOf(batch) - first }, (_, n) => first + n)
+  for await (const segment of inOrder(later, SEGMENTS_AT_ONCE, recover)) {
+    if (segment === null) break
+    found.push(segment)
+    if (segment.summary.isClosed === true) break
   }
-  return { segments, measured }
+  return found
 }
 
-async function readRecords(store: ObjectStore, batchId: string): Promise<ReadonlyMap<string, Ended>> {
-  const names: string[] = []
-  for await (const { key } of store.list(keys.resultFolder(batchId))) names.push(key)
-  const records = new Map<string, Ended>()
-  const readers = Array.from({ length: READS_AT_ONCE }, async () => {
-    for (let key = names.pop(); key !== undefined; key = names.pop()) {
-      const record = await store.getJson<CommitRecord>(key)
-      if (record === null) continue
-      const startedAtMs = record.kind === 'rendered' ? Date.parse(record.startedAt) : Infinity
-      records.set(record.shardId, { result: summariseRecord(record), startedAtMs })
+/** Null where it is not planned. */
+async function recoverSegment(
+  store: ObjectStore,
+  reader: BatchReader,
+  batch: BatchDocument,
+  segment: number,
+  limit: Limit,
+): Promise<Recovered | null> {
+  const plan = await reader.plan(batch.id, segment)
+  if (plan === null) return null
+  if (plan.isClosed === true) {
+    const summary = { shards: [], ended: [], isClosed: true } as const
+    return { segment, summary, measured: [], startedAtMs: Infinity }
+  }
+  const records = await readRecords(store, batch.id, segment, limit)
+  const resultOf = async (shardId: string): Promise<ShardResult | null> => records.get(shardId)?.result ?? null
+  const read = (await Promise.all(plan.shards.map((shard) => readShard(shard, resultOf)))).flat()
+  const ended = read.flatMap(({ record }) => record ?? [])
+  const shards: ShardSummary[] = []
+  const measured: MeasuredShard[] = []
+  // The items are wanted only for what is left to do.
+  if (ended.length < read.length) {
+    const items = await reader.items(batch.id, segment)
+    for (const { shard, record } of read) {
+      const summary = summarise(shard, items, plan.firstItem)
+      if (record === null) shards.push(summary)
+      else measured.push({ ...summary, result: record })
     }
-  })
-  await Promise.all(readers)
-  return records
+  }
+  const startedAtMs = records.values().reduce((first, record) => Math.min(first, record.startedAtMs), Infinity)
+  return { segment, summary: { shards, ended }, measured, startedAtMs }
+}
+
+async function readRecords(
+  store: ObjectStore,
+  batchId: string,
+  segment: number,
+  limit: Limit,
+): Promise<ReadonlyMap<string, Ended>> {
+  const names = await Array.fromAsync(store.list(keys.segmentResults(batchId, segment)), ({ key }) => key)
+  const read = await Promise.all(names.map((key) => limit.run(() => store.getJson<CommitRecord>(key))))
+  const records = read.filter((record) => record !== null)
+  return new Map(
+    records.map((record) => {
+      const startedAtMs = record.kind === 'rendered' ? Date.parse(record.startedAt) : Infinity
+      return [record.shardId, { result: summariseRecord(record), startedAtMs }]
+    }),
+  )
 }

@@ -2,6 +2,7 @@ import {
   createLogger,
   FarmNats,
   implement,
+  Limit,
   Metrics,
   ObjectStore,
   startAdminServer,
@@ -22,7 +23,6 @@ import { CoordinatorLink } from './link/coordinator-link.ts'
 import { PreviewOutbox } from './link/preview-outbox.ts'
 import { describe } from './rpc/describe.ts'
 import { drain } from './rpc/drain.ts'
-import { Limit } from './shards/limit.ts'
 import { PictureShelf } from './shards/picture-shelf.ts'
 import { ProgressKeeper } from './shards/progress-keeper.ts'
 import { ShardLoop } from './shards/shard-loop.ts'

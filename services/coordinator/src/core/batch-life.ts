@@ -1,10 +1,11 @@
 import { addReady, listBatch, offer, setPlanning, unlistBatch } from './backlog.ts'
-import { addCounts, noCounts } from './counts.ts'
+import { addCounts } from './counts.ts'
 import { catchUp, tenantOf } from './fairness.ts'
 import { dropHedge } from './hedge.ts'
 import { learnCosts } from './learn-costs.ts'
 import type { FarmCommand, FarmEvent, SegmentSummary } from './messages.ts'
 import { moveShard } from './move-shard.ts'
+import { completeSegment, emptyTally, noteOpened, noteResult, tallyOf } from './segments.ts'
 import type { FarmState, OpenBatch, OpenShard, ShardResult, ShardSummary } from './state.ts'
 import { addTally } from './tally.ts'
 
@@ -17,21 +18,26 @@ export function openBatch(
   commands: FarmCommand[],
 ): void {
   if (farm.batches.has(event.batch.id)) return
+  const completed = event.completed === null ? emptyTally() : tallyOf(event.completed)
   const batch: OpenBatch = {
     ...event.batch,
     owner: tenantOf(farm, event.batch.tenant),
     isActive: false,
     state: 'queued',
     segmentCount: event.segmentCount,
-    nextSegment: 0,
+    nextSegment: event.completed?.plannedSegments ?? 0,
     isPlanning: false,
     ready: new Map(),
     readyShards: 0,
     level: null,
     open: new Map(),
-    endedShards: 0,
-    ...noCounts(),
-    schedulers: new Map(),
+    endedShards: completed.shards,
+    ...completed.counts,
+    schedulers: new Map(completed.schedulers),
+    openSegments: new Map(),
+    completed,
+    savedShards: completed.shards,
+    savedAtMs: nowMs,
     startedAtMs: event.startedAtMs,
     rateSinceMs: null,
     recent: [],
@@ -39,8 +45,9 @@ export function openBatch(
   farm.batches.set(batch.id, batch)
   for (const { checkpoint, work, result } of event.measured)
     learnCosts(farm, { checkpoint, deviceKind: null }, work, result)
-  for (const segment of event.segments) takeSegment(farm, batch, segment, nowMs)
-  if (event.isCancelled || event.segments.at(-1)?.isClosed === true) return cancelBatch(farm, batch, commands)
+  for (const [segment, summary] of event.segments) takeSegment(farm, batch, segment, summary, nowMs)
+  const isClosed = event.segments.values().some((segment) => segment.isClosed === true)
+  if (event.isCancelled || isClosed) return cancelBatch(farm, batch, commands)
   activate(farm, batch, nowMs)
   settle(farm, batch, commands)
 }
@@ -55,7 +62,7 @@ export function addSegment(
   const batch = farm.batches.get(event.batchId)
   if (batch === undefined || !batch.isPlanning || event.segment !== batch.nextSegment) return
   setPlanning(batch, false)
-  takeSegment(farm, batch, event.summary, nowMs)
+  takeSegment(farm, batch, event.segment, event.summary, nowMs)
   if (batch.state === 'cancelling' || event.summary.isClosed === true) return cancelBatch(farm, batch, commands)
   settle(farm, batch, commands)
 }
@@ -164,30 +171,40 @@ function deactivate(farm: FarmState, batch: OpenBatch): void {
   unlistBatch(farm, batch)
 }
 
-export function tally(batch: OpenBatch, result: ShardResult): void {
+export function tally(batch: OpenBatch, segment: number, result: ShardResult): void {
   batch.endedShards++
   addCounts(batch, result)
-  for (const tally of result.schedulers) addTally(batch.schedulers, tally)
+  for (const one of result.schedulers) addTally(batch.schedulers, one)
+  noteResult(batch, segment, result)
 }
 
 function takeSegment(
   farm: FarmState,
   batch: OpenBatch,
+  segment: number,
   { shards, ended, isClosed }: SegmentSummary,
   nowMs: number,
 ): void {
-  batch.nextSegment = isClosed === true ? batch.segmentCount : batch.nextSegment + 1
-  for (const summary of shards) openShard(farm, batch, summary, nowMs)
-  for (const result of ended) tally(batch, result)
+  batch.nextSegment = isClosed === true ? batch.segmentCount : Math.max(batch.nextSegment, segment + 1)
+  for (const summary of shards) openShard(farm, batch, segment, summary, nowMs)
+  for (const result of ended) tally(batch, segment, result)
+  completeSegment(batch, segment)
   if (batch.state === 'queued') batch.state = 'running'
 }
 
 /** A shard without a record: from now on it waits for a worker. */
-export function openShard(farm: FarmState, batch: OpenBatch, summary: ShardSummary, nowMs: number): void {
+export function openShard(
+  farm: FarmState,
+  batch: OpenBatch,
+  segment: number,
+  summary: ShardSummary,
+  nowMs: number,
+): void {
   const { id, checkpoint, work } = summary
   const shard: OpenShard = {
     ...summary,
     batchId: batch.id,
+    segment,
     state: 'planned',
     attempt: 0,
     attempts: 0,
@@ -204,5 +221,6 @@ export function openShard(farm: FarmState, batch: OpenBatch, summary: ShardSumma
     hedge: null,
   }
   batch.open.set(id, shard)
+  noteOpened(batch, segment)
   addReady(batch, shard, nowMs, false)
 }

@@ -68,7 +68,17 @@ export const openedOf = (
     needs: NO_NEEDS,
     ...summary,
   }
-  return { type: 'batchOpened', batch, segmentCount, segments, measured: [], startedAtMs: null, isCancelled: false }
+  const planned = new Map(segments.entries())
+  return {
+    type: 'batchOpened',
+    batch,
+    segmentCount,
+    completed: null,
+    segments: planned,
+    measured: [],
+    startedAtMs: null,
+    isCancelled: false,
+  }
 }
 
 export const segmentOf = (segment: number, shardCount: number, checkpoint = 'emoji-ddpm'): SegmentSummary => ({

@@ -14,6 +14,7 @@ import {
 import type { Running } from './decide.harness.ts'
 import { decide } from './decide.ts'
 import type { FarmCommand, FarmEvent } from './messages.ts'
+import { completedOf } from './segments.ts'
 import { createState } from './state.ts'
 import type { FarmState } from './state.ts'
 
@@ -258,5 +259,24 @@ describe('the dispatcher', () => {
     const after = decide(farm, { type: 'tick' }, 2 * late)
     expect(after).toContainEqual({ type: 'withdraw', sequence: 8 })
     expect(ofType(after, 'dispatch')).toMatchObject([{ type: 'dispatch', batchId: 'b1', shardId: '0-1', attempt: 2 }])
+  })
+
+  test('opens a batch anew from what was completed, with the same counts, and asks for no segment twice', () => {
+    const first = createState(SETTINGS, 0)
+    decide(first, { type: 'workerSeen', worker: workerOf('w1') }, 0)
+    decide(first, openedOf('b1', 4, 2, [segmentOf(0, 2), segmentOf(1, 2)]), 0)
+    const end = (farm: FarmState, shardId: string): FarmCommand[] =>
+      decide(farm, { type: 'shardEnded', batchId: 'b1', shardId, result: resultOf('rendered', ITEMS_PER_SHARD) }, 6_000)
+    const commands = ['1-0', '0-1', '1-1'].flatMap((shardId) => end(first, shardId))
+    expect(ofType(commands, 'saveCompleted')).toEqual([{ type: 'saveCompleted', batchId: 'b1' }])
+    const completed = completedOf(first.batches.get('b1')!)
+    expect(completed).toMatchObject({ plannedSegments: 2, openSegments: [0], shards: 2, counts: { rendered: 6 } })
+    const again = createState(SETTINGS, 0)
+    const left = { shards: segmentOf(0, 1).shards, ended: [resultOf('rendered', ITEMS_PER_SHARD)] }
+    const reopened = decide(again, { ...openedOf('b1', 4, 2), completed, segments: new Map([[0, left]]) }, 0)
+    const { rendered, endedShards, nextSegment } = first.batches.get('b1')!
+    expect(again.batches.get('b1')).toMatchObject({ rendered, endedShards, nextSegment })
+    const seen = decide(again, { type: 'workerSeen', worker: workerOf('w1') }, 0)
+    expect(ofType([...reopened, ...seen, ...end(again, '0-0')], 'planSegment')).toMatchObject([{ segment: 2 }])
   })
 })

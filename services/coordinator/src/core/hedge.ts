@@ -20,7 +20,7 @@ export function beginHedge(
 ): void {
   const attempt = ++shard.attempts
   const isSwap = !worker.carries.has(shard.checkpoint)
-  shard.hedge = { attempt, workerId: worker.id, sinceMs: nowMs, sequence: null, isTaken: false }
+  shard.hedge = { attempt, workerId: worker.id, sinceMs: nowMs, seconds, sequence: null, isTaken: false }
   farm.hedged.add(shard)
   farm.spent.hedgedSeconds += seconds
   worker.assigned.add(shard)
@@ -30,6 +30,18 @@ export function beginHedge(
   const { batchId, id: shardId } = shard
   commands.push({ type: 'dispatch', batchId, shardId, attempt, workerId: worker.id, isSwap })
   commands.push({ type: 'hedged', batchId, shardId, workerId: worker.id })
+}
+
+/** One of the two has ended: what the other has done is what it cost. */
+export function settleHedge(
+  farm: FarmState,
+  { hedge, firstSteps }: OpenShard,
+  winner: string | null,
+  nowMs: number,
+): void {
+  if (hedge === null) return
+  const sinceMs = winner === hedge.workerId ? (firstSteps?.atMs ?? nowMs) : hedge.sinceMs
+  farm.spent.hedgedSeconds += (nowMs - sinceMs) / 1000 - hedge.seconds
 }
 
 /** The second attempt is not wanted any more. Does nothing where there is none. */

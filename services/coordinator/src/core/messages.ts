@@ -1,6 +1,7 @@
 import type { Worker } from '@darkroom/proto'
 import type { Work } from '../planner/cost-model.ts'
 import type { QuarantineReason } from './quarantine.ts'
+import type { Completed } from './segments.ts'
 import type { BatchSummary, ShardResult, ShardSummary } from './state.ts'
 import type { TenantTerms } from './tenants.ts'
 
@@ -25,8 +26,10 @@ export type FarmEvent =
       readonly type: 'batchOpened'
       readonly batch: BatchSummary
       readonly segmentCount: number
-      /** What the bucket holds of the plan, from segment 0 on. */
-      readonly segments: readonly SegmentSummary[]
+      /** What is known to be completed. */
+      readonly completed: Completed | null
+      /** What the bucket holds of the rest of the plan, by segment, in order. */
+      readonly segments: ReadonlyMap<number, SegmentSummary>
       /** Of those that have ended, as many as were looked at. */
       readonly measured: readonly MeasuredShard[]
       /** When its first record was begun, null where there is none. */
@@ -113,6 +116,7 @@ export type FarmCommand =
       readonly message: string
     }
   | { readonly type: 'finalize'; readonly batchId: string; readonly isCancelled: boolean }
+  | { readonly type: 'saveCompleted'; readonly batchId: string }
   | { readonly type: 'workerLost'; readonly workerId: string }
   | { readonly type: 'workerStalled'; readonly workerId: string }
   | { readonly type: 'quarantined'; readonly workerId: string; readonly reason: QuarantineReason }

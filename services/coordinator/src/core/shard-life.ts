@@ -1,12 +1,13 @@
 import { removeReady } from './backlog.ts'
 import { cancelBatch, openShard, settle, tally } from './batch-life.ts'
 import { charge } from './fairness.ts'
-import { dropHedge } from './hedge.ts'
+import { dropHedge, settleHedge } from './hedge.ts'
 import { isWhole, learnCosts } from './learn-costs.ts'
 import type { FarmCommand, FarmEvent } from './messages.ts'
 import { assignShard, moveShard, ownShard } from './move-shard.ts'
 import { findShard } from './state.ts'
 import { blameFailed } from './quarantine.ts'
+import { completeSegment, saveCompleted } from './segments.ts'
 import type { FarmState, OpenBatch, OpenShard, ShardResult } from './state.ts'
 
 type EventOf<T extends FarmEvent['type']> = Extract<FarmEvent, { type: T }>
@@ -50,6 +51,7 @@ export function endShard(farm: FarmState, event: EventOf<'shardEnded'>, nowMs: n
   learn(farm, shard, result)
   blameFailed(farm, shard, result, nowMs, commands)
   charge(batch.owner, shard, result.deviceSeconds)
+  settleHedge(farm, shard, result.workerId, nowMs)
   dropHedge(farm, shard, commands)
   if (shard.state !== 'ending') {
     if (shard.state === 'planned') removeReady(batch, shard)
@@ -60,8 +62,12 @@ export function endShard(farm: FarmState, event: EventOf<'shardEnded'>, nowMs: n
   batch.open.delete(shard.id)
   while (batch.recent.length > 0 && nowMs - batch.recent[0]!.atMs > RATE_WINDOW_MS) batch.recent.shift()
   batch.recent.push({ atMs: nowMs, images: result.images })
-  tally(batch, result)
-  for (const half of halves) openShard(farm, batch, half, nowMs)
+  const { segment } = shard
+  batch.openSegments.get(segment)!.open--
+  tally(batch, segment, result)
+  for (const half of halves) openShard(farm, batch, segment, half, nowMs)
+  completeSegment(batch, segment)
+  saveCompleted(batch, nowMs, commands)
   // Its halves come too late.
   if (halves.length > 0 && batch.state === 'cancelling') return cancelBatch(farm, batch, commands)
   settle(farm, batch, commands)

@@ -8,6 +8,7 @@ import type { Spent } from './hedge.ts'
 import type { LossRate } from './loss-rate.ts'
 import type { Needs } from './needs.ts'
 import type { Suspects } from './quarantine.ts'
+import type { OpenSegment, Tally } from './segments.ts'
 import type { Place, Profile } from './slots.ts'
 import type { Swaps } from './swaps.ts'
 import type { SchedulerTally, Tallies } from './tally.ts'
@@ -63,6 +64,7 @@ export type ShardState = keyof typeof SHARD_TRANSITIONS
 
 export interface OpenShard extends ShardSummary {
   readonly batchId: string
+  readonly segment: number
   state: ShardState
   /** Of the last dispatch that was no hedge; 0 before the first. */
   attempt: number
@@ -96,6 +98,8 @@ export interface Hedge {
   readonly attempt: number
   readonly workerId: string
   readonly sinceMs: number
+  /** Of work that it may cost in vain. */
+  readonly seconds: number
   /** Of its message, null while that is on the way. */
   sequence: number | null
   /** Whether the worker reports it. */
@@ -123,6 +127,12 @@ export interface OpenBatch extends BatchSummary, Counts {
   readonly open: Map<string, OpenShard>
   endedShards: number
   readonly schedulers: Tallies
+  /** Planned segments with open shards. */
+  readonly openSegments: Map<number, OpenSegment>
+  /** What all other planned segments sum to, and how much of that is stored. */
+  readonly completed: Tally
+  savedShards: number
+  savedAtMs: number
   startedAtMs: number | null
   /** When this coordinator saw its first shard on the way: the rate counts from there. */
   rateSinceMs: number | null

@@ -8,8 +8,8 @@ import type { AttachedWorker, FarmState, OpenBatch, OpenShard } from './state.ts
 import { swapSeconds } from './swaps.ts'
 import { isAtLimit } from './tenants.ts'
 
-/** Of what was committed, what may be spent on second attempts. */
-const BUDGET = 0.02
+/** Of what was committed, what second attempts may cost in vain. */
+const BUDGET = 0.015
 /** What a shard must still take where it is, over what it would take elsewhere: to be taken over, and to be rendered twice. */
 const GAIN = { takeOver: 1.25, hedge: 2 }
 /** Stragglers at each tick, and idle workers for each of them: with the checkpoint, and without. */

@@ -135,6 +135,11 @@ class Walk {
       const planned = batch.open.values().filter(({ state }) => state === 'planned')
       expect(new Set(ready)).toEqual(new Set(planned))
       expect(batch.readyShards).toBe([...batch.ready.values()].reduce((sum, { shards }) => sum + shards.length, 0))
+      const segments = [...batch.openSegments.values()]
+      expect(segments.reduce((sum, { open }) => sum + open, 0)).toBe(batch.open.size)
+      expect(segments.every(({ open }) => open > 0)).toBe(true)
+      const known = segments.reduce((sum, { ended: { shards } }) => sum + shards, batch.completed.shards)
+      expect(known).toBe(batch.endedShards)
       for (const shard of batch.open.values()) outstanding += attemptsNow(shard)
       for (const shard of batch.open.values()) expect(this.farm.hedged.has(shard)).toBe(shard.hedge !== null)
       const resting = batch.open.values().filter(({ state }) => state === 'resting')

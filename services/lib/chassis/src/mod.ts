@@ -30,6 +30,7 @@ export type { CallContext, CallOptions, Client, GrpcServer, ServiceImpl, Service
 export { LeaderLease } from './leader.ts'
 export type { LeaderOptions } from './leader.ts'
 export { runService } from './lifecycle.ts'
+export { Limit } from './limit.ts'
 export { createLogger } from './log.ts'
 export type { Logger, LogLevel } from './log.ts'
 export { findMetricProblems, Metrics } from './metrics.ts'

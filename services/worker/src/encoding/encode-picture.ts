@@ -1,10 +1,9 @@
-import { withJpegExif, withWebpExif } from '@darkroom/chassis'
+import { Limit, withJpegExif, withWebpExif } from '@darkroom/chassis'
 import type { PictureTexts } from '@darkroom/chassis'
 import type { Raster } from '@darkroom/diffusion'
 import type { OutputFormat } from '@darkroom/proto'
 import os from 'node:os'
 import sharp from 'sharp'
-import { Limit } from '../shards/limit.ts'
 import type { PngEncoder } from './png-encoder.ts'
 
 const QUALITY = 90

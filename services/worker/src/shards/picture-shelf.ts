@@ -1,7 +1,6 @@
-import { DarkroomError } from '@darkroom/chassis'
+import { DarkroomError, Limit } from '@darkroom/chassis'
 import type { Raster } from '@darkroom/diffusion'
 import { orGivenUp } from '../or-given-up.ts'
-import { Limit } from './limit.ts'
 import { loadPicture } from './load-picture.ts'
 import type { PictureSource } from './load-picture.ts'
 

@@ -1,4 +1,4 @@
-import { createLogger, DarkroomError, Metrics, ObjectStore } from '@darkroom/chassis'
+import { createLogger, DarkroomError, Limit, Metrics, ObjectStore } from '@darkroom/chassis'
 import type { ShardDelivery } from '@darkroom/chassis'
 import { startS3Server } from '@darkroom/local/s3'
 import type { S3Server } from '@darkroom/local/s3'
@@ -15,7 +15,6 @@ import { createEvents } from '../events.ts'
 import { PreviewOutbox } from '../link/preview-outbox.ts'
 import { shardOf, uploadPicture } from '../worker.harness.ts'
 import { HeldShard } from './held-shard.ts'
-import { Limit } from './limit.ts'
 import { PictureShelf } from './picture-shelf.ts'
 import { renderShard } from './render-shard.ts'
 
