@@ -4,6 +4,8 @@ import type { Problem } from '@darkroom/chassis'
 export interface BatchJson {
   readonly id: string
   readonly state: 'queued' | 'running' | 'finalizing' | 'completed' | 'cancelling' | 'cancelled'
+  readonly paused: boolean
+  readonly priority: number
   readonly createdAt: string | null
   readonly startedAt: string | null
   readonly endedAt: string | null
@@ -27,6 +29,14 @@ export interface BatchJson {
     readonly steps: number
     readonly seconds: number
   }[]
+}
+
+/** Why an item is where it is. */
+export interface ExplanationJson {
+  readonly reason: string
+  readonly message: string
+  readonly remedy: string | null
+  readonly shardId: string | null
 }
 
 export interface WorkerJson {
@@ -105,6 +115,16 @@ export class GatewayClient {
 
   async batches(limit: number): Promise<readonly BatchJson[]> {
     return (await this.#json<{ batches: BatchJson[] }>('GET', `/api/v1/batches?limit=${limit}`)).batches
+  }
+
+  update(id: string, change: { readonly priority?: number; readonly paused?: boolean }): Promise<BatchJson> {
+    const headers = { 'content-type': 'application/json' }
+    return this.#json('PATCH', `/api/v1/batches/${encodeURIComponent(id)}`, { body: JSON.stringify(change), headers })
+  }
+
+  explain(id: string, item: string): Promise<ExplanationJson> {
+    const path = `/api/v1/batches/${encodeURIComponent(id)}/items/${encodeURIComponent(item)}/explanation`
+    return this.#json('GET', path)
   }
 
   cancel(id: string): Promise<BatchJson> {

@@ -263,6 +263,37 @@ describe('printing', () => {
     expect(printed[0]!.split('\n')).toHaveLength(3)
   })
 
+  test('pause, resume and priority say how the batch stands now', async () => {
+    const items = { open: 2, rendered: 0, failed: 0, cancelled: 0 }
+    gateway.answer = (request, response) => {
+      sendJson(response, { ...batchJson({ state: 'running', items }), ...(JSON.parse(request.body) as object) })
+    }
+    expect(await run('pause', 'b')).toBe(0)
+    expect(await run('resume', 'b')).toBe(0)
+    expect(await run('priority', 'b', '-7')).toBe(0)
+    expect(gateway.requests.map(({ method, url, body }) => [method, url, JSON.parse(body) as unknown])).toEqual([
+      ['PATCH', '/api/v1/batches/b', { paused: true }],
+      ['PATCH', '/api/v1/batches/b', { paused: false }],
+      ['PATCH', '/api/v1/batches/b', { priority: -7 }],
+    ])
+    const id = 'b0123456789abcdefghijkl'
+    expect(printed).toEqual([
+      `${id}  paused, 2 items open: darkroom resume ${id}`,
+      `${id}  goes on, 2 items open`,
+      `${id}  has priority -7`,
+    ])
+    expect(await run('priority', 'b', 'high')).toBe(2)
+    expect(complained.join('')).toContain('priority high is no whole number')
+  })
+
+  test('explain says why an item waits and what would get it on', async () => {
+    const explanation = { reason: 'no_worker_fits', message: 'none has tag big', remedy: 'start one', shardId: null }
+    gateway.answer = (_, response) => sendJson(response, explanation)
+    expect(await run('explain', 'b', '3')).toBe(0)
+    expect(gateway.requests).toMatchObject([{ method: 'GET', url: '/api/v1/batches/b/items/3/explanation' }])
+    expect(printed.join('\n')).toBe('item 3 of b: no worker fits\n  none has tag big\n  start one')
+  })
+
   test('cancel says what stays', async () => {
     const items = { open: 0, rendered: 1, failed: 0, cancelled: 1 }
     gateway.answer = (_, response) => sendJson(response, batchJson({ state: 'cancelled', items }))

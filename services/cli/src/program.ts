@@ -4,7 +4,9 @@ import { CommandContext } from './command-context.ts'
 import type { GlobalOptions } from './command-context.ts'
 import { addCancel } from './commands/cancel.ts'
 import { addCheckpoints } from './commands/checkpoints.ts'
+import { addControl } from './commands/control.ts'
 import { addDownload } from './commands/download.ts'
+import { addExplain } from './commands/explain.ts'
 import { addList } from './commands/list.ts'
 import { addReplay } from './commands/replay.ts'
 import { addStatus } from './commands/status.ts'
@@ -37,6 +39,8 @@ function createProgram(environment: Environment): Command {
     addStatus,
     addWatch,
     addList,
+    addControl,
+    addExplain,
     addCancel,
     addDownload,
     addCheckpoints,

@@ -8,6 +8,11 @@ test('a running batch shows what is done, how fast and how long it will take', (
   expect(progressLine(batch)).toBe(`${batch.id}  running  4/10 items  1.23 images/s  ETA 2 min 5 s  1 failed`)
 })
 
+test('a paused batch says so, until it has ended', () => {
+  expect(progressLine(batchJson({ state: 'running', paused: true, endedAt: null }))).toContain('  running (paused)  ')
+  expect(progressLine(batchJson({ state: 'completed', paused: true }))).toContain('  completed  ')
+})
+
 test('an unknown end is an ellipsis', () => {
   const items = { open: 10, rendered: 0, failed: 0, cancelled: 0 }
   expect(progressLine(batchJson({ state: 'queued', itemCount: 10, items }))).toContain('ETA …')

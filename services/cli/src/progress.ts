@@ -7,13 +7,18 @@ const PLAIN_INTERVAL_MS = 2_000
 export function progressLine(batch: BatchJson): string {
   const done = batch.itemCount - batch.items.open
   const parts = [
-    `${batch.id}  ${batch.state}`,
+    `${batch.id}  ${stateOf(batch)}`,
     `${done}/${batch.itemCount} items`,
     `${batch.imagesPerSecond.toFixed(2)} images/s`,
     batch.items.open === 0 ? null : `ETA ${batch.etaSeconds === null ? '…' : duration(batch.etaSeconds)}`,
     batch.items.failed > 0 ? `${batch.items.failed} failed` : null,
   ]
   return parts.filter((part) => part !== null).join('  ')
+}
+
+/** One word, or two for a batch of which nothing starts. */
+export function stateOf({ state, paused, endedAt }: Pick<BatchJson, 'state' | 'paused' | 'endedAt'>): string {
+  return paused && endedAt === null ? `${state} (paused)` : state
 }
 
 export function duration(seconds: number): string {

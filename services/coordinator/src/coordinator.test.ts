@@ -103,6 +103,9 @@ test('a batch that is paused starts nothing, also after a restart, until it is r
     items: { open: ITEMS },
   })
   expect(worker.rendered).toHaveLength(ITEMS)
+  expect(await caller.client.explainItem({ batchId, item: 3 })).toMatchObject({ reason: 'paused', shardId: '' })
+  await expect(caller.client.explainItem({ batchId, item: ITEMS })).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  expect(await caller.client.explainItem({ batchId: other, item: 0 })).toMatchObject({ reason: 'ended' })
   await caller.client.updateBatch({ batchId, paused: false })
   await caller.end(batchId)
   await expectCompleted(batchId)

@@ -53,7 +53,15 @@ class PlayedCoordinator implements AsyncDisposable {
       },
       watchBatch: (request, { signal }) => this.watch(request, signal),
       cancelBatch: async ({ batchId }) => ({ batch: this.put(batchId, { state: BatchState.CANCELLING }) }),
-      updateBatch: async ({ batchId }) => ({ batch: this.#find(batchId) }),
+      updateBatch: async ({ batchId, priority, paused }) => {
+        const { priority: before, paused: wasPaused } = this.#find(batchId)
+        return { batch: this.put(batchId, { priority: priority ?? before, paused: paused ?? wasPaused }) }
+      },
+      explainItem: async ({ batchId, item }) => {
+        const { paused } = this.#find(batchId)
+        if (!paused) return { reason: 'running', message: `item ${item} runs`, remedy: '', shardId: '00000-00000' }
+        return { reason: 'paused', message: 'its batch is paused', remedy: 'resume it', shardId: '' }
+      },
       listWorkers: async () => ({ workers: this.workers }),
     })
     const log = createLogger('played-coordinator', 'silent')

@@ -38,7 +38,7 @@ export function tallyOf({ shards, counts, schedulers }: Completed): Tally {
   return { shards, counts: { ...counts }, schedulers: new Map(schedulers.map((one) => [one.scheduler, one])) }
 }
 
-export function countResult(tally: Tally, result: ShardResult): void {
+function countResult(tally: Tally, result: ShardResult): void {
   tally.shards++
   addCounts(tally.counts, result)
   for (const one of result.schedulers) addTally(tally.schedulers, one)

@@ -4,6 +4,7 @@ import { CoordinatorService, WorkerLinkService } from '@darkroom/proto'
 import { attach } from './attach.ts'
 import { cancelBatch } from './cancel-batch.ts'
 import type { RpcContext } from './context.ts'
+import { explainItem } from './explain-item.ts'
 import { getBatch } from './get-batch.ts'
 import { listBatches } from './list-batches.ts'
 import { listWorkers } from './list-workers.ts'
@@ -20,6 +21,7 @@ export function registerServices(context: RpcContext): ServiceRegistration[] {
       watchBatch: watchBatch(context),
       cancelBatch: cancelBatch(context),
       updateBatch: updateBatch(context),
+      explainItem: explainItem(context),
       listWorkers: listWorkers(context),
     }),
     implement(WorkerLinkService, { attach: attach(context) }),

@@ -20,6 +20,8 @@ const time = Type.String({ format: 'date-time' })
 const progressProperties = {
   id: Type.String({ examples: ['b01kb3m8x5t7v9rj2w4n6pqa'] }),
   state: Type.Enum(Object.values(STATES)),
+  paused: Type.Boolean({ description: 'Whether nothing of it starts until it is resumed.' }),
+  priority: Type.Integer({ description: 'Among the open batches of its tenant the higher goes first.' }),
   createdAt: orNull(time),
   startedAt: orNull(time),
   endedAt: orNull(time),
@@ -64,6 +66,8 @@ export function batchProgress(batch: Batch): BatchProgress {
   return {
     id: batch.id,
     state: stateName(batch.state),
+    paused: batch.paused,
+    priority: batch.priority,
     createdAt: isoTime(batch.createdAt),
     startedAt: isoTime(batch.startedAt),
     endedAt: isoTime(batch.endedAt),
@@ -90,6 +94,8 @@ export function acceptedProgress({ id, createdAt, itemCount, imageCount }: Batch
   return {
     id,
     state: 'queued',
+    paused: false,
+    priority: 0,
     createdAt,
     startedAt: null,
     endedAt: null,

@@ -54,6 +54,32 @@ test('a batch is shown with what the coordinator knows and what was said at its 
   })
 })
 
+test('a batch is paused, resumed and given another priority, and what is left out stays', async () => {
+  const { id } = await gateway.accept([{ checkpoint: 'emoji-sd', prompt: 'a fox' }])
+  const patch = async (body: object): Promise<{ status: number; json: unknown }> => {
+    const headers = { 'content-type': 'application/json' }
+    const url = `${gateway.url}/api/v1/batches/${id}`
+    const response = await fetch(url, { method: 'PATCH', headers, body: JSON.stringify(body) })
+    return { status: response.status, json: await response.json() }
+  }
+  expect(await patch({ paused: true })).toMatchObject({ status: 200, json: { id, paused: true, priority: 0 } })
+  expect(await patch({ priority: -3 })).toMatchObject({ status: 200, json: { paused: true, priority: -3 } })
+  expect(await patch({ paused: false })).toMatchObject({ status: 200, json: { paused: false, priority: -3 } })
+  expect(await patch({ priority: 1.5 })).toMatchObject({ status: 400, json: { errors: [{ field: 'priority' }] } })
+  expect(await patch({ state: 'done' })).toMatchObject({ status: 400 })
+  expect(await patch({})).toMatchObject({ status: 400 })
+})
+
+test('an item is explained by the coordinator', async () => {
+  const { id } = await gateway.accept([{ checkpoint: 'emoji-sd', prompt: 'a fox' }])
+  const path = `/api/v1/batches/${id}/items/0/explanation`
+  expect(await get(path)).toEqual({ reason: 'running', message: 'item 0 runs', remedy: null, shardId: '00000-00000' })
+  gateway.coordinator.put(id, { paused: true })
+  expect(await get(path)).toMatchObject({ reason: 'paused', remedy: 'resume it', shardId: null })
+  const response = await fetch(`${gateway.url}/api/v1/batches/${id}/items/x/explanation`)
+  expect(response.status).toBe(400)
+})
+
 test('a batch is cancelled by the coordinator', async () => {
   const { id } = await gateway.accept([{ checkpoint: 'emoji-sd', prompt: 'a fox' }])
   const response = await fetch(`${gateway.url}/api/v1/batches/${id}/cancel`, { method: 'POST' })

@@ -3,6 +3,7 @@ import type { App } from '../http/app.ts'
 import { batchEvents } from './batch-events.ts'
 import { batchItems } from './batch-items.ts'
 import { cancelBatch } from './cancel-batch.ts'
+import { explainItem } from './explain-item.ts'
 import { getBatch } from './get-batch.ts'
 import { getImage } from './get-image.ts'
 import { indexPage } from './index-page.ts'
@@ -13,6 +14,7 @@ import { listWorkers } from './list-workers.ts'
 import { openapi } from './openapi.ts'
 import { resultFiles } from './result-files.ts'
 import { submitBatch } from './submit-batch.ts'
+import { updateBatch } from './update-batch.ts'
 import { uploadPicture } from './upload-picture.ts'
 
 /** Every route; each file adds its own. */
@@ -23,9 +25,11 @@ export const ROUTES: readonly ((app: App, context: GatewayContext) => void)[] = 
   uploadPicture,
   listBatches,
   getBatch,
+  updateBatch,
   cancelBatch,
   batchEvents,
   batchItems,
+  explainItem,
   resultFiles,
   getImage,
   listWorkers,

@@ -1,0 +1,157 @@
+import { meets } from './needs.ts'
+import type { Needs, Offer } from './needs.ts'
+import type { FarmState, OpenBatch, OpenShard } from './state.ts'
+import { isAtLimit, isServedBefore } from './tenants.ts'
+
+/** Why something of a batch is where it is, and what would get it on; no remedy where it is on its way. */
+export interface Explanation {
+  readonly reason:
+    | 'starting'
+    | 'cancelling'
+    | 'paused'
+    | 'no_worker'
+    | 'no_worker_fits'
+    | 'tenant_at_cap'
+    | 'resting'
+    | 'behind_tenants'
+    | 'behind_priority'
+    | 'queued'
+    | 'unplanned'
+    | 'dispatched'
+    | 'running'
+    | 'ending'
+  readonly message: string
+  readonly remedy: string
+}
+
+/** Of an item whose segment is not planned yet. */
+export function explainUnplanned(farm: FarmState, batch: OpenBatch, segment: number, nowMs: number): Explanation {
+  const ahead = segment - batch.nextSegment
+  const message = `it is planned once a worker is free for it: ${batch.readyShards} shards and ${ahead} unplanned segments of its batch are before it`
+  return explainWaiting(farm, batch, nowMs) ?? { reason: 'unplanned', message, remedy: '' }
+}
+
+export function explainShard(farm: FarmState, batch: OpenBatch, shard: OpenShard, nowMs: number): Explanation {
+  const { state, failures } = shard
+  const tried = failures === 0 ? '' : ` after ${failures} failed attempts, on ${shard.failedOn.join(', ')}`
+  switch (state) {
+    case 'ending':
+      return { reason: 'ending', message: 'its record is being written', remedy: '' }
+    case 'resting': {
+      const seconds = Math.max(0, (shard.restsUntilMs - nowMs) / 1000).toFixed(0)
+      return { reason: 'resting', message: `it is tried again in ${seconds} s${tried}`, remedy: '' }
+    }
+    case 'planned':
+      return explainWaiting(farm, batch, nowMs) ?? explainQueued(batch, shard, tried)
+    default:
+      return explainDispatched(farm, shard, tried)
+  }
+}
+
+function explainDispatched(
+  farm: FarmState,
+  { workerId, assignedTo, hedge, id, batchId }: OpenShard,
+  tried: string,
+): Explanation {
+  if (workerId === null) {
+    const message = `its shard is on the way to worker ${assignedTo}, which works on what it was given before${tried}`
+    return { reason: 'dispatched', message, remedy: '' }
+  }
+  const { running = [] } = farm.workers.get(workerId)?.snapshot ?? {}
+  const at = running.find((one) => one.shardId === id && one.batchId === batchId)
+  const steps = at === undefined || at.stepsTotal === 0 ? '' : `, ${at.stepsDone} of ${at.stepsTotal} steps done`
+  const both = hedge === null ? '' : `, and worker ${hedge.workerId} too, as it takes long`
+  return { reason: 'running', message: `worker ${workerId} has its shard${steps}${both}${tried}`, remedy: '' }
+}
+
+/** What keeps all of a batch from starting; null where nothing does. */
+function explainWaiting(farm: FarmState, batch: OpenBatch, nowMs: number): Explanation | null {
+  if (nowMs < farm.dispatchFromMs)
+    return {
+      reason: 'starting',
+      message: 'the coordinator has just begun to lead and asks workers what they hold',
+      remedy: '',
+    }
+  if (batch.state === 'cancelling' || batch.state === 'finalizing')
+    return { reason: 'cancelling', message: 'its batch is being ended', remedy: '' }
+  if (batch.isPaused)
+    return { reason: 'paused', message: 'its batch is paused', remedy: `resume it: darkroom resume ${batch.id}` }
+  return explainWorkers(farm, batch) ?? explainTenant(farm, batch)
+}
+
+function explainWorkers(farm: FarmState, { needs }: OpenBatch): Explanation | null {
+  const workers = [...farm.workers.values()]
+  const fitting = workers.filter(({ profile }) => meets(profile.offer, needs))
+  if (fitting.some(({ id }) => farm.taking.has(id))) return null
+  const { quarantined } = farm.suspects
+  if (workers.length === 0)
+    return { reason: 'no_worker', message: 'no worker is attached', remedy: 'start one: darkroom workers lists them' }
+  if (fitting.length > 0) {
+    const kept = fitting.filter(({ id }) => quarantined.has(id)).length
+    const message = `of ${fitting.length} workers that fit, ${kept} are in quarantine and the others start or drain`
+    return { reason: 'no_worker_fits', message, remedy: 'darkroom workers says why; start another worker' }
+  }
+  const lacking = lacks(
+    needs,
+    workers.map(({ profile }) => profile.offer),
+  )
+  const message = `none of ${workers.length} workers has what its batch needs: ${lacking}`
+  return { reason: 'no_worker_fits', message, remedy: `start a worker with ${lacking}` }
+}
+
+/** What no worker has, or, where each is there but never together, all of it. */
+function lacks(needs: Needs, offers: readonly Offer[]): string {
+  const wants: (readonly [text: string, needs: Needs])[] = [
+    ...(needs.deviceKind === null
+      ? []
+      : [[`device ${needs.deviceKind}`, { ...needs, memoryBytes: 0, tags: [] }] as const]),
+    ...(needs.memoryBytes === 0
+      ? []
+      : [
+          [
+            `${(needs.memoryBytes / 2 ** 30).toFixed(0)} GiB of memory`,
+            { ...needs, deviceKind: null, tags: [] },
+          ] as const,
+        ]),
+    ...needs.tags.map((tag) => [`tag ${tag}`, { deviceKind: null, memoryBytes: 0, tags: [tag] }] as const),
+  ]
+  const missing = wants.filter(([, want]) => !offers.some((offer) => meets(offer, want)))
+  return (missing.length > 0 ? missing : wants).map(([text]) => text).join(', ')
+}
+
+function explainTenant(farm: FarmState, { owner, priority, level }: OpenBatch): Explanation | null {
+  const { terms, running, name, backlogs } = owner
+  if (isAtLimit(owner)) {
+    const message = `tenant ${name} has ${running} shards running, which is all that it may (${terms.cap} and ${terms.burst} in a burst)`
+    return {
+      reason: 'tenant_at_cap',
+      message,
+      remedy: 'it starts when one of them ends; a higher cap lets it start now',
+    }
+  }
+  const higher = [...backlogs]
+    .flatMap(({ byPriority }) => [...byPriority.values()])
+    .filter((other) => other.priority > priority && other.ready > 0)
+  if (higher.length > 0) {
+    const shards = higher.reduce((sum, { ready }) => sum + ready, 0)
+    const message = `${shards} shards of its tenant's batches with a higher priority go first`
+    return { reason: 'behind_priority', message, remedy: 'raise its priority: darkroom priority BATCH NUMBER' }
+  }
+  const before =
+    level === null
+      ? []
+      : [...farm.tenants.values()].filter(
+          (other) => other.active > 0 && other !== owner && isServedBefore(other, owner),
+        )
+  if (before.length === 0) return null
+  const message = `${before.length} other tenants have had less for their weight and are next`
+  return { reason: 'behind_tenants', message, remedy: 'it starts in its turn; a higher weight brings it sooner' }
+}
+
+function explainQueued(batch: OpenBatch, shard: OpenShard, tried: string): Explanation {
+  const queue = batch.ready.get(shard.checkpoint)!
+  const before = queue.shards.indexOf(shard)
+  const [name] = shard.checkpoint.split('@')
+  const message = `it waits for a worker: ${before} shards of its batch that want ${name} are before it${tried}`
+  return { reason: 'queued', message, remedy: '' }
+}

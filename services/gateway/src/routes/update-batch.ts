@@ -1,0 +1,41 @@
+import { Type } from 'typebox'
+import { batchIdParams } from '../batches/batch-id.ts'
+import { batchJson, batchProgress, batchSchema } from '../batches/batch-json.ts'
+import { findBatch } from '../batches/find-batch.ts'
+import type { GatewayContext } from '../context.ts'
+import type { App } from '../http/app.ts'
+import { problemResponses } from '../http/problem.ts'
+
+export function updateBatch(app: App, context: GatewayContext): void {
+  app.route({
+    method: 'PATCH',
+    url: '/api/v1/batches/:id',
+    schema: {
+      operationId: 'updateBatch',
+      summary: 'Pause or resume a batch, or change its priority',
+      description:
+        'Nothing of a paused batch starts; what runs goes on. What the body leaves out stays as it is. It survives restarts.',
+      tags: ['batches'],
+      params: batchIdParams,
+      body: Type.Object(
+        {
+          priority: Type.Optional(
+            Type.Integer({
+              minimum: -1000,
+              maximum: 1000,
+              description: 'Among the open batches of its tenant the higher goes first; 0 unless it was changed.',
+            }),
+          ),
+          paused: Type.Optional(Type.Boolean()),
+        },
+        { additionalProperties: false, minProperties: 1 },
+      ),
+      response: { 200: batchSchema, ...problemResponses },
+    },
+    handler: async (request) => {
+      const { document } = await findBatch(context, request.params.id)
+      const { batch } = await context.coordinator.updateBatch({ batchId: document.id, ...request.body })
+      return batchJson(batchProgress(batch!), document)
+    },
+  })
+}
