@@ -22,9 +22,13 @@ export interface FarmOptions {
     readonly worker?: Record<string, string>
     readonly s3?: Record<string, string>
   }
-  /** Called with a line for people when a process ends that nobody stopped. */
-  readonly onDeath?: (message: string) => void
+  /** Called with a line for people, and the process's name, when one ends that nobody stopped. */
+  readonly onDeath?: (message: string, name: string) => void
+  /** The port through which one kind of process reaches another: that one's own, unless something is put between them. */
+  readonly through?: (from: ProcessKind, to: 'nats' | 's3' | 'coordinator', port: number) => Promise<number>
 }
+
+export type ProcessKind = 'gateway' | 'coordinator' | 'worker'
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..')
 const MAIN = {
@@ -89,7 +93,7 @@ export class Farm implements AsyncDisposable {
     for (const index of ports.keys()) await farm.startCoordinator(index)
     // All are known before one's failure stops them.
     const started = await Promise.allSettled([
-      farm.#start('gateway', 'gateway', { DARKROOM_GATEWAY_COORDINATORS: farm.#coordinators() }),
+      farm.startGateway(),
       ...Array.from({ length: options.workers ?? 2 }, (_, i) => farm.startWorker(i + 1)),
     ])
     const failed = started.find((result) => result.status === 'rejected')
@@ -115,7 +119,7 @@ export class Farm implements AsyncDisposable {
 
   /** Environment with which the `darkroom` command reaches this farm and its bucket. */
   get cliEnvironment(): Record<string, string> {
-    return { DARKROOM_GATEWAY_URL: this.gatewayUrl, ...storeEnvironment(this.#s3) }
+    return { DARKROOM_GATEWAY_URL: this.gatewayUrl, ...storeEnvironment(this.#s3.ready.httpPort!) }
   }
 
   /** A running process: 'gateway', 'coordinator-0', 'worker-1', … */
@@ -133,10 +137,14 @@ export class Farm implements AsyncDisposable {
     return [this.#s3, ...this.#programs.values()]
   }
 
-  startWorker(number: number, env: Record<string, string> = {}): Promise<Program> {
+  async startGateway(): Promise<Program> {
+    return this.#start('gateway', 'gateway', { DARKROOM_GATEWAY_COORDINATORS: await this.#coordinators('gateway') })
+  }
+
+  async startWorker(number: number, env: Record<string, string> = {}): Promise<Program> {
     return this.#start(`worker-${number}`, 'worker', {
       DARKROOM_WORKER_ID: `worker-${number}`,
-      DARKROOM_WORKER_COORDINATORS: this.#coordinators(),
+      DARKROOM_WORKER_COORDINATORS: await this.#coordinators('worker'),
       DARKROOM_WORKER_CACHE_DIR: path.join(this.directory, 'checkpoints'),
       ...env,
     })
@@ -167,9 +175,20 @@ export class Farm implements AsyncDisposable {
 
   /** Kills nats-server, removes all its storage and starts it again on the same port. */
   async wipeNats(): Promise<void> {
+    await this.#restartNats(() => {
+      rmSync(path.join(this.directory, 'nats', 'store'), { recursive: true, force: true })
+    })
+  }
+
+  /** Kills nats-server and starts it again with what it has on disk. */
+  async killNats(): Promise<void> {
+    await this.#restartNats(() => {})
+  }
+
+  async #restartNats(meanwhile: () => void): Promise<void> {
     const { port } = this.#nats
     await this.#nats.stop('SIGKILL')
-    rmSync(path.join(this.directory, 'nats', 'store'), { recursive: true, force: true })
+    meanwhile()
     this.#nats = await startNatsServer({ directory: path.join(this.directory, 'nats'), port })
   }
 
@@ -184,23 +203,26 @@ export class Farm implements AsyncDisposable {
     await this.#s3.stop()
   }
 
-  #coordinators(): string {
-    return this.#coordinatorPorts.map((port) => `127.0.0.1:${port}`).join(',')
+  async #coordinators(from: ProcessKind): Promise<string> {
+    const ports = await Promise.all(this.#coordinatorPorts.map((port) => this.#through(from, 'coordinator', port)))
+    return ports.map((port) => `127.0.0.1:${port}`).join(',')
   }
 
-  async #start(
-    name: string,
-    kind: 'gateway' | 'coordinator' | 'worker',
-    own: Record<string, string>,
-  ): Promise<Program> {
+  async #through(from: ProcessKind, to: 'nats' | 's3' | 'coordinator', port: number): Promise<number> {
+    return (await this.#options.through?.(from, to, port)) ?? port
+  }
+
+  async #start(name: string, kind: ProcessKind, own: Record<string, string>): Promise<Program> {
+    const natsPort = await this.#through(kind, 'nats', this.#nats.port)
+    const s3Port = await this.#through(kind, 's3', this.#s3.ready.httpPort!)
     const prefix = `DARKROOM_${kind.toUpperCase()}`
     const program = await startProgram({
       name,
       main: MAIN[kind],
       logFolder: path.join(this.directory, 'logs'),
       env: {
-        DARKROOM_NATS_URL: this.#nats.url,
-        ...storeEnvironment(this.#s3),
+        DARKROOM_NATS_URL: `nats://127.0.0.1:${natsPort}`,
+        ...storeEnvironment(s3Port),
         [`${prefix}_HOST`]: '127.0.0.1',
         [`${prefix}_PORT`]: '0',
         [`${prefix}_ADMIN_PORT`]: '0',
@@ -213,6 +235,7 @@ export class Farm implements AsyncDisposable {
       if (!this.#expected.has(program))
         this.#options.onDeath?.(
           `${name} ended unexpectedly; the end of ${program.logFile}:\n${tailOf(program.logFile)}`,
+          name,
         )
     })
     return program
@@ -229,9 +252,9 @@ function storeConfig(s3: Program): ObjectStoreConfig {
   }
 }
 
-function storeEnvironment(s3: Program): Record<string, string> {
+function storeEnvironment(port: number): Record<string, string> {
   return {
-    DARKROOM_S3_ENDPOINT: `http://127.0.0.1:${s3.ready.httpPort}`,
+    DARKROOM_S3_ENDPOINT: `http://127.0.0.1:${port}`,
     DARKROOM_S3_BUCKET: BUCKET,
     DARKROOM_S3_ACCESS_KEY_ID: KEYS.accessKeyId,
     DARKROOM_S3_SECRET_ACCESS_KEY: KEYS.secretAccessKey,

@@ -1,5 +1,5 @@
 export { Farm } from './farm.ts'
-export type { FarmOptions } from './farm.ts'
+export type { FarmOptions, ProcessKind } from './farm.ts'
 export { freePort } from './free-port.ts'
 export { startNatsServer } from './nats-server.ts'
 export type { NatsServer } from './nats-server.ts'
