@@ -294,6 +294,19 @@ describe('printing', () => {
     expect(printed.join('\n')).toBe('item 3 of b: no worker fits\n  none has tag big\n  start one')
   })
 
+  test('simulate says how long a batch takes, what it costs, and what a loss of workers changes', async () => {
+    const farm = ['--workers', '4', '--prompts', '400', '--price', '3600']
+    expect(await run('simulate', ...farm, '--lose', '0.5', '--lose-after', '60')).toBe(0)
+    const [all, half] = printed.join('\n').split('\n')
+    expect(all).toMatch(
+      /^400 images of 1 s on 4 workers: 2 min \d+ s, 0\.1 worker-hours, \d+\.\d % of them rendering, 4 loads of checkpoints, costs \d+\.\d\d$/,
+    )
+    expect(half).toMatch(/^with 50 % of them gone after 1 min 0 s: \d+ min/)
+    expect(await run('simulate', '--workers', '0', '--prompts', '1')).toBe(2)
+    expect(complained.join('')).toContain('want a whole number of at least 1')
+    expect(await run('simulate', '--workers', '1', '--prompts', '1', '--lose', '2')).toBe(2)
+  })
+
   test('cancel says what stays', async () => {
     const items = { open: 0, rendered: 1, failed: 0, cancelled: 1 }
     gateway.answer = (_, response) => sendJson(response, batchJson({ state: 'cancelled', items }))

@@ -9,6 +9,7 @@ import { addDownload } from './commands/download.ts'
 import { addExplain } from './commands/explain.ts'
 import { addList } from './commands/list.ts'
 import { addReplay } from './commands/replay.ts'
+import { addSimulate } from './commands/simulate.ts'
 import { addStatus } from './commands/status.ts'
 import { addSubmit } from './commands/submit.ts'
 import { addVerify } from './commands/verify.ts'
@@ -47,6 +48,7 @@ function createProgram(environment: Environment): Command {
     addWorkers,
     addVerify,
     addReplay,
+    addSimulate,
   ])
     add(program, context)
   return program

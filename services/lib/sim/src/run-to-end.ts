@@ -10,6 +10,8 @@ export interface Undertaking {
   readonly workers: readonly { readonly speed: number; readonly swapSeconds: number }[]
   /** Of the workers, those that are killed in an hour; each is replaced at once by an empty one. */
   readonly killedPerHour: number
+  /** Of the workers, a share from 0 to 1 that is gone for good at a moment, without a word. */
+  readonly vanishing?: { readonly share: number; readonly atSeconds: number }
 }
 
 export interface Outcome {
@@ -19,6 +21,10 @@ export interface Outcome {
   readonly swaps: number
   /** Device seconds beyond those in commit records, over these. */
   readonly duplicatedWork: number
+  /** Seconds of all workers, from the beginning to the end or to when they were gone. */
+  readonly workerSeconds: number
+  /** Of those, what devices computed. */
+  readonly busySeconds: number
 }
 
 /** Heartbeats are rare, to be quick; shards are as small as items are. */
@@ -32,8 +38,8 @@ const SETTINGS = {
 const ID = 'b0'
 const HOUR_MS = 3_600_000
 
-/** One batch on a farm whose only trouble is that workers are killed now and then. */
-export async function runToEnd({ seed, items, workers, killedPerHour }: Undertaking): Promise<Outcome> {
+/** One batch on a farm whose only trouble is that workers are killed now and then, or that many are gone at once. */
+export async function runToEnd({ seed, items, workers, killedPerHour, vanishing }: Undertaking): Promise<Outcome> {
   let swaps = 0
   let busySeconds = 0
   const farm = new VirtualFarm(seed, SETTINGS, {
@@ -57,8 +63,25 @@ export async function runToEnd({ seed, items, workers, killedPerHour }: Undertak
   farm.addCoordinator()
   for (const { speed, swapSeconds } of workers) farm.addWorker(soundTraits({ speed, swapSeconds }))
   if (killedPerHour > 0) killNowAndThen(farm, HOUR_MS / (killedPerHour * workers.length))
+  const gone = Math.min(Math.round((vanishing?.share ?? 0) * workers.length), workers.length - 1)
+  if (vanishing !== undefined) farm.time.after(1000 * vanishing.atSeconds, () => vanish(farm, gone))
   await farm.time.run(() => farm.isDone(ID))
-  return { seconds: farm.time.nowMs / 1000, swaps, duplicatedWork: busySeconds / committedSeconds - 1 }
+  const seconds = farm.time.nowMs / 1000
+  const goneSeconds = Math.max(0, seconds - (vanishing?.atSeconds ?? seconds))
+  return {
+    seconds,
+    swaps,
+    duplicatedWork: busySeconds / committedSeconds - 1,
+    workerSeconds: seconds * workers.length - goneSeconds * gone,
+    busySeconds,
+  }
+}
+
+function vanish(farm: VirtualFarm, count: number): void {
+  for (const worker of [...farm.workers.values()].slice(0, count)) {
+    worker.vanish()
+    farm.workers.delete(worker.id)
+  }
 }
 
 function killNowAndThen(farm: VirtualFarm, meanMs: number): void {

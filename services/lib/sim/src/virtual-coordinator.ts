@@ -191,8 +191,12 @@ export class VirtualCoordinator {
       delay: (ms, signal) =>
         new Promise((resolve) => {
           if (signal.aborted) return resolve()
-          signal.addEventListener('abort', () => resolve(), { once: true })
-          process.after(ms, resolve)
+          const end = (): void => {
+            signal.removeEventListener('abort', end)
+            resolve()
+          }
+          signal.addEventListener('abort', end)
+          process.after(ms, end)
         }),
     }
   }
