@@ -1,6 +1,6 @@
+import { Random } from '@darkroom/sim/random'
 import { CoreFarm } from './core-farm.ts'
 import type { BenchResult } from './main.ts'
-import { seededRandom } from './seeded-random.ts'
 import { median, quantile, round } from './statistics.ts'
 
 /**
@@ -37,7 +37,7 @@ export async function run(): Promise<BenchResult> {
 }
 
 function measure(workers: number, queued: number): number[] {
-  const random = seededRandom(7)
+  const random = new Random(7)
   const farm = new CoreFarm()
   const batches = Math.min(BATCHES_PER_WORKER * workers, MAX_BATCHES, queued)
   for (let n = 0; n < batches; n++) {
@@ -53,8 +53,8 @@ function measure(workers: number, queued: number): number[] {
   const times: number[] = []
   for (let n = 0; n < WARM_UP + DECISIONS && farm.held.length > 0; n++) {
     farm.nowMs += 10
-    const [ended] = farm.held.splice(Math.floor(random() * farm.held.length), 1)
-    const took = farm.end(ended!, 0.5 + random())
+    const [ended] = farm.held.splice(random.below(farm.held.length), 1)
+    const took = farm.end(ended!, random.between(0.5, 1.5))
     if (n >= Math.min(WARM_UP, queued / 4)) times.push(took)
   }
   return times

@@ -1,6 +1,6 @@
+import { Random } from '@darkroom/sim/random'
 import { CoreFarm } from './core-farm.ts'
 import type { BenchResult } from './main.ts'
-import { seededRandom } from './seeded-random.ts'
 import { round } from './statistics.ts'
 
 /**
@@ -21,7 +21,7 @@ const WINDOWS = 6
 const SHARDS = 60_000
 
 export async function run(): Promise<BenchResult> {
-  const random = seededRandom(11)
+  const random = new Random(11)
   const farm = new CoreFarm()
   for (const [tenant, weight] of Object.entries(WEIGHTS)) {
     farm.send({ type: 'tenantChanged', tenant, terms: { weight, cap: null, burst: 0 } })
@@ -34,7 +34,7 @@ export async function run(): Promise<BenchResult> {
   /** Each worker renders what it was given one after the other. */
   const begin = (): void => {
     for (const shard of farm.held.splice(0)) {
-      const seconds = SECONDS[shard.batchId]! * (0.5 + random())
+      const seconds = SECONDS[shard.batchId]! * random.between(0.5, 1.5)
       const atMs = Math.max(freeAtMs.get(shard.workerId) ?? 0, farm.nowMs) + 1000 * seconds
       freeAtMs.set(shard.workerId, atMs)
       ending.push({ atMs, seconds, shard })

@@ -1,12 +1,12 @@
 import { GatewayClient } from '@darkroom/cli'
 import { SCHEDULERS } from '@darkroom/diffusion'
 import { Farm } from '@darkroom/local'
+import { Random } from '@darkroom/sim/random'
 import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import type { BenchResult } from './main.ts'
-import { seededRandom } from './seeded-random.ts'
 
 /**
  * Whether a picture depends on its request alone. The same requests, of every scheduler that both shipped checkpoints take, many
@@ -35,7 +35,7 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
     args: [...args],
     options: { requests: { type: 'string', default: String(REQUESTS) } },
   })
-  const random = seededRandom(7)
+  const random = new Random(7)
   const requests = Array.from({ length: Number(values.requests) }, (_, i) => requestOf(i, random))
   const directory = mkdtempSync(path.join(os.tmpdir(), 'darkroom-identity-'))
   await using stack = new AsyncDisposableStack()
@@ -76,19 +76,18 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
   }
 }
 
-function requestOf(i: number, random: () => number): Item {
-  const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)]!
+function requestOf(i: number, random: Random): Item {
   const schedulers = Object.keys(SCHEDULERS).filter((name) => !NOT_FOR_THESE.test(name))
   const common = {
     customId: `request-${i}`,
     scheduler: schedulers[i % schedulers.length]!,
-    numInferenceSteps: pick([3, 5, 8, 12, 20]),
+    numInferenceSteps: random.pick([3, 5, 8, 12, 20]),
     seed: i,
   }
   if (i % 5 === 4) return { ...common, checkpoint: 'emoji-ddpm' }
-  const [width, height] = pick(TEXT_SIZES)
-  const prompt = pick(['a red apple', 'a cat', 'the sun', 'a panda', 'a rocket'])
-  return { ...common, checkpoint: 'emoji-sd', prompt, guidanceScale: pick([1, 3.5, 7.5]), width, height }
+  const [width, height] = random.pick(TEXT_SIZES)
+  const prompt = random.pick(['a red apple', 'a cat', 'the sun', 'a panda', 'a rocket'])
+  return { ...common, checkpoint: 'emoji-sd', prompt, guidanceScale: random.pick([1, 3.5, 7.5]), width, height }
 }
 
 /** @returns by custom id the file's name, which holds the hash of its bytes */
@@ -111,11 +110,11 @@ async function render(gateway: GatewayClient, items: readonly Item[]): Promise<M
 async function inRandomBatches(
   gateway: GatewayClient,
   requests: readonly Item[],
-  random: () => number,
+  random: Random,
 ): Promise<Map<string, string>> {
-  const left = requests.map((request) => ({ request, key: random() })).toSorted((a, b) => a.key - b.key)
+  const left = requests.map((request) => ({ request, key: random.next() })).toSorted((a, b) => a.key - b.key)
   const batches: Item[][] = []
-  while (left.length > 0) batches.push(left.splice(0, 1 + Math.floor(random() * 12)).map(({ request }) => request))
+  while (left.length > 0) batches.push(left.splice(0, 1 + random.below(12)).map(({ request }) => request))
   const rendered = await Promise.all(batches.map((batch) => render(gateway, batch)))
   return new Map(rendered.flatMap((names) => [...names]))
 }

@@ -8,6 +8,7 @@ export interface BenchResult {
 
 const BENCHES: Record<string, () => Promise<{ run: (args: readonly string[]) => Promise<BenchResult> }>> = {
   decision: () => import('./decision.ts'),
+  dispatch: () => import('./dispatch.ts'),
   encode: () => import('./encode.ts'),
   'farm-overhead': () => import('./farm-overhead.ts'),
   fairness: () => import('./fairness.ts'),

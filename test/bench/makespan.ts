@@ -1,7 +1,7 @@
 import { runToEnd } from '@darkroom/sim'
+import { Random } from '@darkroom/sim/random'
 import { parseArgs } from 'node:util'
 import type { BenchResult } from './main.ts'
-import { seededRandom } from './seeded-random.ts'
 import { round } from './statistics.ts'
 
 /**
@@ -45,19 +45,19 @@ async function measure(
   shardsPerWorker: number,
   hasFaults = false,
 ): Promise<{ ratio: number; duplicatedWork: number }> {
-  const random = seededRandom(1)
+  const random = new Random(1)
   const weights = Array.from({ length: CHECKPOINTS }, (_, rank) => 1 / (rank + 1))
   const total = weights.reduce((sum, weight) => sum + weight, 0)
   const pick = (): string => {
-    let left = random() * total
+    let left = random.next() * total
     return `model-${weights.findIndex((weight) => (left -= weight) < 0)}`
   }
   const items = Array.from({ length: workers * shardsPerWorker }, () => ({
     checkpoint: pick(),
-    seconds: SECONDS.least + (SECONDS.most - SECONDS.least) * random(),
+    seconds: random.between(SECONDS.least, SECONDS.most),
   }))
   const traits = Array.from({ length: workers }, (_, n) => {
-    const isStraggler = hasFaults && random() < STRAGGLERS
+    const isStraggler = hasFaults && random.chance(STRAGGLERS)
     return { speed: SPEEDS[n % 3]! / (isStraggler ? 5 : 1), swapSeconds: SWAP_SECONDS }
   })
   const start = performance.now()

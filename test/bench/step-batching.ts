@@ -1,3 +1,4 @@
+import { Random } from '@darkroom/sim/random'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Shapes } from '../../services/worker/src/engine/batch-sizes.ts'
@@ -9,7 +10,6 @@ import { Model } from '../../services/worker/src/engine/model.ts'
 import { Renderer } from '../../services/worker/src/engine/renderer.ts'
 import { denoiseTogether } from './denoise-together.ts'
 import type { BenchResult } from './main.ts'
-import { seededRandom } from './seeded-random.ts'
 import { median, ratioSummary, round, timed } from './statistics.ts'
 
 /**
@@ -46,7 +46,7 @@ const REAL_STEPS = [4, 8, 12, 20]
 export async function run(args: readonly string[]): Promise<BenchResult> {
   const { values } = parseArgs({ args: [...args], options: { pairs: { type: 'string', default: '15' } } })
   const pairs = Number(values.pairs)
-  const random = seededRandom(1)
+  const random = new Random(1)
   const measured = {
     vsPadded: [] as number[],
     vsShrinking: [] as number[],
@@ -66,7 +66,7 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
     measured.vsShrinking.push(shrinking / ours)
     measured.limit.push(longestOfBatches(requests) / (stepsOf(requests) / ROWS))
     measured.wasted.push(await wastedSlots(requests))
-    measured.short.push(await shortItemSpeedup(Math.floor(random() * LONG)))
+    measured.short.push(await shortItemSpeedup(random.below(LONG)))
     console.log(
       `pair ${pair}: vs padded ${measured.vsPadded.at(-1)!.toFixed(3)} (limit ${measured.limit.at(-1)!.toFixed(3)}), vs shrinking ${measured.vsShrinking.at(-1)!.toFixed(3)}, short item ${measured.short.at(-1)!.toFixed(1)}, wasted ${measured.wasted.at(-1)!.toFixed(4)}`,
     )
@@ -105,10 +105,10 @@ function requestOf(side: number, numInferenceSteps: number): RenderRequest {
 }
 
 /** Equally many of each number of steps, in random order. */
-function shuffled(random: () => number, count: number): number[] {
+function shuffled(random: Random, count: number): number[] {
   const steps = Array.from({ length: count }, (_, i) => STEPS[i % STEPS.length]!)
   for (let i = count - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1))
+    const j = random.below(i + 1)
     ;[steps[i], steps[j]] = [steps[j]!, steps[i]!]
   }
   return steps

@@ -50,8 +50,11 @@ test('I1: a core that counts an item twice', async () => {
 })
 
 test('I2: a core that takes no notice when NATS has lost its storage', async () => {
-  core.mutation = (sound, farm, event, nowMs) =>
-    event.type === 'queueLost' || event.type === 'tick' ? [] : sound(farm, event, nowMs)
+  core.mutation = (sound, farm, event, nowMs) => {
+    // More than workers take at once, so that there is something to lose.
+    Object.assign(farm.settings, { window: 6 })
+    return event.type === 'queueLost' || event.type === 'tick' ? [] : sound(farm, event, nowMs)
+  }
   expect(await isSeen('I2', ['natsWipe'])).toBe(true)
 })
 

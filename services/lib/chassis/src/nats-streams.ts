@@ -16,8 +16,8 @@ const ACK_WAIT_MS = 60_000
 const INACTIVE_MS = 3_600_000
 const DUPLICATE_WINDOW_MS = 120_000
 const NOT_FOUND = 404
-/** JSNoMessageFoundErr: deleting a message that is gone answers with this and the code 500. */
-const NO_MESSAGE_FOUND = 10_057
+/** How deleting a message that is gone is answered, by where it was: JSSequenceNotFoundErrF or JSStreamMsgDeleteFailedF. */
+const MESSAGE_GONE = [10_043, 10_057]
 
 /**
  * Makes what is missing of the farm's streams and the coordinator's consumer.
@@ -77,7 +77,7 @@ export async function nullIfMissing<T>(ask: () => Promise<T>): Promise<T | null>
     return await ask()
   } catch (reason) {
     const error = reason instanceof NatsError ? reason.api_error : undefined
-    if (error?.code === NOT_FOUND || error?.err_code === NO_MESSAGE_FOUND) return null
+    if (error?.code === NOT_FOUND || MESSAGE_GONE.includes(error?.err_code ?? 0)) return null
     throw reason
   }
 }

@@ -41,17 +41,16 @@ export class VirtualBucket {
 
   /** Keys that begin so, in byte order. */
   list(prefix: string): string[] {
-    const folder = this.#folders.get(folderOf(prefix))
-    const candidates =
-      folder === undefined ? this.#folders.values().flatMap((objects) => objects.keys()) : folder.keys()
-    return [...candidates].filter((key) => key.startsWith(prefix)).toSorted()
+    const inFolder = this.#folders.get(prefix.split('/', 2).join('/'))?.keys() ?? []
+    const isInFolder = prefix.split('/').length > 2
+    const candidates = isInFolder ? inFolder : this.#folders.values().flatMap((objects) => objects.keys())
+    return [...candidates].filter((key) => key.startsWith(prefix)).toSorted(inByteOrder)
   }
+}
 
-  /** The "folders" right under a prefix that is a first part, each with its slash. */
-  listPrefixes(prefix: string): string[] {
-    const filled = this.#folders.entries().filter(([name, objects]) => name.startsWith(prefix) && objects.size > 0)
-    return [...filled].map(([name]) => `${name}/`).toSorted()
-  }
+/** JavaScript's own order is by UTF-16 units. */
+export function inByteOrder(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }
 
 function folderOf(key: string): string {

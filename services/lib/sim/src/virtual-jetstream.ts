@@ -13,9 +13,19 @@ interface Message<T> {
   deliveries: number
 }
 
+/** Of a subject; its worker opens it by pulling. */
+interface Consumer {
+  isOpen: boolean
+  /** The highest sequence that it has delivered. */
+  delivered: number
+  /** Never delivered, in order. */
+  readonly fresh: number[]
+  /** To be delivered again, in order, before any fresh one. */
+  readonly again: number[]
+}
+
 interface Pull<T> {
   readonly subject: string
-  readonly expiresAtMs: number
   /** Null at its expiry. */
   readonly give: (delivery: Delivery<T> | null) => void
   readonly fail: () => void
@@ -36,8 +46,7 @@ export class VirtualQueue<T> {
   readonly #ackWaitMs: number
   #lastSequence = 0
   #messages = new Map<number, Message<T>>()
-  /** Never delivered, or to be delivered again, in order, by subject. */
-  readonly #ready = new Map<string, number[]>()
+  readonly #consumers = new Map<string, Consumer>()
   /** With a worker: when each is due again. */
   #pending = new Map<number, number>()
   #pulls: Pull<T>[] = []
@@ -51,42 +60,54 @@ export class VirtualQueue<T> {
     this.#ackWaitMs = ackWaitMs
   }
 
-  get backlog(): { pending: number; ackPending: number } {
-    return { pending: this.#messages.size - this.#pending.size, ackPending: this.#pending.size }
+  /** Whether a pull would be answered at once. */
+  isWaiting(subject: string): boolean {
+    const { again, fresh } = this.#consumer(subject)
+    return [again, fresh].some((queue) => queue.some((sequence) => this.#messages.has(sequence)))
   }
 
   publish(subject: string, payload: T): number {
     const sequence = ++this.#lastSequence
     this.#messages.set(sequence, { subject, payload, deliveries: 0 })
-    this.#queue(subject, sequence)
+    this.#consumer(subject).fresh.push(sequence)
     this.pump()
     return sequence
   }
 
-  pull(subject: string, expiresMs: number, give: Pull<T>['give'], fail: () => void): void {
-    const pull: Pull<T> = { subject, expiresAtMs: this.#time.nowMs + expiresMs, give, fail }
+  /** @returns what breaks it off */
+  pull(subject: string, expiresMs: number, give: Pull<T>['give'], fail: () => void): () => void {
+    const pull: Pull<T> = { subject, give, fail }
+    this.#consumer(subject).isOpen = true
     this.#pulls.push(pull)
-    this.#time.after(expiresMs, () => {
+    const breakOff = (): void => {
       const place = this.#pulls.indexOf(pull)
       if (place === -1) return
       this.#pulls.splice(place, 1)
       give(null)
-    })
+    }
+    this.#time.after(expiresMs, breakOff)
     this.pump()
+    return breakOff
   }
 
-  /** Whoever had it, and however long ago. */
-  ack(sequence: number): void {
+  /**
+   * Whoever had it, and however long ago: what lies under that sequence goes, also where that was another message before the
+   * stream was lost.
+   * @returns whether it is answered: by a consumer that is there and has come so far
+   */
+  ack(subject: string, sequence: number): boolean {
+    const { isOpen, delivered } = this.#consumer(subject)
+    if (!isOpen || sequence > delivered) return false
     this.delete(sequence)
+    return true
   }
 
-  nak(sequence: number, delayMs: number): void {
-    if (!this.#pending.has(sequence)) return
-    this.#hold(sequence, delayMs)
+  nak(subject: string, sequence: number, delayMs: number): void {
+    if (this.#isPending(subject, sequence)) this.#hold(sequence, delayMs)
   }
 
-  working(sequence: number): void {
-    if (this.#pending.has(sequence)) this.#hold(sequence, this.#ackWaitMs)
+  working(subject: string, sequence: number): void {
+    if (this.#isPending(subject, sequence)) this.#hold(sequence, this.#ackWaitMs)
   }
 
   /** @returns whether it was there */
@@ -97,8 +118,7 @@ export class VirtualQueue<T> {
 
   purge(): void {
     this.#messages.clear()
-    this.#pending.clear()
-    this.#ready.clear()
+    this.#clearQueues()
   }
 
   /** What a power failure will leave. */
@@ -115,11 +135,12 @@ export class VirtualQueue<T> {
     if (storage === 'kept') return
     this.#messages = new Map(this.#synced.messages)
     this.#lastSequence = this.#synced.lastSequence
-    this.#pending.clear()
-    this.#ready.clear()
+    this.#clearQueues()
+    for (const consumer of this.#consumers.values())
+      consumer.delivered = Math.min(consumer.delivered, this.#lastSequence)
     this.sync()
     for (const [sequence, { subject, deliveries }] of this.#messages) {
-      if (deliveries === 0) this.#queue(subject, sequence)
+      if (deliveries === 0) this.#consumer(subject).fresh.push(sequence)
       else this.#hold(sequence, this.#ackWaitMs)
     }
   }
@@ -136,6 +157,8 @@ export class VirtualQueue<T> {
       const sequence = this.#next(pull.subject)
       if (sequence === undefined) continue
       const message = this.#messages.get(sequence)!
+      const consumer = this.#consumer(pull.subject)
+      consumer.delivered = Math.max(consumer.delivered, sequence)
       message.deliveries++
       this.#hold(sequence, this.#ackWaitMs)
       this.#pulls.splice(this.#pulls.indexOf(pull), 1)
@@ -143,31 +166,43 @@ export class VirtualQueue<T> {
     }
   }
 
-  #queue(subject: string, sequence: number): void {
-    const ready = this.#ready.get(subject) ?? []
-    ready.push(sequence)
-    this.#ready.set(subject, ready)
+  #consumer(subject: string): Consumer {
+    const consumer = this.#consumers.get(subject) ?? { isOpen: false, delivered: 0, fresh: [], again: [] }
+    this.#consumers.set(subject, consumer)
+    return consumer
+  }
+
+  #clearQueues(): void {
+    this.#pending.clear()
+    for (const { fresh, again } of this.#consumers.values()) fresh.length = again.length = 0
+  }
+
+  #isPending(subject: string, sequence: number): boolean {
+    return this.#pending.has(sequence) && this.#messages.get(sequence)?.subject === subject
   }
 
   /** The first of a subject that is still there. */
   #next(subject: string): number | undefined {
-    const ready = this.#ready.get(subject) ?? []
-    let sequence = ready.shift()
-    while (sequence !== undefined && !this.#messages.has(sequence)) sequence = ready.shift()
+    const { again, fresh } = this.#consumer(subject)
+    const shift = (): number | undefined => again.shift() ?? fresh.shift()
+    let sequence = shift()
+    while (sequence !== undefined && !this.#messages.has(sequence)) sequence = shift()
     return sequence
   }
 
   #hold(sequence: number, forMs: number): void {
     const dueMs = this.#time.nowMs + forMs
     this.#pending.set(sequence, dueMs)
-    this.#time.after(forMs, () => {
+    const redeliver = (): void => {
       // Acknowledged, or held on by another word meanwhile.
       if (this.#pending.get(sequence) !== dueMs) return
       this.#pending.delete(sequence)
       const { subject, deliveries } = this.#messages.get(sequence)!
       if (deliveries === this.maxDeliver) return
-      this.#queue(subject, sequence)
+      this.#consumer(subject).again.push(sequence)
       this.pump()
-    })
+    }
+    if (forMs === 0) redeliver()
+    else this.#time.after(forMs, redeliver)
   }
 }

@@ -56,7 +56,7 @@ export class VirtualNatsServer {
   }
 }
 
-type Calls = Omit<FarmNats, 'connection'>
+type Calls = Omit<FarmNats, 'connection' | 'shardBacklog'>
 
 /** One process's client, with the answers and errors of chassis' FarmNats. */
 export class VirtualNats implements Calls {
@@ -99,26 +99,34 @@ export class VirtualNats implements Calls {
     workerId: string,
     options: { expiresMs: number; signal: AbortSignal },
   ): Promise<ShardDelivery | null> {
-    const delivery = await this.#pull(() => this.#shards(), workerId, options.expiresMs)
+    if (options.signal.aborted) return null
+    const delivery = await this.#pull(() => this.#shards(), workerId, options.expiresMs, options.signal)
     if (delivery === null) return null
     const { sequence, deliveryCount, payload } = delivery
+    // As the client has it: the first answer counts, also one that does not arrive, and no later one is sent.
+    let isAnswered = false
     const tell = (what: (queue: VirtualQueue<ShardAssignment>) => void): void => {
+      if (isAnswered) return
       void this.#process.call(LATENCY_MS, () => {
         if (this.#server.isUp && this.#server.shards !== null) what(this.#server.shards)
       })
-    }
-    // Nobody waits for it any more.
-    if (options.signal.aborted) {
-      tell((queue) => queue.nak(sequence, 0))
-      return null
     }
     return {
       assignment: payload,
       sequence,
       deliveryCount,
-      working: () => tell((queue) => queue.working(sequence)),
-      ack: () => this.#request(() => this.#server.shards?.ack(sequence)),
-      nak: (delayMs) => tell((queue) => queue.nak(sequence, delayMs)),
+      working: () => tell((queue) => queue.working(workerId, sequence)),
+      ack: async () => {
+        if (isAnswered) return
+        isAnswered = true
+        await this.#request(() => {
+          if (!this.#shards().ack(workerId, sequence)) throw away('nobody answers to an ack')
+        })
+      },
+      nak: (delayMs) => {
+        tell((queue) => queue.nak(workerId, sequence, delayMs))
+        isAnswered = true
+      },
     }
   }
 
@@ -133,17 +141,13 @@ export class VirtualNats implements Calls {
         let next = await this.#pull(() => this.#completions(), COMPLETIONS, PULL_MS)
         for (let taken = 1; next !== null; taken++) {
           await this.#complete(next, handle, signal)
-          if (taken === PULL_COMPLETIONS || this.#server.completions?.backlog.pending === 0) break
+          if (taken === PULL_COMPLETIONS || this.#server.completions?.isWaiting(COMPLETIONS) !== true) break
           next = await this.#pull(() => this.#completions(), COMPLETIONS, PULL_MS)
         }
       } catch {
         await this.#process.delay(RETRY_MS)
       }
     }
-  }
-
-  async shardBacklog(): Promise<{ pending: number; ackPending: number }> {
-    return this.#request(() => this.#shards().backlog)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
@@ -164,10 +168,10 @@ export class VirtualNats implements Calls {
     handle: (completion: ShardCompletion) => Promise<void>,
     signal: AbortSignal,
   ): Promise<void> {
-    let answer = (queue: VirtualQueue<ShardCompletion>): void => queue.nak(sequence, PULL_MS)
+    let answer = (queue: VirtualQueue<ShardCompletion>): void => queue.nak(COMPLETIONS, sequence, PULL_MS)
     if (!signal.aborted) {
       await handle(payload).then(
-        () => (answer = (queue) => queue.ack(sequence)),
+        () => (answer = (queue) => void queue.ack(COMPLETIONS, sequence)),
         () => {},
       )
     }
@@ -186,11 +190,16 @@ export class VirtualNats implements Calls {
     return this.#server.completions
   }
 
-  async #pull<T>(queue: () => VirtualQueue<T>, subject: string, expiresMs: number): Promise<Delivery<T> | null> {
+  async #pull<T>(
+    queue: () => VirtualQueue<T>,
+    subject: string,
+    expiresMs: number,
+    signal?: AbortSignal,
+  ): Promise<Delivery<T> | null> {
     const { promise, resolve, reject } = Promise.withResolvers<Delivery<T> | null>()
     // It may break before the pull itself is answered.
     promise.catch(() => {})
-    await this.#request(() =>
+    const breakOff = await this.#request(() =>
       queue().pull(
         subject,
         expiresMs,
@@ -198,7 +207,14 @@ export class VirtualNats implements Calls {
         () => this.#process.after(LATENCY_MS / 2, () => reject(away('the connection broke'))),
       ),
     )
-    return promise
+    const stop = (): void => {
+      // What is on its way to nobody comes again after the ack wait.
+      resolve(null)
+      void this.#process.call(LATENCY_MS, breakOff)
+    }
+    signal?.addEventListener('abort', stop)
+    if (signal?.aborted === true) stop()
+    return promise.finally(() => signal?.removeEventListener('abort', stop))
   }
 
   async #publish<T>(serve: () => T): Promise<T> {

@@ -2,6 +2,7 @@ import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import { createHash } from 'node:crypto'
 import type { Random } from './random.ts'
+import { inByteOrder } from './virtual-bucket.ts'
 import type { VirtualBucket } from './virtual-bucket.ts'
 import type { VirtualProcess } from './virtual-process.ts'
 
@@ -21,6 +22,8 @@ export function fairStoreWeather(): StoreWeather {
 
 /** What the client's own retries take until it gives up. */
 const GIVE_UP_MS = 3_000
+
+const TEXT = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 type Body = Uint8Array | string
 type Calls = Omit<ObjectStore, 'ensureBucket' | 'checkBucket' | 'getStream' | 'presignGet' | 'probeConditionalWrites'>
@@ -66,7 +69,7 @@ export class VirtualStore implements Calls {
 
   async get(key: string): Promise<Uint8Array | null> {
     const body = await this.#read(() => this.#bucket.get(key))
-    return body === null ? null : Buffer.from(body)
+    return body === null ? null : new Uint8Array(Buffer.from(body))
   }
 
   async getJson<T>(key: string): Promise<T | null> {
@@ -77,6 +80,7 @@ export class VirtualStore implements Calls {
   async getRange(key: string, start: number, endInclusive: number): Promise<Uint8Array> {
     const body = await this.get(key)
     if (body === null) throw new DarkroomError('NOT_FOUND', `no object ${key}`)
+    if (start >= body.length) throw new DarkroomError('STORE_UNAVAILABLE', `${key} ends before byte ${start}`)
     return body.subarray(start, endInclusive + 1)
   }
 
@@ -96,16 +100,29 @@ export class VirtualStore implements Calls {
   }
 
   async *list(prefix: string, options: { startAfter?: string } = {}): AsyncIterable<{ key: string; size: number }> {
-    for (const key of await this.#read(() => this.#bucket.list(prefix)))
-      if (key > (options.startAfter ?? '')) yield { key, size: Buffer.byteLength(this.#bucket.get(key) ?? '') }
+    const describe = (key: string): { key: string; size: number } => ({
+      key,
+      size: Buffer.byteLength(this.#bucket.get(key)!),
+    })
+    yield* await this.#read(() => this.#listAfter(prefix, options.startAfter).map(describe))
   }
 
   async *listPrefixes(prefix: string, options: { startAfter?: string } = {}): AsyncIterable<string> {
-    for (const folder of await this.#read(() => this.#bucket.listPrefixes(prefix)))
-      if (folder >= (options.startAfter ?? '')) yield folder
+    const folders = await this.#read(() =>
+      this.#listAfter(prefix, options.startAfter).flatMap((key) => {
+        const end = key.indexOf('/', prefix.length)
+        return end === -1 ? [] : [key.slice(0, end + 1)]
+      }),
+    )
+    yield* new Set(folders)
   }
 
   [Symbol.dispose](): void {}
+
+  #listAfter(prefix: string, startAfter: string | undefined): string[] {
+    const keys = this.#bucket.list(prefix)
+    return startAfter === undefined ? keys : keys.filter((key) => inByteOrder(key, startAfter) > 0)
+  }
 
   #read<T>(serve: () => T): Promise<T> {
     return this.#request(serve, false)
@@ -130,6 +147,7 @@ export class VirtualStore implements Calls {
   }
 }
 
+/** All that a farm's documents are; other bytes would come back changed, and are refused. */
 function textOf(body: Body): string {
-  return typeof body === 'string' ? body : Buffer.from(body).toString('utf8')
+  return typeof body === 'string' ? body : TEXT.decode(body)
 }
