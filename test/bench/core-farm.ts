@@ -5,7 +5,7 @@ import { WorkerSchema } from '@darkroom/proto'
 
 export type Dispatch = Extract<FarmCommand, { type: 'dispatch' }>
 
-const SETTINGS = {
+export const FARM_SETTINGS = {
   window: 2,
   maxFailures: 5,
   workerLeaseMs: 5_000,
@@ -28,7 +28,7 @@ export interface BacklogBatch {
 
 /** The coordinator's core alone, with planned batches, workers that are only told of, and virtual time. */
 export class CoreFarm {
-  readonly state: FarmState = createState(SETTINGS, 0)
+  readonly state: FarmState = createState(FARM_SETTINGS, 0)
   /** What workers hold, in the order of its dispatch. */
   readonly held: Dispatch[] = []
   /** Segments that are wanted. */

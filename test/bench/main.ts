@@ -17,6 +17,7 @@ const BENCHES: Record<string, () => Promise<{ run: (args: readonly string[]) => 
   ingest: () => import('./ingest.ts'),
   makespan: () => import('./makespan.ts'),
   memory: () => import('./memory.ts'),
+  recovery: () => import('./recovery.ts'),
   resume: () => import('./resume.ts'),
   'scheduler-step': () => import('./scheduler-step.ts'),
   'step-batching': () => import('./step-batching.ts'),
