@@ -54,6 +54,8 @@ export interface BatchDocument {
   /** The caller's own: at most 16 pairs, keys up to 64, values up to 512 characters. */
   readonly metadata: Readonly<Record<string, string>>
   readonly traceparent: string
+  /** The batch whose items it renders again; absent: none. */
+  readonly retryOf?: string
   /** What its workers must have; absent: nothing in particular. */
   readonly needs?: { readonly deviceKind?: string; readonly tags?: readonly string[] }
 }

@@ -127,6 +127,10 @@ export class GatewayClient {
     return this.#json('GET', path)
   }
 
+  retry(id: string): Promise<BatchJson> {
+    return this.#json('POST', `/api/v1/batches/${encodeURIComponent(id)}/retry`)
+  }
+
   cancel(id: string): Promise<BatchJson> {
     return this.#json('POST', `/api/v1/batches/${encodeURIComponent(id)}/cancel`)
   }

@@ -286,6 +286,14 @@ describe('printing', () => {
     expect(complained.join('')).toContain('priority high is no whole number')
   })
 
+  test('retry says what is rendered again, and how to follow it', async () => {
+    gateway.answer = (_, response) => sendJson(response, batchJson({ state: 'queued' }), 201)
+    expect(await run('retry', 'b')).toBe(0)
+    expect(gateway.requests).toMatchObject([{ method: 'POST', url: '/api/v1/batches/b/retry' }])
+    const id = 'b0123456789abcdefghijkl'
+    expect(printed.join('\n')).toBe(`${id}  2 items of b accepted again\nfollow it: darkroom watch ${id}`)
+  })
+
   test('explain says why an item waits and what would get it on', async () => {
     const explanation = { reason: 'no_worker_fits', message: 'none has tag big', remedy: 'start one', shardId: null }
     gateway.answer = (_, response) => sendJson(response, explanation)

@@ -9,6 +9,7 @@ import { addDownload } from './commands/download.ts'
 import { addExplain } from './commands/explain.ts'
 import { addList } from './commands/list.ts'
 import { addReplay } from './commands/replay.ts'
+import { addRetry } from './commands/retry.ts'
 import { addSimulate } from './commands/simulate.ts'
 import { addStatus } from './commands/status.ts'
 import { addSubmit } from './commands/submit.ts'
@@ -43,6 +44,7 @@ function createProgram(environment: Environment): Command {
     addControl,
     addExplain,
     addCancel,
+    addRetry,
     addDownload,
     addCheckpoints,
     addWorkers,

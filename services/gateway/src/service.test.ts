@@ -62,6 +62,7 @@ test('the OpenAPI document names every route, its answers and the item that a li
     'patch /api/v1/batches/{id}',
     'post /api/v1/batches',
     'post /api/v1/batches/{id}/cancel',
+    'post /api/v1/batches/{id}/retry',
     'post /api/v1/pictures',
   ])
   for (const { operation } of operations)

@@ -57,6 +57,7 @@ export const batchSchema = Type.Object({
   ...progressProperties,
   checkpoints: Type.Array(Type.String({ description: 'NAME@sha256:HEX' }), { description: 'Pins of all its items.' }),
   metadata: Type.Record(Type.String(), Type.String()),
+  retryOf: orNull(Type.String({ description: 'The batch whose items it renders again.' })),
 })
 
 export type BatchProgress = Static<typeof batchProgressSchema>
@@ -113,7 +114,12 @@ export function acceptedProgress({ id, createdAt, itemCount, imageCount }: Batch
 }
 
 export function batchJson(progress: BatchProgress, document: BatchDocument): Static<typeof batchSchema> {
-  return { ...progress, checkpoints: [...document.checkpoints], metadata: { ...document.metadata } }
+  return {
+    ...progress,
+    checkpoints: [...document.checkpoints],
+    metadata: { ...document.metadata },
+    retryOf: document.retryOf ?? null,
+  }
 }
 
 export function isEnded(state: BatchState): boolean {

@@ -19,12 +19,12 @@ export interface ItemPage {
   readonly nextIndex: number | null
 }
 
-/** Reads items in order from index `from`, all or those of one state, from the bucket. */
+/** Reads items in order from index `from`, all or those of some states, from the bucket. */
 export async function readItemPage(
   store: ObjectStore,
   document: BatchDocument,
   standing: Standing,
-  query: { readonly from: number; readonly limit: number; readonly state: ItemState | null },
+  query: { readonly from: number; readonly limit: number; readonly states: readonly ItemState[] | null },
 ): Promise<ItemPage> {
   const entries: ItemEntry[] = []
   let from = query.from
@@ -32,12 +32,12 @@ export async function readItemPage(
     const segment = Math.floor(from / SEGMENT_ITEMS)
     const wanted = query.limit - entries.length
     const segmentEnd = Math.min((segment + 1) * SEGMENT_ITEMS, document.itemCount)
-    const end = query.state === null ? Math.min(segmentEnd, from + wanted) : segmentEnd
+    const end = query.states === null ? Math.min(segmentEnd, from + wanted) : segmentEnd
     const indices = Array.from({ length: end - from }, (_, i) => from + i)
     const outcomes = await readOutcomes(store, document.id, segment, indices, standing)
     const chosen = indices
       .map((index, i) => ({ index, outcome: outcomes[i]! }))
-      .filter(({ outcome }) => query.state === null || outcome.state === query.state)
+      .filter(({ outcome }) => query.states?.includes(outcome.state) ?? true)
       .slice(0, wanted)
     const lines = await readItemLines(
       store,

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BatchState, imageName, keys, shardIdOf } from '@darkroom/proto'
 import type { DoneDocument, ItemResult, PlannedShard, PlanSegment } from '@darkroom/proto'
 import { startTestGateway } from '../gateway.harness.ts'
@@ -7,9 +7,10 @@ import type { TestGateway } from '../gateway.harness.ts'
 interface Page {
   readonly items: readonly {
     index: number
+    customId: string
     state: string
     shardId: string | null
-    request: { prompt: string }
+    request: { prompt: string; seed: number }
     images: readonly { url: string; seed: number }[]
     error: { code: string } | null
   }[]
@@ -106,6 +107,60 @@ test('an item of a shard that was split stands where its half stands', async () 
   gateway.coordinator.put(id, { state: BatchState.RUNNING, runningShards: ['00000-00000b'] })
   const { items } = await page(id)
   expect(items.map(({ state }) => state)).toEqual(['rendered', 'rendered', 'failed', 'running', 'running'])
+})
+
+describe('a retry', () => {
+  const retry = (id: string): Promise<Response> =>
+    fetch(`${gateway.url}/api/v1/batches/${id}/retry`, { method: 'POST' })
+  const end = (id: string, state: DoneDocument['state']): Promise<void> =>
+    gateway.store.put(keys.done(id), JSON.stringify({ batchId: id, state }))
+
+  test('is a new batch of the items that failed or were cancelled, each with its name and seed', async () => {
+    const id = await submit(6)
+    await plan(id, 0, 0, 6, 2)
+    const failed: ItemResult = { index: 1, customId: 'item-1', state: 'failed', code: 'RENDER_FAILED', message: 'nan' }
+    await record(id, '00000-00000', { kind: 'rendered', items: [rendered(0), failed] })
+    await record(id, '00000-00001', { kind: 'rendered', items: [rendered(2), rendered(3)] })
+    await record(id, '00000-00002', { kind: 'cancelled', itemCount: 2 })
+    await end(id, 'cancelled')
+    const response = await retry(id)
+    expect(response.status).toBe(201)
+    const batch = (await response.json()) as { id: string }
+    expect(batch).toMatchObject({ state: 'queued', retryOf: id })
+    const stored = await gateway.store.getJson(keys.batch(batch.id))
+    expect(stored).toMatchObject({ itemCount: 3, imageCount: 3, checkpoints: [gateway.pins['emoji-sd']], retryOf: id })
+    expect(response.headers.get('location')).toBe(`/api/v1/batches/${batch.id}`)
+    const { items } = await page(batch.id)
+    expect(items.map(({ index, customId, request }) => [index, customId, request.seed])).toEqual([
+      [0, 'item-1', 1],
+      [1, 'item-4', 4],
+      [2, 'item-5', 5],
+    ])
+    const source = await fetch(`${gateway.url}/api/v1/batches/${id}`)
+    expect(await source.json()).toMatchObject({ retryOf: null })
+  })
+
+  test('goes over all segments, also those that were never planned', async () => {
+    const id = await submit(2_000)
+    await end(id, 'cancelled')
+    const batch = (await (await retry(id)).json()) as { id: string }
+    expect(await gateway.store.getJson(keys.batch(batch.id))).toMatchObject({ itemCount: 2_000 })
+    const { items } = await page(batch.id, '?cursor=1990')
+    expect(items.map(({ index, customId }) => [index, customId]).at(-1)).toEqual([1_999, 'item-1999'])
+  })
+
+  test('waits for the end of its batch, and has nothing to do where all was rendered', async () => {
+    const id = await submit(1)
+    const early = await retry(id)
+    expect([early.status, await early.text()]).toEqual([409, expect.stringContaining('has not ended')])
+    await plan(id, 0, 0, 1, 1)
+    await record(id, '00000-00000', { kind: 'rendered', items: [rendered(0)] })
+    await end(id, 'completed')
+    const before = await gateway.storedKeys()
+    const idle = await retry(id)
+    expect([idle.status, await idle.text()]).toEqual([409, expect.stringContaining('nothing to retry')])
+    expect(await gateway.storedKeys()).toEqual(before)
+  })
 })
 
 test('pages over several segments give each item once, in order', async () => {

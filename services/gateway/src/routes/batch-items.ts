@@ -93,7 +93,7 @@ export function batchItems(app: App, context: GatewayContext): void {
       }
       const document = await findDocument(context, request.params.id)
       const standing = await standingOf(context, document.id)
-      const query = { from: Number(cursor), limit, state }
+      const query = { from: Number(cursor), limit, states: state === null ? null : [state] }
       const { entries, nextIndex } = await readItemPage(context.store, document, standing, query)
       const nextCursor = nextIndex === null ? null : String(nextIndex)
       if (nextCursor !== null) reply.header('link', nextLink(request, nextCursor))

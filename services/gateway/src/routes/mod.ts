@@ -13,6 +13,7 @@ import { listSchedulers } from './list-schedulers.ts'
 import { listWorkers } from './list-workers.ts'
 import { openapi } from './openapi.ts'
 import { resultFiles } from './result-files.ts'
+import { retryBatch } from './retry-batch.ts'
 import { submitBatch } from './submit-batch.ts'
 import { updateBatch } from './update-batch.ts'
 import { uploadPicture } from './upload-picture.ts'
@@ -27,6 +28,7 @@ export const ROUTES: readonly ((app: App, context: GatewayContext) => void)[] = 
   getBatch,
   updateBatch,
   cancelBatch,
+  retryBatch,
   batchEvents,
   batchItems,
   explainItem,

@@ -2,8 +2,8 @@ import type { FastifyRequest } from 'fastify'
 import type { TProperties } from 'typebox'
 import { DarkroomError } from '@darkroom/chassis'
 import type { BatchDocument } from '@darkroom/proto'
-import { acceptedProgress, batchJson, batchProgress, batchSchema } from '../batches/batch-json.ts'
-import type { BatchProgress } from '../batches/batch-json.ts'
+import { batchJson, batchSchema } from '../batches/batch-json.ts'
+import { tellCoordinator } from '../batches/tell-coordinator.ts'
 import { traceparentOf } from '../batches/traceparent.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
@@ -15,8 +15,6 @@ import type { Intake, IntakeRequest } from '../ingest/intake.ts'
 import { defaultsSchema, itemSchema } from '../ingest/item-schema.ts'
 import { readNdjson } from '../ingest/read-ndjson.ts'
 import { requestBody } from '../ingest/request-body.ts'
-
-const SUBMIT_TIMEOUT_MS = 2_000
 
 export function submitBatch(app: App, context: GatewayContext): void {
   const { config, intakeRules, itemProperties, events } = context
@@ -84,20 +82,6 @@ export function submitBatch(app: App, context: GatewayContext): void {
       return reply.code(201).header('location', `/api/v1/batches/${document.id}`).send(batchJson(progress, document))
     },
   })
-}
-
-/** The batch is accepted whether or not the coordinator hears of it: it lists the bucket too. */
-async function tellCoordinator(
-  { coordinator, events }: GatewayContext,
-  document: BatchDocument,
-): Promise<BatchProgress> {
-  try {
-    const { batch } = await coordinator.submitBatch({ batchId: document.id }, { timeoutMs: SUBMIT_TIMEOUT_MS })
-    return batchProgress(batch!)
-  } catch (reason) {
-    events.coordinatorNotTold(document.id, reason)
-    return acceptedProgress(document)
-  }
 }
 
 /** What fits a query: every default but lists and the scheduler's config. */

@@ -1,0 +1,73 @@
+import { DarkroomError } from '@darkroom/chassis'
+import { keys } from '@darkroom/proto'
+import type { BatchDocument, DoneDocument } from '@darkroom/proto'
+import type { GatewayContext } from '../context.ts'
+import { PartWriter } from '../ingest/part-writer.ts'
+import { readItemPage } from '../items/item-page.ts'
+import { createBatchId } from './batch-id.ts'
+
+const NOT_RENDERED = ['failed', 'cancelled'] as const
+const PAGE_ITEMS = 1_000
+
+/**
+ * Accepts a batch of the items of an ended one that were not rendered, each as it was: the same seed, the same picture.
+ * Whatever goes wrong on the way, nothing of it stays.
+ * @throws DarkroomError CONFLICT where the batch has not ended or has no such items; STORE_UNAVAILABLE
+ */
+export async function retryBatch(
+  { store }: GatewayContext,
+  source: BatchDocument,
+  { traceparent, now }: { readonly traceparent: string; readonly now: Date },
+): Promise<BatchDocument> {
+  const done = await store.getJson<DoneDocument>(keys.done(source.id))
+  if (done === null) throw new DarkroomError('CONFLICT', `batch ${source.id} has not ended: retry what it leaves then`)
+  const id = createBatchId(now)
+  const parts = new PartWriter(store, id)
+  try {
+    const { itemCount, imageCount, checkpoints } = await copyItems(store, source, done, parts)
+    if (itemCount === 0)
+      throw new DarkroomError('CONFLICT', `every item of batch ${source.id} was rendered: there is nothing to retry`)
+    const document: BatchDocument = {
+      ...source,
+      id,
+      createdAt: now.toISOString(),
+      itemCount,
+      imageCount,
+      checkpoints: [...checkpoints],
+      parts: await parts.finish(),
+      traceparent,
+      retryOf: source.id,
+    }
+    await store.putIfAbsent(keys.batch(id), JSON.stringify(document), { contentType: 'application/json' })
+    return document
+  } catch (reason) {
+    await store.delete(keys.batch(id))
+    await parts.discard()
+    throw reason
+  }
+}
+
+async function copyItems(
+  store: GatewayContext['store'],
+  source: BatchDocument,
+  { state }: DoneDocument,
+  parts: PartWriter,
+): Promise<{ itemCount: number; imageCount: number; checkpoints: ReadonlySet<string> }> {
+  const standing = { runningShards: new Set<string>(), isCancelled: state === 'cancelled' }
+  const checkpoints = new Set<string>()
+  let itemCount = 0
+  let imageCount = 0
+  for (let from: number | null = 0; from !== null;) {
+    const query = { from, limit: PAGE_ITEMS, states: NOT_RENDERED }
+    const page = await readItemPage(store, source, standing, query)
+    for (const { line } of page.entries) {
+      parts.append(`${JSON.stringify({ ...line, index: itemCount++ })}\n`)
+      imageCount += line.numImages
+      checkpoints.add(line.checkpoint)
+      if (line.refiner !== undefined && line.refiner !== '') checkpoints.add(line.refiner)
+      if (parts.isFull) await parts.flush()
+    }
+    from = page.nextIndex
+  }
+  return { itemCount, imageCount, checkpoints }
+}

@@ -1,0 +1,34 @@
+import { batchIdParams } from '../batches/batch-id.ts'
+import { batchJson, batchSchema } from '../batches/batch-json.ts'
+import { findDocument } from '../batches/find-batch.ts'
+import { retryBatch as acceptRetry } from '../batches/retry-batch.ts'
+import { tellCoordinator } from '../batches/tell-coordinator.ts'
+import { traceparentOf } from '../batches/traceparent.ts'
+import type { GatewayContext } from '../context.ts'
+import type { App } from '../http/app.ts'
+import { problemResponses } from '../http/problem.ts'
+
+export function retryBatch(app: App, context: GatewayContext): void {
+  app.route({
+    method: 'POST',
+    url: '/api/v1/batches/:id/retry',
+    schema: {
+      operationId: 'retryBatch',
+      summary: 'Render again what a batch left',
+      description:
+        'Accepts a new batch of the items that failed or were cancelled, each with its customId and seed, so that its picture is ' +
+        'the one that it would have been. The batch must have ended.',
+      tags: ['batches'],
+      params: batchIdParams,
+      response: { 201: batchSchema, ...problemResponses },
+    },
+    handler: async (request, reply) => {
+      const source = await findDocument(context, request.params.id)
+      const traceparent = traceparentOf(request.headers['traceparent'])
+      const document = await acceptRetry(context, source, { traceparent, now: new Date() })
+      context.documents.keep(document)
+      const progress = await tellCoordinator(context, document)
+      return reply.code(201).header('location', `/api/v1/batches/${document.id}`).send(batchJson(progress, document))
+    },
+  })
+}
