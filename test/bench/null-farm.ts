@@ -102,7 +102,16 @@ export class NullFarm implements AsyncDisposable {
       events,
       log: LOG,
     })
-    const context = { leadership, batches: new Batches(store), watchers, links, store, events, pools: config.pools }
+    const context = {
+      leadership,
+      batches: new Batches(store),
+      watchers,
+      links,
+      store,
+      events,
+      pricePerDeviceSecond: 0,
+      pools: config.pools,
+    }
     const services = registerServices(context)
     const grpc = this.#parts.use(await startGrpcServer({ host: '127.0.0.1', port: 0, services, log: LOG }))
     this.#parts.use(leadership)

@@ -31,6 +31,18 @@ export interface BatchJson {
   }[]
 }
 
+/** What a batch would take and cost. */
+export interface QuoteJson {
+  readonly items: number
+  readonly images: number
+  readonly deviceSeconds: number
+  readonly workers: number
+  readonly secondsAlone: number | null
+  readonly secondsBehindAll: number | null
+  readonly isMeasured: boolean
+  readonly price: number | null
+}
+
 /** Why an item is where it is. */
 export interface ExplanationJson {
   readonly reason: string
@@ -86,21 +98,22 @@ export class GatewayClient {
     this.url = url.replace(/\/$/, '')
   }
 
-  async submitJson(body: object): Promise<BatchJson> {
-    return this.#json('POST', '/api/v1/batches', {
-      body: JSON.stringify(body),
-      headers: { 'content-type': 'application/json' },
-    })
+  submitJson(body: object): Promise<BatchJson> {
+    return this.#sendItems('batches', body)
   }
 
   /** Streams a file of one item a line; defaults go into the query. */
-  async submitNdjson(lines: AsyncIterable<Uint8Array>, defaults: Record<string, string>): Promise<BatchJson> {
-    const query = new URLSearchParams(defaults).toString()
-    return this.#json('POST', `/api/v1/batches${query === '' ? '' : `?${query}`}`, {
-      body: lines as unknown as NonNullable<RequestInit['body']>,
-      headers: { 'content-type': 'application/x-ndjson' },
-      duplex: 'half',
-    })
+  submitNdjson(lines: AsyncIterable<Uint8Array>, defaults: Record<string, string>): Promise<BatchJson> {
+    return this.#sendLines('batches', lines, defaults)
+  }
+
+  /** What a batch would take and cost; nothing is submitted. */
+  quoteJson(body: object): Promise<QuoteJson> {
+    return this.#sendItems('quote', body)
+  }
+
+  quoteNdjson(lines: AsyncIterable<Uint8Array>, defaults: Record<string, string>): Promise<QuoteJson> {
+    return this.#sendLines('quote', lines, defaults)
   }
 
   /** Stores a picture that items start from. */
@@ -182,6 +195,24 @@ export class GatewayClient {
       }
       await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS))
     }
+  }
+
+  #sendItems<T>(to: 'batches' | 'quote', body: object): Promise<T> {
+    const headers = { 'content-type': 'application/json' }
+    return this.#json('POST', `/api/v1/${to}`, { body: JSON.stringify(body), headers })
+  }
+
+  #sendLines<T>(
+    to: 'batches' | 'quote',
+    lines: AsyncIterable<Uint8Array>,
+    defaults: Record<string, string>,
+  ): Promise<T> {
+    const query = new URLSearchParams(defaults).toString()
+    return this.#json('POST', `/api/v1/${to}${query === '' ? '' : `?${query}`}`, {
+      body: lines as unknown as NonNullable<RequestInit['body']>,
+      headers: { 'content-type': 'application/x-ndjson' },
+      duplex: 'half',
+    })
   }
 
   async #json<T>(method: string, path: string, init: RequestInit & { duplex?: 'half' } = {}): Promise<T> {

@@ -39,6 +39,30 @@ function exitCode(): number {
 }
 
 describe('submit', () => {
+  test('--quote says what a batch would take and cost, and submits nothing', async () => {
+    const quote = {
+      items: 2,
+      images: 8,
+      deviceSeconds: 90,
+      workers: 3,
+      secondsAlone: 30,
+      secondsBehindAll: 3_630,
+      isMeasured: false,
+      price: 1.234,
+    }
+    gateway.answer = (_, response) => sendJson(response, quote)
+    expect(await run('submit', '-p', 'a fox', '--quote')).toBe(0)
+    await writeFile(path.join(folder, 'items.jsonl'), '{"prompt":"a fox"}\n')
+    expect(await run('submit', path.join(folder, 'items.jsonl'), '--steps', '9', '--quote')).toBe(0)
+    expect(gateway.requests.map(({ url }) => url)).toEqual(['/api/v1/quote', '/api/v1/quote?numInferenceSteps=9'])
+    expect(printed[0]!.split('\n')).toEqual([
+      '2 items, 8 images: 1 min 30 s of a device',
+      '  costs 1.23',
+      '  takes 30 s on 3 workers alone, 1 h 0 min behind all that waits',
+      '  a guess: nothing was rendered with one of its checkpoints lately',
+    ])
+  })
+
   test('sends prompts as items and options as defaults, numbers as numbers', async () => {
     const options = [
       '-c',

@@ -40,6 +40,12 @@ export const COORDINATOR_VARIABLES = {
     120_000,
     { min: 1_000 },
   ),
+  pricePerDeviceSecond: number(
+    'DARKROOM_COORDINATOR_PRICE_PER_DEVICE_SECOND',
+    'what a quote asks for a second of a device, in a currency of your own; 0 for no price',
+    0,
+    { min: 0, max: 1_000_000 },
+  ),
   window: integer('DARKROOM_COORDINATOR_WINDOW', 'shards per worker that are dispatched ahead', 2, { min: 1, max: 64 }),
   targetShardSeconds: number(
     'DARKROOM_COORDINATOR_TARGET_SHARD_SECONDS',

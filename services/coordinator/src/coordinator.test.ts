@@ -112,6 +112,18 @@ test('a batch that is paused starts nothing, also after a restart, until it is r
   await expect(caller.client.updateBatch({ batchId, priority: 1 })).rejects.toMatchObject({ code: 'CONFLICT' })
 })
 
+test('a quote says what a batch would take, on the workers that are there', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  await using _coordinator = await startCoordinator(harness, ports[0]!)
+  using caller = createCaller(addresses)
+  const item = { checkpoint: 'x', task: 'unconditional-image-generation', width: 64, height: 64, scheduler: 'DDIMScheduler', numInferenceSteps: 10, numImages: 1 } // prettier-ignore
+  const ask = (count: bigint) => caller.patiently(() => caller.client.quoteBatch({ items: [{ item, count }] }))
+  const [one, many] = [await ask(1n), await ask(1_000n)]
+  expect(many.deviceSeconds / one.deviceSeconds).toBeCloseTo(1_000)
+  expect(one).toMatchObject({ workers: 0, isMeasured: false })
+  expect([one.secondsAlone, one.price]).toEqual([undefined, undefined])
+})
+
 test('a worker of a pool that gets no work is told so', async () => {
   const { ports, addresses } = await freeAddresses(1)
   await using _coordinator = await startCoordinator(harness, ports[0]!)

@@ -35,7 +35,9 @@ export async function start(config: CoordinatorConfig): Promise<AsyncDisposable>
   const links = new WorkerLinks()
   const watchers = new Watchers()
   const leadership = new Leadership({ config, identity: randomUUID(), store, nats, links, watchers, events, log })
-  const context = { leadership, batches: new Batches(store), watchers, links, store, events, pools: config.pools }
+  const { pools, pricePerDeviceSecond } = config
+  const batches = new Batches(store)
+  const context = { leadership, batches, watchers, links, store, events, pools, pricePerDeviceSecond }
   const grpc = stack.use(
     await startGrpcServer({ host: config.host, port: config.port, services: registerServices(context), log }),
   )

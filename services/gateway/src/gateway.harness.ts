@@ -16,7 +16,7 @@ import { startS3Server } from '@darkroom/local/s3'
 import type { S3Server } from '@darkroom/local/s3'
 import { create } from '@bufbuild/protobuf'
 import { BatchSchema, BatchState, CoordinatorService, keys } from '@darkroom/proto'
-import type { Batch, BatchDocument, WatchBatchRequest, Worker } from '@darkroom/proto'
+import type { Batch, BatchDocument, Item, WatchBatchRequest, Worker } from '@darkroom/proto'
 import { GATEWAY_VARIABLES } from './config.ts'
 import { start } from './service.ts'
 
@@ -30,6 +30,8 @@ class PlayedCoordinator implements AsyncDisposable {
   readonly batches = new Map<string, Batch>()
   readonly submitted: string[] = []
   workers: Worker[] = []
+  /** What was last asked for a quote of. */
+  quoted: { readonly item: Item; readonly count: bigint }[] = []
   /** What WatchBatch streams; each test sets its own. */
   watch: (request: WatchBatchRequest, signal: AbortSignal) => AsyncIterable<{ revision: bigint; batch: Batch }> =
     async function* () {}
@@ -56,6 +58,10 @@ class PlayedCoordinator implements AsyncDisposable {
       updateBatch: async ({ batchId, priority, paused }) => {
         const { priority: before, paused: wasPaused } = this.#find(batchId)
         return { batch: this.put(batchId, { priority: priority ?? before, paused: paused ?? wasPaused }) }
+      },
+      quoteBatch: async ({ items }) => {
+        this.quoted = items.map(({ item, count }) => ({ item: item!, count }))
+        return { deviceSeconds: 12, workers: 3, secondsAlone: 4, isMeasured: true }
       },
       explainItem: async ({ batchId, item }) => {
         const { paused } = this.#find(batchId)

@@ -64,6 +64,7 @@ test('the OpenAPI document names every route, its answers and the item that a li
     'post /api/v1/batches/{id}/cancel',
     'post /api/v1/batches/{id}/retry',
     'post /api/v1/pictures',
+    'post /api/v1/quote',
   ])
   for (const { operation } of operations)
     expect(operation).toMatchObject({ operationId: expect.any(String), summary: expect.any(String) })

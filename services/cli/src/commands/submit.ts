@@ -4,8 +4,9 @@ import path from 'node:path'
 import type { Readable } from 'node:stream'
 import type { CommandContext } from '../command-context.ts'
 import { EXIT } from '../exit-codes.ts'
-import type { BatchJson, GatewayClient } from '../gateway-client.ts'
+import type { BatchJson, GatewayClient, QuoteJson } from '../gateway-client.ts'
 import { linesWithPictures } from '../lines-with-pictures.ts'
+import { quoteText } from '../quote-text.ts'
 import { unreadable, uploadPicture } from '../upload-picture.ts'
 import { watchBatch } from './watch.ts'
 
@@ -29,6 +30,7 @@ interface SubmitOptions {
   readonly previewEvery?: string
   readonly previewMode?: string
   readonly watch?: boolean
+  readonly quote?: boolean
 }
 
 const collect = (value: string, previous: readonly string[]): string[] => [...previous, value]
@@ -58,6 +60,7 @@ export function addSubmit(program: Command, context: () => CommandContext): void
     .option('--preview-mode <mode>', 'estimate: a cheap sketch, the default; decode: what the VAE makes of it')
     .option('--task <name>', 'what to do, where checkpoint and pictures leave a choice')
     .option('-w, --watch', 'follow it until it ends')
+    .option('--quote', 'say what it would take and cost, and submit nothing')
     .action(async (file: string | undefined, options: SubmitOptions, command: Command) => {
       const { gateway, isJson, print } = context()
       const needsPrompt = options.task !== 'unconditional-image-generation'
@@ -66,10 +69,14 @@ export function addSubmit(program: Command, context: () => CommandContext): void
       const defaults = { ...defaultsOf(options), ...(await uploadPictures(gateway, options)) }
       // A prompt goes along where none is taken, too: the gateway says so better than its silent loss would.
       const items = options.prompt.length > 0 ? options.prompt.map((prompt) => ({ prompt })) : [{}]
-      const batch =
-        file === undefined
-          ? await gateway.submitJson({ items, defaults: typed(defaults) })
-          : await submitLines(gateway, file, defaults)
+      const body = { items, defaults: typed(defaults) }
+      if (options.quote === true) {
+        const send = (lines: AsyncIterable<Uint8Array>): Promise<QuoteJson> => gateway.quoteNdjson(lines, defaults)
+        const quote = file === undefined ? await gateway.quoteJson(body) : await sendLines(gateway, file, send)
+        return print(quote, () => quoteText(quote))
+      }
+      const send = (lines: AsyncIterable<Uint8Array>): Promise<BatchJson> => gateway.submitNdjson(lines, defaults)
+      const batch = file === undefined ? await gateway.submitJson(body) : await sendLines(gateway, file, send)
       const accepted = `${batch.id}  ${batch.itemCount} items, ${batch.imageCount} images accepted`
       if (options.watch !== true) return print(batch, () => `${accepted}\nfollow it: darkroom watch ${batch.id}`)
       if (!isJson) console.log(accepted)
@@ -81,7 +88,11 @@ const TWO_SOURCES = 'prompts by --prompt go without a file: write them into it'
 const NO_PROMPT =
   'give a file, or prompts by --prompt; a checkpoint that takes none needs --task unconditional-image-generation'
 
-async function submitLines(gateway: GatewayClient, file: string, defaults: Record<string, string>): Promise<BatchJson> {
+async function sendLines<T>(
+  gateway: GatewayClient,
+  file: string,
+  send: (lines: AsyncIterable<Uint8Array>) => Promise<T>,
+): Promise<T> {
   const lines = await openLines(file)
   const folder = file === '-' ? '.' : path.dirname(file)
   let failure: unknown = null
@@ -94,7 +105,7 @@ async function submitLines(gateway: GatewayClient, file: string, defaults: Recor
     }
   }
   try {
-    return await gateway.submitNdjson(body(), defaults)
+    return await send(body())
   } catch (reason) {
     // A body that breaks off looks to the sender like a gateway that is away.
     throw failure ?? reason

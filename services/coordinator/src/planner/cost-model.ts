@@ -67,6 +67,11 @@ export class CostModel {
     return seconds
   }
 
+  /** Whether anything was learned of a checkpoint. */
+  hasMeasured(checkpoint: string): boolean {
+    return this.#fits.has(checkpoint)
+  }
+
   learn(place: Place, scheduler: string, units: number, deviceSeconds: number): void {
     if (!(units > 0 && deviceSeconds > 0)) return
     const news = Math.log(deviceSeconds / units)

@@ -15,4 +15,6 @@ export interface RpcContext {
   readonly events: CoordinatorEvents
   /** Whose workers are given work. */
   readonly pools: readonly string[]
+  /** 0: none is set. */
+  readonly pricePerDeviceSecond: number
 }

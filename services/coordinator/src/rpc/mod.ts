@@ -8,6 +8,7 @@ import { explainItem } from './explain-item.ts'
 import { getBatch } from './get-batch.ts'
 import { listBatches } from './list-batches.ts'
 import { listWorkers } from './list-workers.ts'
+import { quoteBatch } from './quote-batch.ts'
 import { submitBatch } from './submit-batch.ts'
 import { updateBatch } from './update-batch.ts'
 import { watchBatch } from './watch-batch.ts'
@@ -22,6 +23,7 @@ export function registerServices(context: RpcContext): ServiceRegistration[] {
       cancelBatch: cancelBatch(context),
       updateBatch: updateBatch(context),
       explainItem: explainItem(context),
+      quoteBatch: quoteBatch(context),
       listWorkers: listWorkers(context),
     }),
     implement(WorkerLinkService, { attach: attach(context) }),

@@ -15,6 +15,7 @@ import type { ExaminedPictures } from './item-pictures.ts'
 import type { ItemInput } from './item-schema.ts'
 import type { Parameters } from './parameters.ts'
 import { PartWriter } from './part-writer.ts'
+import type { LineSink } from './part-writer.ts'
 import { Problems } from '../field-problems.ts'
 import type { Problem } from '@darkroom/chassis'
 import { RandomSeeds } from './random-seeds.ts'
@@ -56,15 +57,16 @@ export class Intake {
   readonly #request: IntakeRequest
   readonly #checkpoints: BatchCheckpoints
   readonly #lines: ItemLines
-  readonly #parts: PartWriter
+  readonly #parts: LineSink
   #itemCount = 0
 
-  constructor(rules: IntakeRules, request: IntakeRequest) {
+  /** @param parts takes the lines; by default the batch's input parts in the store */
+  constructor(rules: IntakeRules, request: IntakeRequest, parts?: LineSink) {
     this.batchId = createBatchId(request.now)
     this.#rules = rules
     this.#request = request
     this.#checkpoints = new BatchCheckpoints(rules.catalog)
-    this.#parts = new PartWriter(rules.store, this.batchId)
+    this.#parts = parts ?? new PartWriter(rules.store, this.batchId)
     this.#lines = new ItemLines({
       ...rules,
       defaults: request.defaults,
@@ -133,10 +135,7 @@ export class Intake {
    * @throws DarkroomError INVALID_REQUEST with every problem, STORE_UNAVAILABLE; the caller then discards
    */
   async accept(): Promise<BatchDocument> {
-    if (this.#itemCount === 0 && this.problems.isEmpty) {
-      this.problems.add({ field: 'items', message: 'the batch has no items: send at least one' })
-    }
-    if (!this.problems.isEmpty) throw this.refusal()
+    this.assertSound()
     await this.#request.pictures.keepDefaults()
     const parts = await this.#parts.finish()
     const { metadata, traceparent, now } = this.#request
@@ -156,6 +155,14 @@ export class Intake {
     })
     if (written === 'exists') throw new Error(`there is a batch ${this.batchId} already`)
     return document
+  }
+
+  /** @throws DarkroomError INVALID_REQUEST with every problem */
+  assertSound(): void {
+    if (this.#itemCount === 0 && this.problems.isEmpty) {
+      this.problems.add({ field: 'items', message: 'the batch has no items: send at least one' })
+    }
+    if (!this.problems.isEmpty) throw this.refusal()
   }
 
   refusal(): DarkroomError {

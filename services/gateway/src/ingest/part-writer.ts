@@ -12,11 +12,21 @@ const MAX_UPLOADS = 2
 const LINES_PER_WRITE = 64
 const MAX_BYTES_PER_UTF16_UNIT = 3
 
+/** Takes the lines of a batch, in order. */
+export interface LineSink {
+  /** A line with its newline. Where `isFull` says so afterwards, `flush` comes next. */
+  append(line: string): void
+  readonly isFull: boolean
+  flush(): Promise<void>
+  finish(): Promise<readonly InputPart[]>
+  discard(): Promise<void>
+}
+
 /**
  * Writes the lines of one batch as input parts. A part ends at a segment boundary once it has 2 MiB, and at most two are
  * being uploaded while a third is filled: three buffers, used again and again, are all the memory there is.
  */
-export class PartWriter {
+export class PartWriter implements LineSink {
   readonly #store: ObjectStore
   readonly #batchId: string
   readonly #parts: InputPart[] = []
@@ -39,7 +49,6 @@ export class PartWriter {
     this.#batchId = batchId
   }
 
-  /** Takes a line with its newline. Where `isFull` says so afterwards, `flush` comes next. */
   append(line: string): void {
     if (this.#lines % SEGMENT_ITEMS === 0) this.#segmentOffsets.push(this.#bytes)
     this.#text += line

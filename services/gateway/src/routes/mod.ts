@@ -12,6 +12,7 @@ import { listCheckpoints } from './list-checkpoints.ts'
 import { listSchedulers } from './list-schedulers.ts'
 import { listWorkers } from './list-workers.ts'
 import { openapi } from './openapi.ts'
+import { quoteBatch } from './quote-batch.ts'
 import { resultFiles } from './result-files.ts'
 import { retryBatch } from './retry-batch.ts'
 import { submitBatch } from './submit-batch.ts'
@@ -23,6 +24,7 @@ export const ROUTES: readonly ((app: App, context: GatewayContext) => void)[] = 
   indexPage,
   openapi,
   submitBatch,
+  quoteBatch,
   uploadPicture,
   listBatches,
   getBatch,

@@ -1,0 +1,67 @@
+import type { Work } from '../planner/cost-model.ts'
+import type { FarmState } from './state.ts'
+import { swapSeconds } from './swaps.ts'
+
+/** What is to be done with one checkpoint. */
+export interface QuotedWork {
+  readonly checkpoint: string
+  readonly work: Work
+}
+
+export interface Quote {
+  readonly deviceSeconds: number
+  readonly workers: number
+  /** Until the end, with all workers for itself; null without any. */
+  readonly secondsAlone: number | null
+  /** With all that waits now before it. */
+  readonly secondsBehindAll: number | null
+  readonly isMeasured: boolean
+}
+
+/** Estimates a batch that nobody has submitted, as the mean over the workers that are given work now. */
+export function quote(farm: FarmState, parts: readonly QuotedWork[]): Quote {
+  const deviceSeconds = parts.reduce((sum, { checkpoint, work }) => sum + meanSeconds(farm, checkpoint, work), 0)
+  const workers = farm.taking.size
+  const isMeasured = parts.every(({ checkpoint }) => farm.costs.hasMeasured(checkpoint))
+  if (workers === 0) return { deviceSeconds, workers, secondsAlone: null, secondsBehindAll: null, isMeasured }
+  const loads = parts.filter(({ checkpoint }) => !isLoaded(farm, checkpoint)).length
+  const secondsAlone = deviceSeconds / workers + (loads > 0 ? swapSeconds(farm.swaps) : 0)
+  return {
+    deviceSeconds,
+    workers,
+    secondsAlone,
+    secondsBehindAll: secondsAlone + waitingSeconds(farm) / workers,
+    isMeasured,
+  }
+}
+
+function meanSeconds(farm: FarmState, checkpoint: string, work: Work): number {
+  let seconds = 0
+  for (const id of farm.taking) {
+    const { profile, slowness } = farm.workers.get(id)!
+    seconds += slowness * farm.costs.seconds({ checkpoint, deviceKind: profile.offer.deviceKind }, work)
+  }
+  return farm.taking.size > 0 ? seconds / farm.taking.size : farm.costs.seconds({ checkpoint, deviceKind: null }, work)
+}
+
+function isLoaded(farm: FarmState, checkpoint: string): boolean {
+  return farm.taking.values().some((id) => farm.workers.get(id)!.carries.has(checkpoint))
+}
+
+/** Of shards that are open, by estimate, and of items that are not planned yet, as their batch's shards take on average. */
+function waitingSeconds(farm: FarmState): number {
+  let sum = 0
+  for (const batch of farm.batches.values()) {
+    let items = 0
+    let seconds = 0
+    for (const shard of batch.open.values()) {
+      items += shard.itemCount
+      seconds += shard.seconds
+    }
+    const ended = batch.rendered + batch.failed + batch.cancelled
+    const measured = batch.schedulers.values().reduce((total, one) => total + one.seconds, 0)
+    const each = items + ended === 0 ? 0 : (seconds + measured) / (items + ended)
+    sum += seconds + each * (batch.itemCount - ended - items)
+  }
+  return sum
+}

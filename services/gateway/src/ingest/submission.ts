@@ -1,0 +1,88 @@
+import { DarkroomError } from '@darkroom/chassis'
+import type { FastifyRequest } from 'fastify'
+import type { TProperties } from 'typebox'
+import { traceparentOf } from '../batches/traceparent.ts'
+import type { GatewayContext } from '../context.ts'
+import { batchRequestSchema, parseBatch, parseDefaults, picturesOf } from './batch-schema.ts'
+import { ShapeCheck } from './check-item.ts'
+import type { Intake, IntakeRequest } from './intake.ts'
+import { defaultsSchema, itemSchema } from './item-schema.ts'
+import { readNdjson } from './read-ndjson.ts'
+import { requestBody } from './request-body.ts'
+
+/** What an intake is made with, and what gives it the items. */
+export interface Submission {
+  readonly request: IntakeRequest
+  readonly read: (intake: Intake) => Promise<void>
+}
+
+/** Both forms that a batch comes in. The body is checked item by item, while it comes in, with the compiled form of the schema. */
+export function submissionBody(itemProperties: TProperties) {
+  return {
+    content: {
+      'application/json': { schema: batchRequestSchema(itemProperties) },
+      'application/x-ndjson': { schema: itemSchema(itemProperties) },
+    },
+  }
+}
+
+/** Defaults of an NDJSON body. */
+export function queryDefaultsSchema(itemProperties: TProperties) {
+  return defaultsSchema(scalarsOf(itemProperties))
+}
+
+/** Reads a JSON body, or an NDJSON one as a stream. @throws DarkroomError INVALID_REQUEST for all but the items */
+export function createSubmissionReader({
+  config,
+  events,
+  itemProperties,
+  pictures: known,
+}: GatewayContext): (request: FastifyRequest) => Promise<Submission> {
+  const defaultsCheck = new ShapeCheck(defaultsSchema(itemProperties))
+
+  const readJson = async (request: FastifyRequest): Promise<Submission> => {
+    if (Object.keys(request.query as object).length > 0) {
+      throw new DarkroomError('INVALID_REQUEST', 'query parameters are for NDJSON: put defaults into the body')
+    }
+    const { items, metadata, defaults } = parseBatch(request.body, defaultsCheck)
+    const pictures = await picturesOf(defaults, known)
+    const locate: IntakeRequest['locate'] = ({ field, ...problem }, i) => ({
+      field: field === undefined ? `items[${i}]` : `items[${i}].${field}`,
+      ...problem,
+    })
+    return {
+      request: { defaults, pictures, metadata, locate, ...commonOf(request) },
+      read: async (intake) => {
+        for (let i = 0; i < items.length && !intake.problems.isFull; i++) await intake.add(items[i], i)
+      },
+    }
+  }
+
+  const readLines = async (request: FastifyRequest): Promise<Submission> => {
+    const defaults = parseDefaults(request.query, defaultsCheck)
+    const pictures = await picturesOf(defaults, known)
+    const locate: IntakeRequest['locate'] = (problem, line) => ({ line, ...problem })
+    return {
+      request: { defaults, pictures, metadata: {}, locate, ...commonOf(request) },
+      read: (intake) => {
+        const body = requestBody(request.raw, (bytes) => events.bytesRead(bytes))
+        return readNdjson(body, intake, config.maxLineBytes)
+      },
+    }
+  }
+
+  return (request) => {
+    const isNdjson = request.headers['content-type']?.startsWith('application/x-ndjson') === true
+    return isNdjson ? readLines(request) : readJson(request)
+  }
+}
+
+function commonOf(request: FastifyRequest): Pick<IntakeRequest, 'traceparent' | 'now'> {
+  return { traceparent: traceparentOf(request.headers['traceparent']), now: new Date() }
+}
+
+/** What fits a query: every default but lists and the scheduler's config. */
+function scalarsOf(properties: TProperties): TProperties {
+  const isScalar = ({ type }: { type?: string }): boolean => type !== 'array' && type !== 'object'
+  return Object.fromEntries(Object.entries(properties).filter(([, schema]) => isScalar(schema)))
+}
