@@ -8,6 +8,7 @@ export type Dispatch = Extract<FarmCommand, { type: 'dispatch' }>
 export const FARM_SETTINGS = {
   window: 2,
   maxFailures: 5,
+  auditShare: 0,
   workerLeaseMs: 5_000,
   progressLeaseMs: 120_000,
   detachedGraceMs: 1_000,

@@ -40,6 +40,12 @@ export const COORDINATOR_VARIABLES = {
     120_000,
     { min: 1_000 },
   ),
+  auditShare: number(
+    'DARKROOM_COORDINATOR_AUDIT_SHARE',
+    'share of the rendered shards that another worker of the same device renders again, to find one that renders other pixels',
+    0,
+    { min: 0, max: 1 },
+  ),
   pricePerDeviceSecond: number(
     'DARKROOM_COORDINATOR_PRICE_PER_DEVICE_SECOND',
     'what a quote asks for a second of a device, in a currency of your own; 0 for no price',

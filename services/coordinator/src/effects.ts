@@ -2,7 +2,15 @@ import type { Clock } from './clock.ts'
 import type { CoordinatorEvents } from './events.ts'
 
 /** How many effects of each kind run at once; the others wait their turn. */
-const AT_ONCE = { planning: 4, dispatching: 64, withdrawing: 64, recording: 32, saving: 4, finalizing: 2 } as const
+const AT_ONCE = {
+  planning: 4,
+  dispatching: 64,
+  withdrawing: 64,
+  recording: 32,
+  saving: 4,
+  auditing: 4,
+  finalizing: 2,
+} as const
 
 export type EffectKind = keyof typeof AT_ONCE
 

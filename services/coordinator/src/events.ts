@@ -72,6 +72,11 @@ export function createEvents(metrics: Metrics, log: Logger) {
     'darkroom_differing_results_total',
     'Shards of which two attempts made different pictures.',
   )
+  const audits = metrics.counter(
+    'darkroom_audited_shards_total',
+    'Shards that were rendered again to compare, by what came of it.',
+    ['outcome'],
+  )
   const dispatches = metrics.counter('darkroom_dispatches_total', 'Shards put into the stream.')
   const swaps = metrics.counter(
     'darkroom_swaps_total',
@@ -199,6 +204,9 @@ export function createEvents(metrics: Metrics, log: Logger) {
     }): void {
       log.error(found, 'two workers have made different pictures of the same items')
       differing.inc()
+    },
+    audited(outcome: 'same' | 'different' | 'failed'): void {
+      audits.inc({ outcome })
     },
     shardHedged({ batchId, shardId, workerId }: Extract<FarmCommand, { type: 'hedged' }>): void {
       log.info({ batchId, shardId, workerId }, 'a shard that takes long is rendered by another worker too')

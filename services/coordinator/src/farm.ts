@@ -2,7 +2,7 @@ import { create, fromJson } from '@bufbuild/protobuf'
 import { DarkroomError, ERROR_CODES } from '@darkroom/chassis'
 import type { FarmNats, ObjectStore } from '@darkroom/chassis'
 import { halvesOf, ItemSchema, keys, ShardAssignmentSchema, WelcomeSchema } from '@darkroom/proto'
-import type { CommitRecord, CompletedDocument, ShardCompletion, Welcome } from '@darkroom/proto'
+import type { CommitRecord, CompletedDocument, ShardAssignment, ShardCompletion, Welcome } from '@darkroom/proto'
 import type { Clock } from './clock.ts'
 import { decide } from './core/decide.ts'
 import { meanSecondsBetweenLosses } from './core/loss-rate.ts'
@@ -31,6 +31,7 @@ export interface FarmOptions {
   readonly heartbeatIntervalMs: number
   readonly workerLeaseMs: number
   readonly progressLeaseMs: number
+  readonly auditShare: number
   readonly targetShardSeconds: number
   readonly tenants: ReadonlyMap<string, TenantTerms>
   readonly onChange: (batchId: string) => void
@@ -62,10 +63,10 @@ export class Farm {
     this.#signal = signal
     this.reader = new BatchReader(options.store)
     this.#effects = new Effects(options.events, options.clock, signal)
-    const { window, workerLeaseMs, progressLeaseMs } = options
+    const { window, workerLeaseMs, progressLeaseMs, auditShare } = options
     const limits = { maxFailures: MAX_FAILURES, unownedMs: UNOWNED_MS, detachedGraceMs: DETACHED_GRACE_MS }
     this.state = createState(
-      { window, workerLeaseMs, progressLeaseMs, starvationMs: STARVATION_MS, ...limits },
+      { window, workerLeaseMs, progressLeaseMs, auditShare, starvationMs: STARVATION_MS, ...limits },
       Infinity,
     )
     for (const [tenant, terms] of options.tenants) this.handle({ type: 'tenantChanged', tenant, terms })
@@ -109,8 +110,12 @@ export class Farm {
 
   /** A completion is a hint; the commit record is the truth. */
   async completed(completion: ShardCompletion): Promise<void> {
-    const { batchId, shardId, attempt, workerId, committed, errorCode, errorMessage } = completion
-    if (errorCode === '' && !committed) this.#raceLost(completion)
+    const { batchId, shardId, attempt, workerId, committed, isAudit, errorCode, errorMessage } = completion
+    if (isAudit) return this.#audited(completion)
+    if (errorCode === '' && !committed) {
+      this.#options.events.raceLost()
+      this.#compared(completion)
+    }
     if (!this.state.batches.get(batchId)?.open.has(shardId)) return
     const record = await this.#options.store.getJson<CommitRecord>(keys.result(batchId, shardId))
     if (record !== null) return this.#ended(record)
@@ -118,8 +123,14 @@ export class Farm {
     this.#attemptFailed({ batchId, shardId, attempt, workerId, code: errorCode, message: errorMessage })
   }
 
-  #raceLost({ batchId, shardId, workerId, differingItems, recordWorkerId: otherId }: ShardCompletion): void {
-    this.#options.events.raceLost()
+  #audited(completion: ShardCompletion): void {
+    const { batchId, shardId, errorCode, differingItems } = completion
+    this.#options.events.audited(errorCode !== '' ? 'failed' : differingItems.length > 0 ? 'different' : 'same')
+    this.handle({ type: 'auditEnded', batchId, shardId })
+    this.#compared(completion)
+  }
+
+  #compared({ batchId, shardId, workerId, differingItems, recordWorkerId: otherId }: ShardCompletion): void {
     if (differingItems.length === 0) return
     this.#options.events.resultsDiffered({ batchId, shardId, workerId, otherId, items: differingItems })
     this.handle({ type: 'resultsDiffered', workerId, otherId })
@@ -166,6 +177,8 @@ export class Farm {
         return this.#effects.run('planning', () => this.#plan(command))
       case 'dispatch':
         return this.#effects.run('dispatching', () => this.#dispatch(command))
+      case 'audit':
+        return this.#effects.run('auditing', () => this.#audit(command))
       case 'withdraw':
         return this.#effects.run('withdrawing', () => nats.withdrawShard(command.sequence))
       case 'saveCompleted':
@@ -212,15 +225,7 @@ export class Farm {
       return (shard?.state === 'dispatching' && shard.attempt === attempt) || shard?.hedge?.attempt === attempt
     }
     if (!isWanted()) return
-    const [batch, items] = await Promise.all([this.reader.batch(batchId), this.reader.shardItems(batchId, shardId)])
-    const assignment = create(ShardAssignmentSchema, {
-      batchId,
-      shardId,
-      attempt,
-      checkpoint: items[0]!.checkpoint,
-      items: items.map((item) => fromJson(ItemSchema, item as unknown as Parameters<typeof fromJson>[1])),
-      traceparent: batch.traceparent,
-    })
+    const assignment = await this.#assignmentOf(command, false)
     if (!isWanted()) return
     let sequence: number
     try {
@@ -233,6 +238,31 @@ export class Farm {
     }
     events.shardDispatched(command)
     this.handle({ type: 'shardDispatched', batchId, shardId, attempt, sequence })
+  }
+
+  async #audit(command: Extract<FarmCommand, { type: 'audit' }>): Promise<void> {
+    const { batchId, shardId, workerId } = command
+    const assignment = await this.#assignmentOf(command, true)
+    if (!this.state.batches.has(batchId)) this.reader.forget(batchId)
+    if (this.#signal.aborted) return
+    const sequence = await this.#options.nats.dispatchShard(workerId, assignment)
+    this.handle({ type: 'auditDispatched', batchId, shardId, sequence })
+  }
+
+  async #assignmentOf(
+    { batchId, shardId, attempt }: { readonly batchId: string; readonly shardId: string; readonly attempt: number },
+    isAudit: boolean,
+  ): Promise<ShardAssignment> {
+    const [batch, items] = await Promise.all([this.reader.batch(batchId), this.reader.shardItems(batchId, shardId)])
+    return create(ShardAssignmentSchema, {
+      batchId,
+      shardId,
+      attempt,
+      checkpoint: items[0]!.checkpoint,
+      items: items.map((item) => fromJson(ItemSchema, item as unknown as Parameters<typeof fromJson>[1])),
+      traceparent: batch.traceparent,
+      isAudit,
+    })
   }
 
   async #record({

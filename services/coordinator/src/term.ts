@@ -7,7 +7,13 @@ import type { FarmOptions } from './farm.ts'
 /** What a farm takes of the configuration. */
 type FarmConfig = Pick<
   CoordinatorConfig,
-  'window' | 'heartbeatIntervalMs' | 'workerLeaseMs' | 'progressLeaseMs' | 'targetShardSeconds' | 'tenants'
+  | 'window'
+  | 'heartbeatIntervalMs'
+  | 'workerLeaseMs'
+  | 'progressLeaseMs'
+  | 'auditShare'
+  | 'targetShardSeconds'
+  | 'tenants'
 >
 
 export interface TermOptions extends Omit<FarmOptions, keyof FarmConfig> {

@@ -243,7 +243,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
     },
     shardLeft(
       ids: ShardIds,
-      outcome: 'committed' | 'already-ended' | 'lost-race' | 'cancelled' | 'failed' | 'handed-back',
+      outcome: 'committed' | 'already-ended' | 'lost-race' | 'audited' | 'cancelled' | 'failed' | 'handed-back',
       err?: unknown,
     ): void {
       log.info({ ...idsOf(ids), outcome, ...(err !== undefined && { err }) }, 'shard left')

@@ -149,6 +149,23 @@ describe('the commit record is the only fence', () => {
     expect((await imagesOf(shard)).sort()).toEqual(namesIn(record.items).sort())
   })
 
+  test('an audit renders what has its record again, compares and writes nothing', async () => {
+    await using worker = await startWorker(harness)
+    const shard = shardOf(harness.ddpm, [{ numInferenceSteps: 3 }, { numInferenceSteps: 3 }])
+    await worker.dispatch(shard)
+    await harness.completionOf(shard, 1)
+    const record = (await recordOf(shard))!
+    await worker.dispatch({ ...shard, attempt: 2, isAudit: true })
+    const same = await harness.completionOf(shard, 2)
+    expect(same).toMatchObject({ isAudit: true, committed: false, differingItems: [], recordWorkerId: worker.id })
+    const other = structuredClone(record) as unknown as { items: { images: { sha256: string }[] }[] }
+    other.items[1]!.images[0]!.sha256 = '0'.repeat(64)
+    await harness.store.put(keys.result(shard.batchId, shard.shardId), JSON.stringify(other))
+    await worker.dispatch({ ...shard, attempt: 3, isAudit: true })
+    expect(await harness.completionOf(shard, 3)).toMatchObject({ isAudit: true, differingItems: [1] })
+    expect(await recordOf(shard)).toEqual(other)
+  })
+
   test('a shard delivered to another worker after a first attempt gives the same bytes', async () => {
     await using one = await startWorker(harness)
     await using other = await startWorker(harness)

@@ -9,6 +9,7 @@ import type { BatchSummary, FarmSettings, ShardResult } from './state.ts'
 export const SETTINGS: FarmSettings = {
   window: 2,
   maxFailures: 5,
+  auditShare: 0,
   workerLeaseMs: 5_000,
   progressLeaseMs: 60_000,
   detachedGraceMs: 1_000,

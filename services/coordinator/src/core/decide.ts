@@ -1,3 +1,4 @@
+import { checkAudits } from './audit.ts'
 import {
   addSegment,
   cancelBatch,
@@ -15,7 +16,7 @@ import { blameDifferent, forgive } from './quarantine.ts'
 import { rebalance } from './rebalance.ts'
 import { blame, redispatch, wakeRested } from './retry.ts'
 import { confirmDispatch, endShard } from './shard-life.ts'
-import { findShard } from './state.ts'
+import { findShard, shardKey } from './state.ts'
 import type { FarmState } from './state.ts'
 import { helpStragglers } from './stragglers.ts'
 import { checkLeases, checkUnowned, detachWorker, seeWorker } from './worker-life.ts'
@@ -53,6 +54,15 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
         blame(farm, batch, shard, { reason: 'attempt_failed', message, mayBeAnItem }, nowMs, commands)
       return
     }
+    case 'auditDispatched': {
+      const audit = farm.audits.get(shardKey(event.batchId, event.shardId))
+      if (audit === undefined) commands.push({ type: 'withdraw', sequence: event.sequence })
+      else audit.sequence = event.sequence
+      return
+    }
+    case 'auditEnded':
+      farm.audits.delete(shardKey(event.batchId, event.shardId))
+      return
     case 'resultsDiffered':
       return blameDifferent(farm, event.workerId, event.otherId, nowMs, commands)
     case 'workerSeen':
@@ -92,6 +102,7 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
       checkLeases(farm, nowMs, commands)
       checkUnowned(farm, nowMs, commands)
       checkHedges(farm, nowMs, commands)
+      checkAudits(farm, nowMs, commands)
       wakeRested(farm, nowMs)
       rebalance(farm, nowMs, commands)
       return helpStragglers(farm, nowMs, commands)

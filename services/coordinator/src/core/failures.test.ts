@@ -317,3 +317,48 @@ describe('the last shards of a batch', () => {
     }
   })
 })
+
+describe('a share of the rendered shards', () => {
+  /** Audits that were asked for, of so many shards. */
+  function audited(auditShare: number, second: Partial<Worker> = {}): Farm {
+    const farm = new Farm({ auditShare })
+    farm.worker('w1')
+    farm.worker('w2', second)
+    farm.open(segmentOf(0, 100))
+    for (let n = 0; n < 50; n++) {
+      for (const id of ['w1', 'w2']) farm.end(id)
+      for (const { batchId, shardId } of farm.of('audit')) farm.send({ type: 'auditEnded', batchId, shardId })
+    }
+    return farm
+  }
+
+  test('is rendered again by another worker of the same device', () => {
+    const audits = audited(0.3).of('audit')
+    expect(audits.length).toBeGreaterThan(15)
+    expect(audits.length).toBeLessThan(45)
+    expect(new Set(audits.map(({ workerId }) => workerId))).toEqual(new Set(['w1', 'w2']))
+    expect(audited(0).of('audit')).toEqual([])
+  })
+
+  test('is left alone where no other worker has the same device', () => {
+    expect(audited(1, { device: create(DeviceSchema, { kind: 'cpu' }) }).of('audit')).toEqual([])
+  })
+
+  test('is not taken away from the worker that has it, and is given up with that one', () => {
+    const farm = new Farm({ auditShare: 1 })
+    for (const id of ['w1', 'w2']) farm.worker(id)
+    farm.open(segmentOf(0, 1))
+    const [{ batchId, shardId, attempt, workerId }] = ofType(farm.end('w1'), 'audit') as [
+      FarmCommand & { type: 'audit' },
+    ]
+    expect([shardId, attempt, workerId]).toEqual(['0-0', 2, 'w2'])
+    farm.send({ type: 'auditDispatched', batchId, shardId, sequence: 77 })
+    const running = [{ batchId, shardId, attempt }]
+    const seen = farm.send({ type: 'workerSeen', worker: { ...workerOf('w2', running), device: GPU, activity: 1n } })
+    expect(ofType(seen, 'cancelOnWorker')).toEqual([])
+    expect(ofType(farm.pass(SETTINGS.workerLeaseMs + 2_000, ['w1'], ['w2']), 'withdraw')).toEqual([
+      { type: 'withdraw', sequence: 77 },
+    ])
+    expect(farm.state.audits.size).toBe(0)
+  })
+})

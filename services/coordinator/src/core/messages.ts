@@ -66,6 +66,8 @@ export type FarmEvent =
       /** Whether one of several items may be to blame; absent: no. */
       readonly mayBeAnItem?: boolean
     }
+  | { readonly type: 'auditDispatched'; readonly batchId: string; readonly shardId: string; readonly sequence: number }
+  | { readonly type: 'auditEnded'; readonly batchId: string; readonly shardId: string }
   /** Two attempts of one shard have made different pictures. */
   | { readonly type: 'resultsDiffered'; readonly workerId: string; readonly otherId: string }
   | { readonly type: 'workerSeen'; readonly worker: Worker }
@@ -97,6 +99,13 @@ export type FarmCommand =
       readonly workerId: string
       /** Whether the worker has to load the checkpoint for it. */
       readonly isSwap: boolean
+    }
+  | {
+      readonly type: 'audit'
+      readonly batchId: string
+      readonly shardId: string
+      readonly attempt: number
+      readonly workerId: string
     }
   | { readonly type: 'withdraw'; readonly sequence: number }
   | {

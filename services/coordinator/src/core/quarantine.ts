@@ -60,7 +60,7 @@ export function blameDifferent(
   accuse(farm, other, one, 'renders_other_pixels', nowMs, commands)
 }
 
-function isSameDevice({ snapshot: a }: AttachedWorker, { snapshot: b }: AttachedWorker): boolean {
+export function isSameDevice({ snapshot: a }: AttachedWorker, { snapshot: b }: AttachedWorker): boolean {
   return a.device?.kind === b.device?.kind && a.device?.name === b.device?.name
 }
 

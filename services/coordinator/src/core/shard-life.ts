@@ -1,3 +1,4 @@
+import { auditSome } from './audit.ts'
 import { removeReady } from './backlog.ts'
 import { cancelBatch, openShard, settle, tally } from './batch-life.ts'
 import { charge } from './fairness.ts'
@@ -50,6 +51,7 @@ export function endShard(farm: FarmState, event: EventOf<'shardEnded'>, nowMs: n
   const { result, halves = [] } = event
   learn(farm, shard, result)
   blameFailed(farm, shard, result, nowMs, commands)
+  auditSome(farm, shard, result, nowMs, commands)
   charge(batch.owner, shard, result.deviceSeconds)
   settleHedge(farm, shard, result.workerId, nowMs)
   dropHedge(farm, shard, commands)

@@ -1,6 +1,7 @@
 import type { Worker } from '@darkroom/proto'
 import { CostModel } from '../planner/cost-model.ts'
 import type { Work } from '../planner/cost-model.ts'
+import type { Audit } from './audit.ts'
 import type { Backlog, Level, ReadyQueue } from './backlog.ts'
 import type { Counts } from './counts.ts'
 import { Heap } from './heap.ts'
@@ -167,6 +168,8 @@ export interface FarmSettings {
   /** Shards that are dispatched ahead per worker. */
   readonly window: number
   readonly maxFailures: number
+  /** Of rendered shards, the share that is rendered again to compare, 0 to 1. */
+  readonly auditShare: number
   /** A worker that says nothing for so long is lost. */
   readonly workerLeaseMs: number
   /** A worker that holds shards and does not advance for so long is stuck. */
@@ -204,6 +207,8 @@ export interface FarmState {
   /** Shards with two attempts at the same time. */
   readonly hedged: Set<OpenShard>
   readonly spent: Spent
+  /** Shards that are rendered again to compare, by key. */
+  readonly audits: Map<string, Audit>
   readonly suspects: Suspects
   readonly swaps: Swaps
   readonly costs: CostModel
@@ -225,6 +230,7 @@ export function createState(settings: FarmSettings, dispatchFromMs: number): Far
     lossRate: { losses: 0, heldMs: 0 },
     resting: new Heap((a, b) => a.restsUntilMs < b.restsUntilMs),
     hedged: new Set(),
+    audits: new Map(),
     spent: { committedSeconds: 0, hedgedSeconds: 0 },
     suspects: { blames: new Map(), quarantined: new Map() },
     swaps: { loads: 0, seconds: 0 },

@@ -62,7 +62,7 @@ function idleWithWork(farm: FarmState): string[] {
 
 /** Plays bucket, stream and workers around the core, in a random order, and looks at the state after every event. */
 class Walk {
-  readonly farm = createState(SETTINGS, 0)
+  readonly farm = createState({ ...SETTINGS, auditShare: 0.2 }, 0)
   readonly finished = new Map<string, { items: number; isCancelled: boolean }>()
   readonly #random: ReturnType<typeof createRandom>
   readonly #held = new Map<string, { batchId: string; shardId: string; attempt: number }[]>()
@@ -227,6 +227,12 @@ class Walk {
         const sequence = ++this.#sequence
         this.#stream.push({ batchId, shardId, attempt, workerId, sequence })
         return this.#send({ type: 'shardDispatched', batchId, shardId, attempt, sequence })
+      }
+      case 'audit': {
+        const { batchId, shardId } = command
+        this.#send({ type: 'auditDispatched', batchId, shardId, sequence: ++this.#sequence })
+        if (mayFail && this.#random.below(4) === 0) return
+        return this.#send({ type: 'auditEnded', batchId, shardId })
       }
       case 'withdraw':
         this.#stream = this.#stream.filter(({ sequence }) => sequence !== command.sequence)

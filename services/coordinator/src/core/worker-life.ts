@@ -44,6 +44,7 @@ export function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, comm
       noteHeld(farm, worker, found, reported, nowMs)
       continue
     }
+    if (farm.audits.get(shardKey(batchId, shardId))?.workerId === snapshot.id) continue
     // Ended elsewhere, or of a batch that is closed. Before the bucket was read and planned nobody can tell.
     if (farm.batches.get(batchId)?.isPlanning !== true && nowMs >= farm.dispatchFromMs)
       commands.push({ type: 'cancelOnWorker', workerId: snapshot.id, batchId, shardId, attempt })

@@ -33,6 +33,7 @@ const SETTINGS = {
   heartbeatIntervalMs: 5_000,
   workerLeaseMs: 30_000,
   progressLeaseMs: 600_000,
+  auditShare: 0,
   targetShardSeconds: 1,
 }
 const ID = 'b0'

@@ -39,6 +39,7 @@ const SETTINGS = {
   heartbeatIntervalMs: 1_000,
   workerLeaseMs: 5_000,
   progressLeaseMs: 30_000,
+  auditShare: 0.1,
   targetShardSeconds: 10,
 }
 const SPEEDS = [1, 0.6, 0.25]

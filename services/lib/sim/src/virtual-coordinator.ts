@@ -14,6 +14,7 @@ export interface CoordinatorSettings {
   readonly heartbeatIntervalMs: number
   readonly workerLeaseMs: number
   readonly progressLeaseMs: number
+  readonly auditShare: number
   readonly targetShardSeconds: number
 }
 
@@ -30,7 +31,7 @@ export interface CoordinatorParts {
 }
 
 /** What a coordinator does about trouble, as far as it is counted. */
-export type Reaction = 'redispatched' | 'split' | 'stalled' | 'quarantined' | 'hedged' | 'differed'
+export type Reaction = 'redispatched' | 'split' | 'stalled' | 'quarantined' | 'hedged' | 'differed' | 'audited'
 
 const LEASE_MS = 6_000
 const BEATS = 6
@@ -168,6 +169,7 @@ export class VirtualCoordinator {
         workerStalled: () => onReaction('stalled'),
         workerQuarantined: () => onReaction('quarantined'),
         shardHedged: () => onReaction('hedged'),
+        audited: () => onReaction('audited'),
         resultsDiffered: () => onReaction('differed'),
       },
       clock: this.#clock(),

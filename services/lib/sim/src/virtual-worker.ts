@@ -237,15 +237,18 @@ export class VirtualWorker {
           shardId: assignment.shardId,
           attempt: assignment.attempt,
           workerId: this.id,
+          isAudit: assignment.isAudit,
           ...word,
         }),
       )
     let word: MessageInitShape<typeof ShardCompletionSchema> = { committed: false }
     try {
-      if ((await this.#insist(held, () => store.head(key))) === null) {
+      if ((await this.#insist(held, () => store.head(key))) === null || assignment.isAudit) {
         const record = await this.#device.render(held)
-        const answer = await this.#insist(held, () => store.putIfAbsent(key, JSON.stringify(record)))
-        if (answer === 'created') word = { committed: true }
+        const isFirst =
+          !assignment.isAudit &&
+          (await this.#insist(held, () => store.putIfAbsent(key, JSON.stringify(record)))) === 'created'
+        if (isFirst) word = { committed: true }
         else word = { ...word, ...differenceOf(record, await this.#insist(held, () => store.getJson(key))) }
       }
       await this.#insist(held, () => tell(word))

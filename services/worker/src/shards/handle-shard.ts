@@ -21,8 +21,8 @@ export interface ShardParts extends RenderParts {
 
 /** How a shard came to have its record. */
 interface Ending {
-  readonly how: 'committed' | 'already-ended' | 'lost-race'
-  /** Of a race that was lost: what the record that won says otherwise. */
+  readonly how: 'committed' | 'already-ended' | 'lost-race' | 'audited'
+  /** Of a race that was lost, and of an audit: what the record says otherwise. */
   readonly difference?: Difference
 }
 
@@ -65,10 +65,10 @@ export async function handleShard(parts: ShardParts, shard: HeldShard): Promise<
 
 async function renderAndCommit(parts: ShardParts, shard: HeldShard): Promise<Ending> {
   const { store, shelf, progress, events, workerId } = parts
-  const { batchId, shardId, attempt, checkpoint } = shard.assignment
+  const { batchId, shardId, attempt, checkpoint, isAudit } = shard.assignment
   const key = keys.result(batchId, shardId)
   const [ended] = await Promise.all([insist(shard.signal, () => store.head(key)), progress.recall(shard)])
-  if (ended !== null) return { how: 'already-ended' }
+  if (ended !== null && !isAudit) return { how: 'already-ended' }
   const startedAt = new Date().toISOString()
   using checkpoints = new DisposableStack()
   for (const pin of pinsOf(shard.assignment)) checkpoints.use(await shelf.hold(pin, shard.signal))
@@ -85,15 +85,22 @@ async function renderAndCommit(parts: ShardParts, shard: HeldShard): Promise<End
     deviceSeconds: items.reduce((sum, item) => sum + (item.state === 'rendered' ? item.seconds : 0), 0),
     items,
   }
+  if (isAudit) return { how: 'audited', difference: await compare(parts, shard, record) }
   const start = performance.now()
   const body = JSON.stringify(record)
   const answer = await insist(shard.signal, () => store.putIfAbsent(key, body, { contentType: 'application/json' }))
   events.stageTaken('commit', (performance.now() - start) / 1000)
   if (answer === 'created') return { how: 'committed' }
+  return { how: 'lost-race', difference: await compare(parts, shard, record) }
+}
+
+/** Its pictures with those of the record that is there. */
+async function compare({ store, events }: ShardParts, shard: HeldShard, own: CommitRecord): Promise<Difference> {
+  const key = keys.result(own.batchId, own.shardId)
   const stored = await insist(shard.signal, () => store.getJson<CommitRecord>(key))
-  const difference = differenceOf(record, stored)
+  const difference = differenceOf(own, stored)
   if (difference.differingItems.length > 0) events.resultsDiffered(shard.assignment, difference.differingItems)
-  return { how: 'lost-race', difference }
+  return difference
 }
 
 /** The shard's checkpoint, then the refiners that its items are handed over to. */
@@ -132,6 +139,6 @@ async function tell(
   { assignment }: HeldShard,
   word: MessageInitShape<typeof ShardCompletionSchema>,
 ): Promise<void> {
-  const { batchId, shardId, attempt } = assignment
-  await nats.publishCompletion(create(ShardCompletionSchema, { batchId, shardId, attempt, workerId, ...word }))
+  const { batchId, shardId, attempt, isAudit } = assignment
+  await nats.publishCompletion(create(ShardCompletionSchema, { batchId, shardId, attempt, workerId, isAudit, ...word }))
 }

@@ -41,6 +41,7 @@ export class ProgressKeeper {
   async recall(shard: HeldShard): Promise<void> {
     const { store, events } = this.#parts
     const { assignment, signal } = shard
+    if (assignment.isAudit) return
     const bytes = await insist(signal, () => store.get(keyOf(shard)))
     if (bytes === null) return
     shard.hasProgress = true
@@ -84,6 +85,8 @@ export class ProgressKeeper {
   }
 
   async #save(shard: HeldShard, reason: 'periodic' | 'drain', signal: AbortSignal): Promise<void> {
+    // Nobody goes on with one: its shard has its record.
+    if (shard.assignment.isAudit) return
     const { engine, store, events } = this.#parts
     const start = performance.now()
     const before = this.#writing.get(shard)

@@ -1,0 +1,62 @@
+import type { FarmCommand } from './messages.ts'
+import { isSameDevice } from './quarantine.ts'
+import { shardKey } from './state.ts'
+import type { AttachedWorker, FarmState, OpenShard, ShardResult } from './state.ts'
+
+/** A shard that has its record and is rendered again, to compare. */
+export interface Audit {
+  readonly workerId: string
+  readonly sinceMs: number
+  /** Of its message, null while that is on the way. */
+  sequence: number | null
+}
+
+/** So many at once: each is work for nothing but certainty. */
+const AUDITS = 16
+const AUDIT_MS = 15 * 60_000
+
+/** Has a chosen share of the shards rendered again by another worker of the same kind of device, where there is one. */
+export function auditSome(
+  farm: FarmState,
+  shard: OpenShard,
+  { kind, workerId }: ShardResult,
+  nowMs: number,
+  commands: FarmCommand[],
+): void {
+  const { batchId, id: shardId, attempts } = shard
+  const key = shardKey(batchId, shardId)
+  if (kind !== 'rendered' || workerId === null || farm.audits.size >= AUDITS) return
+  if (shareOf(key) >= farm.settings.auditShare) return
+  const first = farm.workers.get(workerId)
+  const other = first === undefined ? null : findOther(first, shard.checkpoint)
+  if (other === null) return
+  farm.audits.set(key, { workerId: other.id, sinceMs: nowMs, sequence: null })
+  commands.push({ type: 'audit', batchId, shardId, attempt: attempts + 1, workerId: other.id })
+}
+
+/** One that has the checkpoint and room. */
+function findOther(first: AttachedWorker, checkpoint: string): AttachedWorker | null {
+  for (const free of first.profile.free) {
+    const carriers = free.byCheckpoint.get(checkpoint)?.values() ?? [].values()
+    const other = carriers.find((worker) => worker !== first && isSameDevice(worker, first))
+    if (other !== undefined) return other
+  }
+  return null
+}
+
+/** The same for a shard whoever asks, spread evenly over 0 to 1: FNV-1a. */
+function shareOf(key: string): number {
+  let hash = 0x811c9dc5
+  for (let place = 0; place < key.length; place++) hash = Math.imul(hash ^ key.charCodeAt(place), 0x01000193)
+  // Its low bits are the good ones.
+  return (Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d) >>> 0) / 2 ** 32
+}
+
+/** Gives up those whose worker is gone or does not come to it. */
+export function checkAudits(farm: FarmState, nowMs: number, commands: FarmCommand[]): void {
+  for (const [key, { workerId, sinceMs, sequence }] of farm.audits) {
+    if (farm.workers.has(workerId) && nowMs - sinceMs <= AUDIT_MS) continue
+    if (sequence !== null) commands.push({ type: 'withdraw', sequence })
+    farm.audits.delete(key)
+  }
+}
