@@ -1,8 +1,9 @@
-import { create, fromJson } from '@bufbuild/protobuf'
+import { create } from '@bufbuild/protobuf'
 import { DarkroomError, ERROR_CODES } from '@darkroom/chassis'
 import type { FarmNats, ObjectStore } from '@darkroom/chassis'
-import { halvesOf, ItemSchema, keys, ShardAssignmentSchema, WelcomeSchema } from '@darkroom/proto'
-import type { CommitRecord, CompletedDocument, ShardAssignment, ShardCompletion, Welcome } from '@darkroom/proto'
+import { halvesOf, keys, WelcomeSchema } from '@darkroom/proto'
+import type { CommitRecord, CompletedDocument, ShardCompletion, Welcome } from '@darkroom/proto'
+import { assignmentOf } from './assignment.ts'
 import type { Clock } from './clock.ts'
 import { decide } from './core/decide.ts'
 import { meanSecondsBetweenLosses } from './core/loss-rate.ts'
@@ -225,7 +226,7 @@ export class Farm {
       return (shard?.state === 'dispatching' && shard.attempt === attempt) || shard?.hedge?.attempt === attempt
     }
     if (!isWanted()) return
-    const assignment = await this.#assignmentOf(command, false)
+    const assignment = await assignmentOf(this.reader, command, false)
     if (!isWanted()) return
     let sequence: number
     try {
@@ -242,27 +243,11 @@ export class Farm {
 
   async #audit(command: Extract<FarmCommand, { type: 'audit' }>): Promise<void> {
     const { batchId, shardId, workerId } = command
-    const assignment = await this.#assignmentOf(command, true)
+    const assignment = await assignmentOf(this.reader, command, true)
     if (!this.state.batches.has(batchId)) this.reader.forget(batchId)
     if (this.#signal.aborted) return
     const sequence = await this.#options.nats.dispatchShard(workerId, assignment)
     this.handle({ type: 'auditDispatched', batchId, shardId, sequence })
-  }
-
-  async #assignmentOf(
-    { batchId, shardId, attempt }: { readonly batchId: string; readonly shardId: string; readonly attempt: number },
-    isAudit: boolean,
-  ): Promise<ShardAssignment> {
-    const [batch, items] = await Promise.all([this.reader.batch(batchId), this.reader.shardItems(batchId, shardId)])
-    return create(ShardAssignmentSchema, {
-      batchId,
-      shardId,
-      attempt,
-      checkpoint: items[0]!.checkpoint,
-      items: items.map((item) => fromJson(ItemSchema, item as unknown as Parameters<typeof fromJson>[1])),
-      traceparent: batch.traceparent,
-      isAudit,
-    })
   }
 
   async #record({

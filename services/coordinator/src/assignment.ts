@@ -1,0 +1,22 @@
+import { create, fromJson } from '@bufbuild/protobuf'
+import { ItemSchema, ShardAssignmentSchema } from '@darkroom/proto'
+import type { ShardAssignment } from '@darkroom/proto'
+import type { BatchReader } from './planner/batch-reader.ts'
+
+/** What a worker is given for an attempt: the items of its shard, from the bucket. @throws DarkroomError NOT_FOUND */
+export async function assignmentOf(
+  reader: BatchReader,
+  { batchId, shardId, attempt }: { readonly batchId: string; readonly shardId: string; readonly attempt: number },
+  isAudit: boolean,
+): Promise<ShardAssignment> {
+  const [batch, items] = await Promise.all([reader.batch(batchId), reader.shardItems(batchId, shardId)])
+  return create(ShardAssignmentSchema, {
+    batchId,
+    shardId,
+    attempt,
+    checkpoint: items[0]!.checkpoint,
+    items: items.map((item) => fromJson(ItemSchema, item as unknown as Parameters<typeof fromJson>[1])),
+    traceparent: batch.traceparent,
+    isAudit,
+  })
+}

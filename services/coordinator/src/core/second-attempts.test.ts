@@ -1,0 +1,100 @@
+import { create } from '@bufbuild/protobuf'
+import { DeviceSchema } from '@darkroom/proto'
+import type { Worker } from '@darkroom/proto'
+import { describe, expect, test } from 'vitest'
+import { ofType, segmentOf, SETTINGS, workerOf } from './decide.harness.ts'
+import type { FarmCommand } from './messages.ts'
+import { GPU, PlayedFarm } from './played-farm.harness.ts'
+
+describe('the last shards of a batch', () => {
+  /** Two workers, of which one is left with the last shard and does not get on with it. */
+  function lastOne(): PlayedFarm {
+    const farm = new PlayedFarm()
+    farm.worker('slow')
+    farm.worker('quick')
+    farm.open(segmentOf(0, 101))
+    for (let n = 0; n < 100; n++) farm.end('quick')
+    expect([farm.held('slow'), farm.held('quick')]).toEqual([['0-0'], []])
+    farm.pass(4_000, ['quick'])
+    return farm
+  }
+
+  test('are given to an idle worker too, within two percent of the work', () => {
+    const farm = lastOne()
+    expect(farm.of('hedged')).toEqual([{ type: 'hedged', batchId: 'b1', shardId: '0-0', workerId: 'quick' }])
+    expect(farm.state.spent.hedgedSeconds).toBeLessThanOrEqual(0.02 * farm.state.spent.committedSeconds)
+    expect(farm.state.batches.get('b1')!.owner.running).toBe(2)
+  })
+
+  test('end with whoever is first, and the other is told to give up', () => {
+    const farm = lastOne()
+    const commands = farm.end('quick', '0-0')
+    expect(ofType(commands, 'finalize')).toHaveLength(1)
+    farm.heartbeat('slow')
+    expect(farm.held('slow')).toEqual([])
+    expect(farm.state.batches.get('b1')!.owner.running).toBe(0)
+  })
+
+  test('go on with the second attempt when the first worker is lost', () => {
+    const farm = lastOne()
+    const commands = farm.pass(SETTINGS.workerLeaseMs + 1_000, ['quick'], ['slow'])
+    expect(ofType(commands, 'dispatch')).toEqual([])
+    expect(farm.state.batches.get('b1')!.open.get('0-0')).toMatchObject({ workerId: 'quick', attempt: 2, hedge: null })
+    expect(ofType(farm.end('quick', '0-0'), 'finalize')).toHaveLength(1)
+  })
+
+  test('go on with the first attempt when the second worker is lost or fails', () => {
+    for (const how of ['lost', 'failed']) {
+      const farm = lastOne()
+      if (how === 'failed') farm.fail('quick')
+      else farm.pass(SETTINGS.workerLeaseMs + 1_000, ['slow'], ['quick'])
+      expect(farm.state.batches.get('b1')!.open.get('0-0')).toMatchObject({ workerId: 'slow', attempt: 1 })
+      expect(farm.held('slow')).toEqual(['0-0'])
+    }
+  })
+})
+
+describe('a share of the rendered shards', () => {
+  /** Audits that were asked for, of so many shards. */
+  function audited(auditShare: number, second: Partial<Worker> = {}): PlayedFarm {
+    const farm = new PlayedFarm({ auditShare })
+    farm.worker('w1')
+    farm.worker('w2', second)
+    farm.open(segmentOf(0, 100))
+    for (let n = 0; n < 50; n++) {
+      for (const id of ['w1', 'w2']) farm.end(id)
+      for (const { batchId, shardId } of farm.of('audit')) farm.send({ type: 'auditEnded', batchId, shardId })
+    }
+    return farm
+  }
+
+  test('is rendered again by another worker of the same device', () => {
+    const audits = audited(0.3).of('audit')
+    expect(audits.length).toBeGreaterThan(15)
+    expect(audits.length).toBeLessThan(45)
+    expect(new Set(audits.map(({ workerId }) => workerId))).toEqual(new Set(['w1', 'w2']))
+    expect(audited(0).of('audit')).toEqual([])
+  })
+
+  test('is left alone where no other worker has the same device', () => {
+    expect(audited(1, { device: create(DeviceSchema, { kind: 'cpu' }) }).of('audit')).toEqual([])
+  })
+
+  test('is not taken away from the worker that has it, and is given up with that one', () => {
+    const farm = new PlayedFarm({ auditShare: 1 })
+    for (const id of ['w1', 'w2']) farm.worker(id)
+    farm.open(segmentOf(0, 1))
+    const [{ batchId, shardId, attempt, workerId }] = ofType(farm.end('w1'), 'audit') as [
+      FarmCommand & { type: 'audit' },
+    ]
+    expect([shardId, attempt, workerId]).toEqual(['0-0', 2, 'w2'])
+    farm.send({ type: 'auditDispatched', batchId, shardId, sequence: 77 })
+    const running = [{ batchId, shardId, attempt }]
+    const seen = farm.send({ type: 'workerSeen', worker: { ...workerOf('w2', running), device: GPU, activity: 1n } })
+    expect(ofType(seen, 'cancelOnWorker')).toEqual([])
+    expect(ofType(farm.pass(SETTINGS.workerLeaseMs + 2_000, ['w1'], ['w2']), 'withdraw')).toEqual([
+      { type: 'withdraw', sequence: 77 },
+    ])
+    expect(farm.state.audits.size).toBe(0)
+  })
+})
