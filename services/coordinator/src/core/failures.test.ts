@@ -101,8 +101,10 @@ describe('a worker that lives and does not advance', () => {
     expect(ofType(commands, 'cancelOnWorker')).toMatchObject([{ workerId: 'w1', shardId: 's', attempt: 1 }])
     expect(ofType(commands, 'dispatch')).toMatchObject([{ workerId: 'w2', attempt: 2 }])
     expect(farm.state.suspects.quarantined.get('w1')).toMatchObject({ reason: 'stalled' })
-    // It has dropped what it held, and that is a sign of life.
+    // It has dropped what it held, which is no sign of life.
     farm.heartbeat('w1')
+    expect(farm.state.taking).not.toContain('w1')
+    farm.heartbeat('w1', 1)
     expect(farm.state.taking).toContain('w1')
   })
 

@@ -21,8 +21,7 @@ export type QuarantineReason = (typeof QUARANTINE_REASONS)[number]
 /** A worker that is given nothing. */
 export interface Quarantine {
   readonly reason: QuarantineReason
-  /** Null: until it advances. */
-  readonly untilMs: number | null
+  readonly untilMs: number
 }
 
 /** So many shards, or other workers, must speak against it. */
@@ -78,19 +77,19 @@ function accuse(
   if (others.length + 1 < BLAMES || quarantined.has(workerId)) return
   // With nobody else there, a bad worker is better than none.
   if (farm.taking.size <= Number(farm.taking.has(workerId))) return
-  quarantine(farm, workerId, { reason, untilMs: nowMs + QUARANTINE_MS }, nowMs, commands)
+  quarantine(farm, workerId, reason, nowMs, commands)
 }
 
-/** From now on it is given nothing; what it has not begun is for others. */
+/** For a while it is given nothing; what it has not begun is for others. */
 export function quarantine(
   farm: FarmState,
   workerId: string,
-  how: Quarantine,
+  reason: QuarantineReason,
   nowMs: number,
   commands: FarmCommand[],
 ): void {
-  farm.suspects.quarantined.set(workerId, how)
-  commands.push({ type: 'quarantined', workerId, reason: how.reason })
+  farm.suspects.quarantined.set(workerId, { reason, untilMs: nowMs + QUARANTINE_MS })
+  commands.push({ type: 'quarantined', workerId, reason })
   const worker = farm.workers.get(workerId)
   if (worker === undefined) return
   updateTaking(farm, worker)
@@ -106,9 +105,7 @@ export function releaseStalled(farm: FarmState, worker: AttachedWorker, commands
 export function forgive(farm: FarmState, nowMs: number, commands: FarmCommand[]): void {
   const { blames, quarantined } = farm.suspects
   for (const [workerId, { untilMs }] of quarantined) {
-    // One that is stuck and gone can only come back anew.
-    const isOver = untilMs === null ? !farm.workers.has(workerId) : nowMs >= untilMs
-    if (!isOver) continue
+    if (nowMs < untilMs) continue
     blames.delete(workerId)
     release(farm, workerId, commands)
   }

@@ -25,10 +25,10 @@ export function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, comm
   const before = worker.running
   const running = new Map(snapshot.running.map((shard) => [shardKey(shard.batchId, shard.shardId), shard]))
   const hasOthers = running.size !== before.size || running.keys().some((key) => !before.has(key))
-  if (running.size === 0 || hasOthers || snapshot.activity !== worker.snapshot.activity) {
-    worker.advancedAtMs = nowMs
-    releaseStalled(farm, worker, commands)
-  }
+  const hasDone = snapshot.activity !== worker.snapshot.activity
+  if (running.size === 0 || hasOthers || hasDone) worker.advancedAtMs = nowMs
+  // That it lets go of what it held is no sign: its device may hang all the same.
+  if (hasDone) releaseStalled(farm, worker, commands)
   worker.snapshot = snapshot
   worker.seenAtMs = nowMs
   worker.running = running
@@ -149,7 +149,7 @@ function loseWorker(farm: FarmState, worker: AttachedWorker, nowMs: number, comm
   removeWorker(farm, worker, nowMs, commands)
 }
 
-/** It lives and does not advance: what it holds is given to others, and it is given nothing until it does. */
+/** It lives and does not advance: what it holds is given to others, and it is given nothing until it does, or for a while. */
 function stallWorker(farm: FarmState, worker: AttachedWorker, nowMs: number, commands: FarmCommand[]): void {
   const { id: workerId, snapshot } = worker
   if (farm.suspects.quarantined.has(workerId)) return
@@ -159,7 +159,7 @@ function stallWorker(farm: FarmState, worker: AttachedWorker, nowMs: number, com
   const seconds = Math.round((nowMs - worker.advancedAtMs) / 1000)
   const message = `worker ${workerId} did not advance for ${seconds} s`
   takeAway(farm, worker, { reason: 'stalled', message }, nowMs, commands)
-  quarantine(farm, workerId, { reason: 'stalled', untilMs: null }, nowMs, commands)
+  quarantine(farm, workerId, 'stalled', nowMs, commands)
 }
 
 function takeAway(
