@@ -169,6 +169,8 @@ export interface ControlDocument {
   /** Among the open batches of its tenant the higher goes first. */
   readonly priority: number
   readonly isPaused: boolean
+  /** When it is wanted; absent: nobody said. */
+  readonly completeBy?: string
   readonly updatedAt: string
 }
 

@@ -78,6 +78,7 @@ export class CoreFarm {
         createdAtMs: this.nowMs,
         isInteractive: false,
         isPaused: false,
+        completeByMs: null,
         needs: NO_NEEDS,
       },
       segmentCount,

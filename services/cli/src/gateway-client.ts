@@ -6,6 +6,9 @@ export interface BatchJson {
   readonly state: 'queued' | 'running' | 'finalizing' | 'completed' | 'cancelling' | 'cancelled'
   readonly paused: boolean
   readonly priority: number
+  /** When it is wanted. */
+  readonly completeBy: string | null
+  readonly atRisk: boolean
   readonly createdAt: string | null
   readonly startedAt: string | null
   readonly endedAt: string | null
@@ -130,7 +133,10 @@ export class GatewayClient {
     return (await this.#json<{ batches: BatchJson[] }>('GET', `/api/v1/batches?limit=${limit}`)).batches
   }
 
-  update(id: string, change: { readonly priority?: number; readonly paused?: boolean }): Promise<BatchJson> {
+  update(
+    id: string,
+    change: { readonly priority?: number; readonly paused?: boolean; readonly completeBy?: string },
+  ): Promise<BatchJson> {
     const headers = { 'content-type': 'application/json' }
     return this.#json('PATCH', `/api/v1/batches/${encodeURIComponent(id)}`, { body: JSON.stringify(change), headers })
   }

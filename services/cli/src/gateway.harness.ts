@@ -60,6 +60,8 @@ export function batchJson(changes: Partial<BatchJson> = {}): BatchJson {
     state: 'completed',
     paused: false,
     priority: 0,
+    completeBy: null,
+    atRisk: false,
     createdAt: '2026-11-23T00:00:00.000Z',
     startedAt: '2026-11-23T00:00:01.000Z',
     endedAt: '2026-11-23T00:00:02.000Z',

@@ -310,6 +310,16 @@ describe('printing', () => {
     expect(complained.join('')).toContain('priority high is no whole number')
   })
 
+  test('deadline says when a batch is wanted, and whether it will miss that', async () => {
+    const completeBy = '2026-12-01T07:00:00.000Z'
+    gateway.answer = (_, response) => sendJson(response, batchJson({ state: 'running', completeBy, atRisk: true }))
+    expect(await run('deadline', 'b', '2026-12-01T08:00+01:00')).toBe(0)
+    expect(gateway.requests.map(({ body }) => JSON.parse(body) as unknown)).toEqual([{ completeBy }])
+    expect(printed[0]).toContain(`is wanted by ${completeBy}, which it will miss at its rate`)
+    expect(await run('deadline', 'b', 'soon')).toBe(2)
+    expect(complained.join('')).toContain('soon is no time')
+  })
+
   test('retry says what is rendered again, and how to follow it', async () => {
     gateway.answer = (_, response) => sendJson(response, batchJson({ state: 'queued' }), 201)
     expect(await run('retry', 'b')).toBe(0)

@@ -13,6 +13,11 @@ test('a paused batch says so, until it has ended', () => {
   expect(progressLine(batchJson({ state: 'completed', paused: true }))).toContain('  completed  ')
 })
 
+test('a batch that will miss its deadline says so', () => {
+  const late = batchJson({ state: 'running', completeBy: '2026-12-01T07:00:00.000Z', atRisk: true })
+  expect(progressLine(late)).toContain('will miss 2026-12-01T07:00:00.000Z')
+})
+
 test('an unknown end is an ellipsis', () => {
   const items = { open: 10, rendered: 0, failed: 0, cancelled: 0 }
   expect(progressLine(batchJson({ state: 'queued', itemCount: 10, items }))).toContain('ETA …')

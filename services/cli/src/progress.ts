@@ -11,6 +11,7 @@ export function progressLine(batch: BatchJson): string {
     `${done}/${batch.itemCount} items`,
     `${batch.imagesPerSecond.toFixed(2)} images/s`,
     batch.items.open === 0 ? null : `ETA ${batch.etaSeconds === null ? '…' : duration(batch.etaSeconds)}`,
+    batch.atRisk ? `will miss ${batch.completeBy}` : null,
     batch.items.failed > 0 ? `${batch.items.failed} failed` : null,
   ]
   return parts.filter((part) => part !== null).join('  ')

@@ -1,3 +1,4 @@
+import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { createGrpcClient } from '@darkroom/chassis'
 import { COMPLETION_STREAM, keys, SHARD_STREAM, WorkerLinkService } from '@darkroom/proto'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -89,7 +90,8 @@ test('a batch that is paused starts nothing, also after a restart, until it is r
   using caller = createCaller(addresses)
   const batchId = await acceptBatch(harness.store, ITEMS)
   await caller.submit(batchId)
-  const paused = await caller.client.updateBatch({ batchId, paused: true, priority: 7 })
+  const completeBy = timestampFromDate(new Date('2020-01-01T00:00:00Z'))
+  const paused = await caller.client.updateBatch({ batchId, paused: true, priority: 7, completeBy })
   expect(paused.batch).toMatchObject({ tenant: 'default', priority: 7, paused: true })
   await first[Symbol.asyncDispose]()
   await using _second = await startCoordinator(harness, ports[0]!)
@@ -100,6 +102,8 @@ test('a batch that is paused starts nothing, also after a restart, until it is r
   expect((await caller.client.getBatch({ batchId })).batch).toMatchObject({
     priority: 7,
     paused: true,
+    completeBy,
+    atRisk: true,
     items: { open: ITEMS },
   })
   expect(worker.rendered).toHaveLength(ITEMS)

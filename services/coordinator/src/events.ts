@@ -8,6 +8,7 @@ import type { QuarantineReason } from './core/quarantine.ts'
 import type { FarmState, ShardResult } from './core/state.ts'
 import { swapSeconds } from './core/swaps.ts'
 import type { EffectKind } from './effects.ts'
+import { viewOpen } from './views.ts'
 
 const SECONDS = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900]
 const BATCH_STATES = ['queued', 'running', 'cancelling', 'finalizing'] as const
@@ -44,6 +45,10 @@ export function createEvents(metrics: Metrics, log: Logger) {
   const queue = metrics.gauge('darkroom_queue_shards', 'Open shards: planned and waiting, or dispatched.', ['state'])
   const waiting = metrics.gauge('darkroom_queue_items', 'Accepted items that have not ended.')
   const oldest = metrics.gauge('darkroom_queue_oldest_age_seconds', 'Age of the oldest batch that is not ended.')
+  const late = metrics.gauge(
+    'darkroom_late_batches',
+    'Open batches that at their rate will not have ended when they are wanted.',
+  )
   const workers = metrics.gauge('darkroom_workers', 'Workers attached to this coordinator, by state.', [
     'state',
     'pool',
@@ -128,11 +133,13 @@ export function createEvents(metrics: Metrics, log: Logger) {
       let planned = 0
       let open = 0
       let first = nowMs
+      let atRisk = 0
       for (const batch of farm?.batches.values() ?? []) {
         batches.inc({ state: batch.state })
         planned += batch.readyShards
         open += batch.itemCount - batch.rendered - batch.failed - batch.cancelled
         first = Math.min(first, batch.createdAtMs)
+        atRisk += Number(viewOpen(batch, nowMs).atRisk)
       }
       for (const { snapshot, detachedAtMs } of farm?.workers.values() ?? []) {
         const state = WORKER_STATES[snapshot.state as keyof typeof WORKER_STATES] ?? 'unknown'
@@ -144,6 +151,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
       queue.set({ state: 'planned' }, planned)
       queue.set({ state: 'dispatched' }, farm?.outstanding ?? 0)
       waiting.set(open)
+      late.set(atRisk)
       quarantined.reset()
       for (const reason of QUARANTINE_REASONS) quarantined.set({ reason }, 0)
       for (const { reason } of farm?.suspects.quarantined.values() ?? []) quarantined.inc({ reason })

@@ -62,6 +62,7 @@ export async function recoverBatch(
       priority: control?.priority ?? 0,
       isInteractive: false,
       isPaused: control?.isPaused ?? false,
+      completeByMs: control?.completeBy === undefined ? null : Date.parse(control.completeBy),
       needs: await needsOf(store, batch),
     },
     segmentCount: segmentCountOf(batch),

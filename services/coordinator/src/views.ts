@@ -20,6 +20,7 @@ export function viewOpen(batch: OpenBatch, nowMs: number): Batch {
   const rate = rateOf(batch, nowMs)
   // As if what is open had as many images an item as the whole.
   const left = batch.imageCount * (1 - ended / batch.itemCount)
+  const etaSeconds = rate > 0 ? left / rate : null
   return create(BatchSchema, {
     id: batch.id,
     state: STATES[batch.state],
@@ -41,10 +42,17 @@ export function viewOpen(batch: OpenBatch, nowMs: number): Batch {
     createdAt: timestampFromMs(batch.createdAtMs),
     ...(batch.startedAtMs !== null && { startedAt: timestampFromMs(batch.startedAtMs) }),
     imagesPerSecond: rate,
-    ...(rate > 0 && { etaSeconds: left / rate }),
+    ...(etaSeconds !== null && { etaSeconds }),
+    ...(batch.completeByMs !== null && { completeBy: timestampFromMs(batch.completeByMs) }),
+    atRisk: isAtRisk(batch, nowMs, etaSeconds),
     schedulers: [...batch.schedulers.values()].map(viewTally),
     runningShards: [...batch.open.values()].filter(({ workerId }) => workerId !== null).map(({ id }) => id),
   })
+}
+
+/** Whether a batch will not have ended when it is wanted, at the rate that it has; without any, once that is past. */
+function isAtRisk({ completeByMs }: OpenBatch, nowMs: number, etaSeconds: number | null): boolean {
+  return completeByMs !== null && nowMs + 1000 * (etaSeconds ?? 0) > completeByMs
 }
 
 /** Images a second over the last minute, or since this coordinator's first dispatch where that is less. */

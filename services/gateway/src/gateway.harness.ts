@@ -55,9 +55,15 @@ class PlayedCoordinator implements AsyncDisposable {
       },
       watchBatch: (request, { signal }) => this.watch(request, signal),
       cancelBatch: async ({ batchId }) => ({ batch: this.put(batchId, { state: BatchState.CANCELLING }) }),
-      updateBatch: async ({ batchId, priority, paused }) => {
+      updateBatch: async ({ batchId, priority, paused, completeBy }) => {
         const { priority: before, paused: wasPaused } = this.#find(batchId)
-        return { batch: this.put(batchId, { priority: priority ?? before, paused: paused ?? wasPaused }) }
+        return {
+          batch: this.put(batchId, {
+            priority: priority ?? before,
+            paused: paused ?? wasPaused,
+            ...(completeBy && { completeBy }),
+          }),
+        }
       },
       quoteBatch: async ({ items }) => {
         this.quoted = items.map(({ item, count }) => ({ item: item!, count }))

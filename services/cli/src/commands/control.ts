@@ -2,7 +2,7 @@ import { InvalidArgumentError } from 'commander'
 import type { Command } from 'commander'
 import type { CommandContext } from '../command-context.ts'
 
-/** pause, resume and priority: what may be changed of a batch that is open. */
+/** pause, resume, priority and deadline: what may be changed of a batch that is open. */
 export function addControl(program: Command, context: () => CommandContext): void {
   program
     .command('pause <batch>')
@@ -26,6 +26,22 @@ export function addControl(program: Command, context: () => CommandContext): voi
       const batch = await context().gateway.update(id, { priority })
       context().print(batch, () => `${batch.id}  has priority ${batch.priority}`)
     })
+  program
+    .command('deadline <batch>')
+    .argument('<time>', 'such as 2026-12-01T08:00, in your time, or with a zone', time)
+    .description('say when a batch is wanted: it is shown as at risk before that is missed')
+    .action(async (id: string, completeBy: string) => {
+      const batch = await context().gateway.update(id, { completeBy })
+      const risk = batch.atRisk ? ', which it will miss at its rate: darkroom priority brings it forward' : ''
+      context().print(batch, () => `${batch.id}  is wanted by ${batch.completeBy}${risk}`)
+    })
+}
+
+function time(text: string): string {
+  const date = new Date(text)
+  if (Number.isNaN(date.getTime()))
+    throw new InvalidArgumentError(`${text} is no time; want one such as 2026-12-01T08:00.`)
+  return date.toISOString()
 }
 
 function integer(text: string): number {

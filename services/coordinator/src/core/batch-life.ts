@@ -132,6 +132,11 @@ export function changePriority(
   commands.push({ type: 'changed', batchId: batch.id })
 }
 
+export function changeDeadline(batch: OpenBatch, completeByMs: number, commands: FarmCommand[]): void {
+  batch.completeByMs = completeByMs
+  commands.push({ type: 'changed', batchId: batch.id })
+}
+
 export function finishBatch(farm: FarmState, batchId: string): void {
   const batch = farm.batches.get(batchId)
   if (batch === undefined) return

@@ -66,6 +66,7 @@ export const openedOf = (
     priority: 0,
     isInteractive: false,
     isPaused: false,
+    completeByMs: null,
     needs: NO_NEEDS,
     ...summary,
   }

@@ -2,6 +2,7 @@ import { checkAudits } from './audit.ts'
 import {
   addSegment,
   cancelBatch,
+  changeDeadline,
   changePriority,
   finishBatch,
   openBatch,
@@ -77,6 +78,11 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
     case 'batchPriorityChanged': {
       const batch = farm.batches.get(event.batchId)
       if (batch !== undefined) changePriority(farm, batch, event.priority, nowMs, commands)
+      return
+    }
+    case 'batchDeadlineChanged': {
+      const batch = farm.batches.get(event.batchId)
+      if (batch !== undefined) changeDeadline(batch, event.completeByMs, commands)
       return
     }
     case 'batchPaused': {

@@ -74,6 +74,7 @@ export type FarmEvent =
   | { readonly type: 'workerDetached'; readonly workerId: string }
   | { readonly type: 'cancelRequested'; readonly batchId: string }
   | { readonly type: 'batchPriorityChanged'; readonly batchId: string; readonly priority: number }
+  | { readonly type: 'batchDeadlineChanged'; readonly batchId: string; readonly completeByMs: number }
   | { readonly type: 'batchPaused'; readonly batchId: string }
   | { readonly type: 'batchResumed'; readonly batchId: string }
   | { readonly type: 'tenantChanged'; readonly tenant: string; readonly terms: TenantTerms }

@@ -19,7 +19,7 @@ export const QUARANTINE_REASONS = ['stalled', 'fails_what_others_render', 'rende
 export type QuarantineReason = (typeof QUARANTINE_REASONS)[number]
 
 /** A worker that is given nothing. */
-export interface Quarantine {
+interface Quarantine {
   readonly reason: QuarantineReason
   readonly untilMs: number
 }

@@ -27,6 +27,8 @@ export interface BatchSummary {
   /** Of the small class that never waits behind batches. */
   readonly isInteractive: boolean
   readonly isPaused: boolean
+  /** When it is wanted; null where nobody said. */
+  readonly completeByMs: number | null
   readonly needs: Needs
 }
 
@@ -112,6 +114,7 @@ export type BatchState = 'queued' | 'running' | 'cancelling' | 'finalizing'
 export interface OpenBatch extends BatchSummary, Counts {
   priority: number
   isPaused: boolean
+  completeByMs: number | null
   readonly owner: Tenant
   /** Whether it counts among its tenant's active ones. */
   isActive: boolean

@@ -1,3 +1,4 @@
+import { timestampDate, timestampMs } from '@bufbuild/protobuf/wkt'
 import { DarkroomError } from '@darkroom/chassis'
 import type { ServiceImpl } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
@@ -10,20 +11,24 @@ export function updateBatch({
   batches,
   store,
 }: RpcContext): ServiceImpl<typeof CoordinatorService>['updateBatch'] {
-  return async ({ batchId, priority, paused }) => {
+  return async ({ batchId, priority, paused, completeBy }) => {
     const farm = await leadership.farm()
     const { batch } = await batches.view(farm, batchId)
     if (!farm.state.batches.has(batchId))
       throw new DarkroomError('CONFLICT', `batch ${batchId} has ended: change one that is open`)
     const updatedAt = new Date().toISOString()
+    const wanted = completeBy ?? batch.completeBy
     const control: ControlDocument = {
       batchId,
       priority: priority ?? batch.priority,
       isPaused: paused ?? batch.paused,
+      ...(wanted !== undefined && { completeBy: timestampDate(wanted).toISOString() }),
       updatedAt,
     }
     await store.put(keys.control(batchId), JSON.stringify(control), { contentType: 'application/json' })
     if (priority !== undefined) farm.handle({ type: 'batchPriorityChanged', batchId, priority })
+    if (completeBy !== undefined)
+      farm.handle({ type: 'batchDeadlineChanged', batchId, completeByMs: timestampMs(completeBy) })
     if (paused !== undefined) farm.handle({ type: paused ? 'batchPaused' : 'batchResumed', batchId })
     return { batch: (await batches.view(farm, batchId)).batch }
   }

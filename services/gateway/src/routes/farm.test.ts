@@ -65,6 +65,14 @@ test('a batch is paused, resumed and given another priority, and what is left ou
   expect(await patch({ paused: true })).toMatchObject({ status: 200, json: { id, paused: true, priority: 0 } })
   expect(await patch({ priority: -3 })).toMatchObject({ status: 200, json: { paused: true, priority: -3 } })
   expect(await patch({ paused: false })).toMatchObject({ status: 200, json: { paused: false, priority: -3 } })
+  expect(await patch({ completeBy: '2026-12-01T08:00:00+01:00' })).toMatchObject({
+    status: 200,
+    json: { completeBy: '2026-12-01T07:00:00.000Z', atRisk: false },
+  })
+  expect(await patch({ completeBy: 'tomorrow' })).toMatchObject({
+    status: 400,
+    json: { errors: [{ field: 'completeBy' }] },
+  })
   expect(await patch({ priority: 1.5 })).toMatchObject({ status: 400, json: { errors: [{ field: 'priority' }] } })
   expect(await patch({ state: 'done' })).toMatchObject({ status: 400 })
   expect(await patch({})).toMatchObject({ status: 400 })

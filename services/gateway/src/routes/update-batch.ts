@@ -1,3 +1,4 @@
+import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { Type } from 'typebox'
 import { batchIdParams } from '../batches/batch-id.ts'
 import { batchJson, batchProgress, batchSchema } from '../batches/batch-json.ts'
@@ -12,7 +13,7 @@ export function updateBatch(app: App, context: GatewayContext): void {
     url: '/api/v1/batches/:id',
     schema: {
       operationId: 'updateBatch',
-      summary: 'Pause or resume a batch, or change its priority',
+      summary: 'Pause or resume a batch, change its priority, or say when it is wanted',
       description:
         'Nothing of a paused batch starts; what runs goes on. What the body leaves out stays as it is. It survives restarts.',
       tags: ['batches'],
@@ -27,6 +28,12 @@ export function updateBatch(app: App, context: GatewayContext): void {
             }),
           ),
           paused: Type.Optional(Type.Boolean()),
+          completeBy: Type.Optional(
+            Type.String({
+              format: 'date-time',
+              description: 'When it is wanted: it is shown as at risk before that is missed.',
+            }),
+          ),
         },
         { additionalProperties: false, minProperties: 1 },
       ),
@@ -34,7 +41,12 @@ export function updateBatch(app: App, context: GatewayContext): void {
     },
     handler: async (request) => {
       const { document } = await findBatch(context, request.params.id)
-      const { batch } = await context.coordinator.updateBatch({ batchId: document.id, ...request.body })
+      const { completeBy, ...change } = request.body
+      const { batch } = await context.coordinator.updateBatch({
+        batchId: document.id,
+        ...change,
+        ...(completeBy !== undefined && { completeBy: timestampFromDate(new Date(completeBy)) }),
+      })
       return batchJson(batchProgress(batch!), document)
     },
   })
