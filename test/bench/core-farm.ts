@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf'
-import { createState, decide, NO_NEEDS, noCounts } from '@darkroom/coordinator/internal'
+import { createState, decide, FIRST_SECONDS_PER_UNIT, NO_NEEDS, noCounts } from '@darkroom/coordinator/internal'
 import type { FarmCommand, FarmEvent, FarmState, SegmentSummary } from '@darkroom/coordinator/internal'
 import { WorkerSchema } from '@darkroom/proto'
 
@@ -17,7 +17,7 @@ export const FARM_SETTINGS = {
 }
 const SCHEDULER = 'DDIMScheduler'
 /** A second's work to a cost model that knows nothing. */
-const WORK = { [SCHEDULER]: 1 / 1.1e-6 }
+const WORK = { [SCHEDULER]: 1 / FIRST_SECONDS_PER_UNIT }
 
 export interface BacklogBatch {
   readonly id: string

@@ -1,4 +1,5 @@
 import { create, fromJson } from '@bufbuild/protobuf'
+import { FIRST_SECONDS_PER_UNIT } from '@darkroom/coordinator/internal'
 import { startNatsServer } from '@darkroom/local'
 import { ItemSchema, keys, SEGMENT_ITEMS, ShardAssignmentSchema, ShardCompletionSchema } from '@darkroom/proto'
 import type { BatchDocument, ItemLine, ShardAssignment } from '@darkroom/proto'
@@ -39,7 +40,7 @@ const WINDOW = 2
 const SHARD_ITEMS = 64
 const [WIDTH, HEIGHT] = [88, 80]
 /** What the cost model takes one step of that size to last before it has learned; it stays so, since that is what it is told. */
-const ITEM_SECONDS = 1.1e-6 * WIDTH * HEIGHT
+const ITEM_SECONDS = FIRST_SECONDS_PER_UNIT * WIDTH * HEIGHT
 /** No less, also at a batch's end: 64 items fit, and one more does not. */
 const TARGET_SHARD_SECONDS = 0.5
 const PIN = `emoji-sd@sha256:${'a'.repeat(64)}`

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import { WorkerSchema } from '@darkroom/proto'
 import type { Worker } from '@darkroom/proto'
+import { FIRST_SECONDS_PER_UNIT } from '../planner/cost-model.ts'
 import { noCounts } from './counts.ts'
 import type { FarmCommand, FarmEvent, SegmentSummary } from './messages.ts'
 import { NO_NEEDS } from './needs.ts'
@@ -89,7 +90,7 @@ export const segmentOf = (segment: number, shardCount: number, checkpoint = 'emo
     itemCount: ITEMS_PER_SHARD,
     checkpoint,
     // A second's work, as long as nothing was measured.
-    work: { DDIMScheduler: 1 / 1.1e-6 },
+    work: { DDIMScheduler: 1 / FIRST_SECONDS_PER_UNIT },
   })),
   ended: [],
 })

@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
+import { FIRST_SECONDS_PER_UNIT } from '../planner/cost-model.ts'
 import { openedOf, resultOf, segmentOf, SETTINGS, workerOf } from './decide.harness.ts'
 import { decide } from './decide.ts'
 import { quote } from './quote.ts'
 import { createState } from './state.ts'
 
 /** A second's work, as long as nothing was measured. */
-const SECOND = 1 / 1.1e-6
+const SECOND = 1 / FIRST_SECONDS_PER_UNIT
 const PART = { checkpoint: 'emoji-ddpm', work: { DDIMScheduler: 600 * SECOND } }
 
 test('without workers a quote is a guess of the work alone', () => {

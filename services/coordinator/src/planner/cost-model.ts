@@ -11,7 +11,8 @@ export interface Place {
 }
 
 /** Device seconds of one unit until something was measured: a small UNet on one CPU core. */
-const FIRST_GUESS = Math.log(1.1e-6)
+export const FIRST_SECONDS_PER_UNIT = 1.1e-6
+const FIRST_GUESS = Math.log(FIRST_SECONDS_PER_UNIT)
 /** Logarithms: news that differ by more than twice what they usually differ by count as that. */
 const FIRST_SPREAD = 0.5
 const LEAST_SPREAD = 0.02

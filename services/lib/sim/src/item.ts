@@ -1,3 +1,4 @@
+import { FIRST_SECONDS_PER_UNIT } from '@darkroom/coordinator/internal'
 import type { ItemLine } from '@darkroom/proto'
 
 /** What an item does to whoever renders it: nothing, fail alone, fail its attempt, or kill the worker. */
@@ -10,11 +11,10 @@ export interface ItemWork {
   readonly nature: Nature
 }
 
-/** Of a device of speed 1: what the planner guesses until it has measured. */
-const SECONDS_PER_UNIT = 1.1e-6
 const SIDE = 512
 
-export const SECONDS_PER_STEP = SECONDS_PER_UNIT * SIDE * SIDE
+/** Of a device of speed 1: what the planner guesses until it has measured. */
+export const SECONDS_PER_STEP = FIRST_SECONDS_PER_UNIT * SIDE * SIDE
 
 /** Its nature is its prompt. */
 export function itemLine(index: number, { checkpoint, steps, nature }: ItemWork): ItemLine {
