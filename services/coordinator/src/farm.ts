@@ -9,7 +9,7 @@ import { decide } from './core/decide.ts'
 import { meanSecondsBetweenLosses } from './core/loss-rate.ts'
 import type { FarmCommand, FarmEvent } from './core/messages.ts'
 import { completedOf } from './core/segments.ts'
-import { createState, findShard } from './core/state.ts'
+import { createState, findShard, shardKey } from './core/state.ts'
 import type { FarmState, ShardSummary } from './core/state.ts'
 import type { TenantTerms } from './core/tenants.ts'
 import { Effects } from './effects.ts'
@@ -245,7 +245,7 @@ export class Farm {
     const { batchId, shardId, workerId } = command
     const assignment = await assignmentOf(this.reader, command, true)
     if (!this.state.batches.has(batchId)) this.reader.forget(batchId)
-    if (this.#signal.aborted) return
+    if (!this.state.audits.has(shardKey(batchId, shardId))) return
     const sequence = await this.#options.nats.dispatchShard(workerId, assignment)
     this.handle({ type: 'auditDispatched', batchId, shardId, sequence })
   }

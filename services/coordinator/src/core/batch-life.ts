@@ -204,6 +204,7 @@ export function openShard(
   segment: number,
   summary: ShardSummary,
   nowMs: number,
+  failedOn: readonly string[] = [],
 ): void {
   const { id, checkpoint, work } = summary
   const shard: OpenShard = {
@@ -214,7 +215,8 @@ export function openShard(
     attempt: 0,
     attempts: 0,
     failures: 0,
-    failedOn: [],
+    failedOn,
+    refusedBy: [],
     restsUntilMs: 0,
     assignedTo: null,
     workerId: null,

@@ -11,11 +11,11 @@ import {
 } from './batch-life.ts'
 import { changeTenant } from './fairness.ts'
 import { fill } from './fill.ts'
-import { checkHedges, dropHedge } from './hedge.ts'
+import { checkHedges, dropHedge, settleHedge } from './hedge.ts'
 import type { FarmCommand, FarmEvent } from './messages.ts'
 import { blameDifferent, forgive } from './quarantine.ts'
 import { rebalance } from './rebalance.ts'
-import { blame, redispatch, wakeRested } from './retry.ts'
+import { blame, noteFailed, redispatch, wakeRested } from './retry.ts'
 import { confirmDispatch, endShard } from './shard-life.ts'
 import { findShard, shardKey } from './state.ts'
 import type { FarmState } from './state.ts'
@@ -49,7 +49,11 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
       if (found === null) return
       const { batch, shard } = found
       // A second attempt's failure leaves the first one to go on.
-      if (shard.hedge?.attempt === event.attempt) return dropHedge(farm, shard, commands)
+      if (shard.hedge?.attempt === event.attempt) {
+        noteFailed(shard, shard.hedge.workerId, 'attempt_failed')
+        settleHedge(farm, shard, null, nowMs)
+        return dropHedge(farm, shard, commands)
+      }
       const { message, mayBeAnItem = false } = event
       if (shard.attempt === event.attempt)
         blame(farm, batch, shard, { reason: 'attempt_failed', message, mayBeAnItem }, nowMs, commands)

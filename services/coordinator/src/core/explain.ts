@@ -2,6 +2,7 @@ import { meets } from './needs.ts'
 import type { Needs, Offer } from './needs.ts'
 import type { FarmState, OpenBatch, OpenShard } from './state.ts'
 import { isAtLimit, isServedBefore } from './tenants.ts'
+import type { Tenant } from './tenants.ts'
 
 /** Why something of a batch is where it is, and what would get it on; no remedy where it is on its way. */
 export interface Explanation {
@@ -119,7 +120,7 @@ function lacks(needs: Needs, offers: readonly Offer[]): string {
   return (missing.length > 0 ? missing : wants).map(([text]) => text).join(', ')
 }
 
-function explainTenant(farm: FarmState, { owner, priority, level }: OpenBatch): Explanation | null {
+function explainTenant(farm: FarmState, { id, owner, priority, level }: OpenBatch): Explanation | null {
   const { terms, running, name, backlogs } = owner
   if (isAtLimit(owner)) {
     const message = `tenant ${name} has ${running} shards running, which is all that it may (${terms.cap} and ${terms.burst} in a burst)`
@@ -135,17 +136,20 @@ function explainTenant(farm: FarmState, { owner, priority, level }: OpenBatch): 
   if (higher.length > 0) {
     const shards = higher.reduce((sum, { ready }) => sum + ready, 0)
     const message = `${shards} shards of its tenant's batches with a higher priority go first`
-    return { reason: 'behind_priority', message, remedy: 'raise its priority: darkroom priority BATCH NUMBER' }
+    return { reason: 'behind_priority', message, remedy: `raise its priority: darkroom priority ${id} NUMBER` }
   }
   const before =
     level === null
       ? []
-      : [...farm.tenants.values()].filter(
-          (other) => other.active > 0 && other !== owner && isServedBefore(other, owner),
-        )
+      : [...farm.tenants.values()].filter((other) => hasTurn(other) && other !== owner && isServedBefore(other, owner))
   if (before.length === 0) return null
   const message = `${before.length} other tenants have had less for their weight and are next`
   return { reason: 'behind_tenants', message, remedy: 'it starts in its turn; a higher weight brings it sooner' }
+}
+
+/** Whether something of it waits that may start. */
+function hasTurn(tenant: Tenant): boolean {
+  return !isAtLimit(tenant) && tenant.backlogs.values().some(({ next }) => next.size > 0)
 }
 
 function explainQueued(batch: OpenBatch, shard: OpenShard, tried: string): Explanation {

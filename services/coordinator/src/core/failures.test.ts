@@ -108,6 +108,19 @@ describe('a worker that lives and does not advance', () => {
     expect(farm.state.taking).toContain('w1')
   })
 
+  test('is given work again once it was started anew under its name', () => {
+    const farm = new PlayedFarm()
+    farm.worker('w1')
+    farm.heartbeat('w1', 7)
+    farm.open(shardOf('s', 1))
+    farm.pass(SETTINGS.progressLeaseMs + 1_000)
+    expect(farm.state.suspects.quarantined.has('w1')).toBe(true)
+    farm.send({ type: 'workerDetached', workerId: 'w1' })
+    farm.worker('w1')
+    expect(farm.state.suspects.quarantined.has('w1')).toBe(false)
+    expect(farm.state.taking).toContain('w1')
+  })
+
   test('keeps its shard as long as it tells of anything done', () => {
     const farm = new PlayedFarm()
     farm.worker('w1')
@@ -134,6 +147,36 @@ describe('a worker that fails what others render', () => {
     farm.pass(5 * 60_000, ['good', 'bad'])
     expect(farm.of('released')).toEqual([{ type: 'released', workerId: 'bad' }])
     expect(farm.state.taking).toContain('bad')
+  })
+
+  test('fails no item that others could render, however much quicker it is with its refusals', () => {
+    for (const mayBeAnItem of [true, false]) {
+      const farm = new PlayedFarm({ window: 2 })
+      for (const id of ['bad', 'w1', 'w2']) farm.worker(id)
+      farm.open(segmentOf(0, 8))
+      for (let second = 0; second < 200 && farm.of('finalize').length === 0; second++) {
+        if (farm.held('bad').length > 0) farm.fail('bad', mayBeAnItem)
+        // They take twelve seconds for what it refuses in one.
+        if (second % 12 === 11) for (const id of ['w1', 'w2']) if (farm.held(id).length > 0) farm.end(id)
+        farm.pass(1_000, ['w1', 'w2', 'bad'])
+      }
+      expect(farm.of('endShard')).toEqual([])
+      expect(farm.of('finalize')).toHaveLength(1)
+    }
+  })
+
+  test('is not one that was lost with its shards', () => {
+    const farm = new PlayedFarm({ window: 2 })
+    farm.worker('flaky')
+    farm.open(segmentOf(0, 20))
+    farm.worker('good')
+    for (let loss = 0; loss < 3; loss++) {
+      farm.pass(SETTINGS.workerLeaseMs + 1_000, ['good'], ['flaky'])
+      farm.worker('flaky')
+      for (let n = 0; n < 5; n++) farm.end('good')
+    }
+    expect(farm.of('workerLost')).toHaveLength(3)
+    expect(farm.of('quarantined')).toEqual([])
   })
 
   test('is kept where there is no other', () => {

@@ -4,6 +4,7 @@ import { planNext } from './batch-life.ts'
 import { charge } from './fairness.ts'
 import type { FarmCommand } from './messages.ts'
 import { assignShard, moveShard } from './move-shard.ts'
+import { meets } from './needs.ts'
 import { secondsOn } from './pace.ts'
 import type { FreeWorkers, Profile } from './slots.ts'
 import type { AttachedWorker, FarmState, OpenShard } from './state.ts'
@@ -61,7 +62,7 @@ function fillOne(farm: FarmState, profile: Profile, depth: number, nowMs: number
   if (planAhead(farm, level, commands)) return true
   const match = findMatch({ farm, free, ...next, depth, nowMs })
   if (match === null) return false
-  dispatch(farm, match, free, nowMs, commands)
+  dispatch(farm, match, nowMs, commands)
   return true
 }
 
@@ -169,16 +170,25 @@ function nearlyNext(
  * A shard of the oldest batch: of the next few a long one for a quick worker and a short one for a slow one, so that all end
  * together. One that the worker has failed already is for another, or waits behind others.
  */
-function choose(
-  farm: FarmState,
-  { worker, demand }: Match,
-  free: FreeWorkers,
-): { worker: AttachedWorker; shard: OpenShard } {
+function choose(farm: FarmState, { worker, demand }: Match): { worker: AttachedWorker; shard: OpenShard } {
   const next = demand.queues.first!.shards.slice(0, LOOK_BEHIND)
   const untried = next.filter(({ failedOn }) => !failedOn.includes(worker.id))
   if (untried.length > 0) return { worker, shard: fitting(farm, worker, untried) }
-  const [shard] = next
-  return { worker: free.all.values().find(({ id }) => !shard!.failedOn.includes(id)) ?? worker, shard: shard! }
+  const shard = next[0]!
+  return { worker: untriedWorker(farm, shard) ?? worker, shard }
+}
+
+/** One that has not failed the shard, with as much room as there is; it may be given one more than the others. */
+function untriedWorker(farm: FarmState, { batchId, failedOn }: OpenShard): AttachedWorker | null {
+  const { needs } = farm.batches.get(batchId)!
+  const profiles = [...farm.profiles.values()].filter(({ offer }) => meets(offer, needs))
+  for (let depth = 0; depth <= farm.settings.window; depth++) {
+    for (const { free } of profiles) {
+      const found = free[depth]!.all.values().find(({ id }) => !failedOn.includes(id))
+      if (found !== undefined) return found
+    }
+  }
+  return null
 }
 
 function fitting(farm: FarmState, worker: AttachedWorker, shards: readonly OpenShard[]): OpenShard {
@@ -188,8 +198,8 @@ function fitting(farm: FarmState, worker: AttachedWorker, shards: readonly OpenS
   return shards[0]!
 }
 
-function dispatch(farm: FarmState, match: Match, free: FreeWorkers, nowMs: number, commands: FarmCommand[]): void {
-  const { worker, shard } = choose(farm, match, free)
+function dispatch(farm: FarmState, match: Match, nowMs: number, commands: FarmCommand[]): void {
+  const { worker, shard } = choose(farm, match)
   giveTo(farm, worker, shard, nowMs, commands)
 }
 

@@ -62,6 +62,8 @@ export function dropHedge(farm: FarmState, shard: OpenShard, commands: FarmComma
 export function takeHedge(farm: FarmState, shard: OpenShard): Hedge | null {
   const taken = shard.hedge
   if (taken === null || taken.sequence === null) return null
+  // Nothing of it is in vain.
+  farm.spent.hedgedSeconds -= taken.seconds
   forgetHedge(farm, shard)
   return taken
 }
@@ -84,6 +86,8 @@ function countRunning(farm: FarmState, shard: OpenShard, change: 1 | -1): void {
 export function checkHedges(farm: FarmState, nowMs: number, commands: FarmCommand[]): void {
   for (const shard of farm.hedged) {
     const { sinceMs, isTaken } = shard.hedge!
-    if (!isTaken && nowMs - sinceMs > farm.settings.unownedMs) dropHedge(farm, shard, commands)
+    if (isTaken || nowMs - sinceMs <= farm.settings.unownedMs) continue
+    settleHedge(farm, shard, null, nowMs)
+    dropHedge(farm, shard, commands)
   }
 }

@@ -22,6 +22,8 @@ export type QuarantineReason = (typeof QUARANTINE_REASONS)[number]
 interface Quarantine {
   readonly reason: QuarantineReason
   readonly untilMs: number
+  /** What the worker had done by then. */
+  readonly activity: bigint
 }
 
 /** So many shards, or other workers, must speak against it. */
@@ -37,9 +39,9 @@ export function blameFailed(
   nowMs: number,
   commands: FarmCommand[],
 ): void {
-  if (kind !== 'rendered' || workerId === null || shard.failedOn.includes(workerId)) return
+  if (kind !== 'rendered' || workerId === null || shard.refusedBy.includes(workerId)) return
   const by = `${shard.batchId}/${shard.id}`
-  for (const failed of shard.failedOn) accuse(farm, failed, by, 'fails_what_others_render', nowMs, commands)
+  for (const refused of shard.refusedBy) accuse(farm, refused, by, 'fails_what_others_render', nowMs, commands)
 }
 
 /**
@@ -75,8 +77,10 @@ function accuse(
   const others = (blames.get(workerId) ?? []).filter((blame) => blame.by !== by && nowMs - blame.atMs <= BLAME_MS)
   blames.set(workerId, [...others, { atMs: nowMs, by }])
   if (others.length + 1 < BLAMES || quarantined.has(workerId)) return
-  // With nobody else there, a bad worker is better than none.
-  if (farm.taking.size <= Number(farm.taking.has(workerId))) return
+  // With nobody else like it, a bad worker is better than none.
+  const profile = farm.workers.get(workerId)?.profile
+  const isAlike = (id: string): boolean => id !== workerId && farm.workers.get(id)!.profile === profile
+  if (profile !== undefined && !farm.taking.values().some(isAlike)) return
   quarantine(farm, workerId, reason, nowMs, commands)
 }
 
@@ -88,17 +92,19 @@ export function quarantine(
   nowMs: number,
   commands: FarmCommand[],
 ): void {
-  farm.suspects.quarantined.set(workerId, { reason, untilMs: nowMs + QUARANTINE_MS })
-  commands.push({ type: 'quarantined', workerId, reason })
   const worker = farm.workers.get(workerId)
+  const activity = worker?.snapshot.activity ?? 0n
+  farm.suspects.quarantined.set(workerId, { reason, untilMs: nowMs + QUARANTINE_MS, activity })
+  commands.push({ type: 'quarantined', workerId, reason })
   if (worker === undefined) return
   updateTaking(farm, worker)
   takeBack(farm, worker, nowMs, commands)
 }
 
-/** It advances again. */
-export function releaseStalled(farm: FarmState, worker: AttachedWorker, commands: FarmCommand[]): void {
-  if (farm.suspects.quarantined.get(worker.id)?.reason === 'stalled') release(farm, worker.id, commands)
+/** Where a worker that was stuck has done something since, or was started anew. */
+export function releaseStalled(farm: FarmState, { id, snapshot }: AttachedWorker, commands: FarmCommand[]): void {
+  const found = farm.suspects.quarantined.get(id)
+  if (found?.reason === 'stalled' && found.activity !== snapshot.activity) release(farm, id, commands)
 }
 
 /** What was long ago does not count any more. */

@@ -4,6 +4,7 @@ import { charge } from './fairness.ts'
 import { dropHedge, takeHedge } from './hedge.ts'
 import type { FarmCommand, RedispatchReason } from './messages.ts'
 import { assignShard, moveShard, ownShard } from './move-shard.ts'
+import { meets } from './needs.ts'
 import type { FarmState, OpenBatch, OpenShard } from './state.ts'
 
 /** Of a shard that is no half: one of its items may be what workers die of. */
@@ -32,14 +33,29 @@ export function blame(
   commands: FarmCommand[],
 ): void {
   if (shard.state !== 'dispatched' && shard.state !== 'dispatching') return
-  shard.failures++
   const { assignedTo } = shard
-  if (assignedTo !== null && !shard.failedOn.includes(assignedTo)) shard.failedOn = [...shard.failedOn, assignedTo]
+  // The same worker again, for want of room elsewhere: that says nothing more of the shard.
+  const isNews = assignedTo === null || !shard.failedOn.includes(assignedTo) || !hasUntried(farm, batch, shard)
+  if (isNews) shard.failures++
+  if (assignedTo !== null) noteFailed(shard, assignedTo, reason)
   if (goOnWithHedge(farm, shard, nowMs, commands)) return
   if (mayBeAnItem && shard.itemCount > 1 && shard.failures >= (isHalf(shard.id) ? 1 : FAILURES_BEFORE_SPLIT))
     return end(farm, batch, shard, 'split', message, commands)
   if (shard.failures >= farm.settings.maxFailures) return end(farm, batch, shard, 'failed', message, commands)
-  redispatch(farm, batch, shard, reason, nowMs, commands, restMs(shard.failures))
+  redispatch(farm, batch, shard, reason, nowMs, commands, isNews ? restMs(shard.failures) : REST_MIN_MS)
+}
+
+/** Others are asked first; who said that he cannot is accused once one of them can. */
+export function noteFailed(shard: OpenShard, workerId: string, reason: RedispatchReason): void {
+  if (!shard.failedOn.includes(workerId)) shard.failedOn = [...shard.failedOn, workerId]
+  if (reason === 'attempt_failed' && !shard.refusedBy.includes(workerId))
+    shard.refusedBy = [...shard.refusedBy, workerId]
+}
+
+function hasUntried(farm: FarmState, batch: OpenBatch, shard: OpenShard): boolean {
+  return farm.taking
+    .values()
+    .some((id) => !shard.failedOn.includes(id) && meets(farm.workers.get(id)!.profile.offer, batch.needs))
 }
 
 /** The first failure may be nobody's fault. */

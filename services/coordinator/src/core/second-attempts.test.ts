@@ -35,6 +35,14 @@ describe('the last shards of a batch', () => {
     expect(farm.state.batches.get('b1')!.owner.running).toBe(0)
   })
 
+  test('are not given again to a worker that has failed them', () => {
+    const farm = lastOne()
+    farm.fail('quick')
+    farm.pass(30_000, ['quick', 'slow'])
+    expect(farm.of('hedged')).toHaveLength(1)
+    expect(farm.state.spent.hedgedSeconds).toBeLessThan(10)
+  })
+
   test('go on with the second attempt when the first worker is lost', () => {
     const farm = lastOne()
     const commands = farm.pass(SETTINGS.workerLeaseMs + 1_000, ['quick'], ['slow'])

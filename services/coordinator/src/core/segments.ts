@@ -77,6 +77,8 @@ export function completeSegment(batch: OpenBatch, segment: number): void {
 /** Has what is completed stored, now and then. */
 export function saveCompleted(batch: OpenBatch, nowMs: number, commands: FarmCommand[]): void {
   const { completed } = batch
+  // A plan that was closed has segments that were never planned.
+  if (batch.state === 'cancelling') return
   if (completed.shards === batch.savedShards || nowMs - batch.savedAtMs < SAVE_MS) return
   batch.savedAtMs = nowMs
   batch.savedShards = completed.shards

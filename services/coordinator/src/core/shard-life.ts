@@ -67,7 +67,7 @@ export function endShard(farm: FarmState, event: EventOf<'shardEnded'>, nowMs: n
   const { segment } = shard
   batch.openSegments.get(segment)!.open--
   tally(batch, segment, result)
-  for (const half of halves) openShard(farm, batch, segment, half, nowMs)
+  for (const half of halves) openShard(farm, batch, segment, half, nowMs, shard.failedOn)
   completeSegment(batch, segment)
   saveCompleted(batch, nowMs, commands)
   // Its halves come too late.
@@ -105,6 +105,7 @@ export function adopt(
     noteStart(batch, nowMs)
     shard.attempt = by.attempt
     shard.attempts = Math.max(shard.attempts, by.attempt)
+    shard.unownedSinceMs = nowMs
   }
   if (shard.state === 'dispatched' && shard.attempt === by.attempt) ownShard(farm, shard, by.workerId, nowMs)
 }

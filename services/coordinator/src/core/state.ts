@@ -75,8 +75,10 @@ export interface OpenShard extends ShardSummary {
   attempts: number
   /** Attempts that a worker failed or died in. */
   failures: number
-  /** Workers that failed it: others are asked first. */
+  /** Workers that failed it, or a whole that it is a half of, or were lost with it: others are asked first. */
   failedOn: readonly string[]
+  /** Workers that said that they cannot render it. */
+  refusedBy: readonly string[]
   /** While it rests. */
   restsUntilMs: number
   /** The worker that it was given to, null while it waits. */

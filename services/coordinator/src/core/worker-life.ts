@@ -27,13 +27,13 @@ export function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, comm
   const hasOthers = running.size !== before.size || running.keys().some((key) => !before.has(key))
   const hasDone = snapshot.activity !== worker.snapshot.activity
   if (running.size === 0 || hasOthers || hasDone) worker.advancedAtMs = nowMs
-  // That it lets go of what it held is no sign: its device may hang all the same.
-  if (hasDone) releaseStalled(farm, worker, commands)
   worker.snapshot = snapshot
   worker.seenAtMs = nowMs
   worker.running = running
   worker.idleSinceMs = worker.running.size > 0 ? null : (worker.idleSinceMs ?? nowMs)
   worker.detachedAtMs = null
+  // That it lets go of what it held is no sign: its device may hang all the same.
+  releaseStalled(farm, worker, commands)
   changeProfile(farm, worker)
   noteCarried(worker)
   updateTaking(farm, worker)
@@ -70,9 +70,9 @@ function noteHeld(
     shard.hedge.isTaken = true
     return
   }
-  // What a stuck worker holds is for others, until it advances.
-  if (farm.suspects.quarantined.get(workerId)?.reason !== 'stalled')
-    adopt(farm, batch, shard, { workerId, attempt }, nowMs)
+  // What a stuck worker holds is for others, until it advances; what it refused it only has not let go of.
+  const isStuck = farm.suspects.quarantined.get(workerId)?.reason === 'stalled'
+  if (!isStuck && !shard.refusedBy.includes(workerId)) adopt(farm, batch, shard, { workerId, attempt }, nowMs)
   if (shard.workerId === workerId && stepsDone > stepsResumed) shard.firstSteps ??= { atMs: nowMs, done: stepsDone }
 }
 
