@@ -70,9 +70,10 @@ function noteHeld(
     shard.hedge.isTaken = true
     return
   }
-  // What a stuck worker holds is for others, until it advances; what it refused it only has not let go of.
+  // What a stuck worker holds is for others, until it advances; what it refused, and was not given again, it has not let go of.
   const isStuck = farm.suspects.quarantined.get(workerId)?.reason === 'stalled'
-  if (!isStuck && !shard.refusedBy.includes(workerId)) adopt(farm, batch, shard, { workerId, attempt }, nowMs)
+  const isRefused = shard.state === 'planned' && shard.refusedBy.includes(workerId)
+  if (!isStuck && !isRefused) adopt(farm, batch, shard, { workerId, attempt }, nowMs)
   if (shard.workerId === workerId && stepsDone > stepsResumed) shard.firstSteps ??= { atMs: nowMs, done: stepsDone }
 }
 
