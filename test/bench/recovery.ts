@@ -1,4 +1,4 @@
-import { ObjectStore } from '@darkroom/chassis'
+import { Limit, ObjectStore } from '@darkroom/chassis'
 import { BatchReader, createState, decide, recoverBatch } from '@darkroom/coordinator/internal'
 import { startS3Server } from '@darkroom/local/s3'
 import { keys, SEGMENT_ITEMS, shardIdOf } from '@darkroom/proto'
@@ -9,7 +9,6 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { FARM_SETTINGS } from './core-farm.ts'
 import type { BenchResult } from './main.ts'
-import { inLanes } from './in-lanes.ts'
 import { round } from './statistics.ts'
 
 /**
@@ -93,14 +92,16 @@ async function writeBatch(store: ObjectStore, itemCount: number): Promise<number
   await store.put(key, lines.join(''))
   await store.put(keys.batch(ID), JSON.stringify(batch))
   const perSegment = SEGMENT_ITEMS / SHARD_ITEMS
-  await inLanes(16, planned, async (segment) => {
+  const limit = new Limit(16)
+  const writeSegment = async (segment: number): Promise<void> => {
     await store.put(keys.planSegment(ID, segment), JSON.stringify(planOf(segment)))
     const ended = segment < firstOpen ? perSegment : perSegment / 2
     for (let n = 0; n < ended; n++) {
       const record = recordOf(segment, n)
       await store.put(keys.result(ID, record.shardId), JSON.stringify(record))
     }
-  })
+  }
+  await Promise.all(Array.from({ length: planned }, (_, segment) => limit.run(() => writeSegment(segment))))
   const rendered = firstOpen * SEGMENT_ITEMS
   const completed: CompletedDocument = {
     batchId: ID,

@@ -8,7 +8,7 @@ import type { QuarantineReason } from './core/quarantine.ts'
 import type { FarmState, ShardResult } from './core/state.ts'
 import { swapSeconds } from './core/swaps.ts'
 import type { EffectKind } from './effects.ts'
-import { viewOpen } from './views.ts'
+import { isAtRisk } from './views.ts'
 
 const SECONDS = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900]
 const BATCH_STATES = ['queued', 'running', 'cancelling', 'finalizing'] as const
@@ -139,7 +139,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
         planned += batch.readyShards
         open += batch.itemCount - batch.rendered - batch.failed - batch.cancelled
         first = Math.min(first, batch.createdAtMs)
-        atRisk += Number(viewOpen(batch, nowMs).atRisk)
+        atRisk += Number(isAtRisk(batch, nowMs))
       }
       for (const { snapshot, detachedAtMs } of farm?.workers.values() ?? []) {
         const state = WORKER_STATES[snapshot.state as keyof typeof WORKER_STATES] ?? 'unknown'

@@ -17,10 +17,7 @@ const STATES = {
 /** An open batch as callers see it. */
 export function viewOpen(batch: OpenBatch, nowMs: number): Batch {
   const ended = batch.rendered + batch.failed + batch.cancelled
-  const rate = rateOf(batch, nowMs)
-  // As if what is open had as many images an item as the whole.
-  const left = batch.imageCount * (1 - ended / batch.itemCount)
-  const etaSeconds = rate > 0 ? left / rate : null
+  const etaSeconds = etaSecondsOf(batch, nowMs)
   return create(BatchSchema, {
     id: batch.id,
     state: STATES[batch.state],
@@ -41,18 +38,26 @@ export function viewOpen(batch: OpenBatch, nowMs: number): Batch {
     itemsWarned: batch.itemsWarned,
     createdAt: timestampFromMs(batch.createdAtMs),
     ...(batch.startedAtMs !== null && { startedAt: timestampFromMs(batch.startedAtMs) }),
-    imagesPerSecond: rate,
+    imagesPerSecond: rateOf(batch, nowMs),
     ...(etaSeconds !== null && { etaSeconds }),
     ...(batch.completeByMs !== null && { completeBy: timestampFromMs(batch.completeByMs) }),
-    atRisk: isAtRisk(batch, nowMs, etaSeconds),
+    atRisk: isAtRisk(batch, nowMs),
     schedulers: [...batch.schedulers.values()].map(viewTally),
     runningShards: [...batch.open.values()].filter(({ workerId }) => workerId !== null).map(({ id }) => id),
   })
 }
 
 /** Whether a batch will not have ended when it is wanted, at the rate that it has; without any, once that is past. */
-function isAtRisk({ completeByMs }: OpenBatch, nowMs: number, etaSeconds: number | null): boolean {
-  return completeByMs !== null && nowMs + 1000 * (etaSeconds ?? 0) > completeByMs
+export function isAtRisk(batch: OpenBatch, nowMs: number): boolean {
+  const { completeByMs } = batch
+  return completeByMs !== null && nowMs + 1000 * (etaSecondsOf(batch, nowMs) ?? 0) > completeByMs
+}
+
+/** Until its end at the rate that it has; null without any. As if what is open had as many images an item as the whole. */
+function etaSecondsOf(batch: OpenBatch, nowMs: number): number | null {
+  const ended = batch.rendered + batch.failed + batch.cancelled
+  const rate = rateOf(batch, nowMs)
+  return rate > 0 ? (batch.imageCount * (1 - ended / batch.itemCount)) / rate : null
 }
 
 /** Images a second over the last minute, or since this coordinator's first dispatch where that is less. */

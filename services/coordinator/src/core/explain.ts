@@ -120,7 +120,7 @@ function lacks(needs: Needs, offers: readonly Offer[]): string {
   return (missing.length > 0 ? missing : wants).map(([text]) => text).join(', ')
 }
 
-function explainTenant(farm: FarmState, { id, owner, priority, level }: OpenBatch): Explanation | null {
+function explainTenant(farm: FarmState, { id, owner, priority }: OpenBatch): Explanation | null {
   const { terms, running, name, backlogs } = owner
   if (isAtLimit(owner)) {
     const message = `tenant ${name} has ${running} shards running, which is all that it may (${terms.cap} and ${terms.burst} in a burst)`
@@ -138,10 +138,9 @@ function explainTenant(farm: FarmState, { id, owner, priority, level }: OpenBatc
     const message = `${shards} shards of its tenant's batches with a higher priority go first`
     return { reason: 'behind_priority', message, remedy: `raise its priority: darkroom priority ${id} NUMBER` }
   }
-  const before =
-    level === null
-      ? []
-      : [...farm.tenants.values()].filter((other) => hasTurn(other) && other !== owner && isServedBefore(other, owner))
+  const before = [...farm.tenants.values()].filter(
+    (other) => hasTurn(other) && other !== owner && isServedBefore(other, owner),
+  )
   if (before.length === 0) return null
   const message = `${before.length} other tenants have had less for their weight and are next`
   return { reason: 'behind_tenants', message, remedy: 'it starts in its turn; a higher weight brings it sooner' }

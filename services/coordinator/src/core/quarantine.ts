@@ -1,4 +1,5 @@
 import type { FarmCommand } from './messages.ts'
+import { shardKey } from './state.ts'
 import type { AttachedWorker, FarmState, OpenShard, ShardResult } from './state.ts'
 import { takeBack, updateTaking } from './taking.ts'
 
@@ -40,7 +41,7 @@ export function blameFailed(
   commands: FarmCommand[],
 ): void {
   if (kind !== 'rendered' || workerId === null || shard.refusedBy.includes(workerId)) return
-  const by = `${shard.batchId}/${shard.id}`
+  const by = shardKey(shard.batchId, shard.id)
   for (const refused of shard.refusedBy) accuse(farm, refused, by, 'fails_what_others_render', nowMs, commands)
 }
 

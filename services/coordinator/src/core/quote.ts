@@ -1,4 +1,5 @@
 import type { Work } from '../planner/cost-model.ts'
+import { secondsOn } from './pace.ts'
 import type { FarmState } from './state.ts'
 import { swapSeconds } from './swaps.ts'
 
@@ -20,7 +21,7 @@ export interface Quote {
 
 /** Estimates a batch that nobody has submitted, as the mean over the workers that are given work now. */
 export function quote(farm: FarmState, parts: readonly QuotedWork[]): Quote {
-  const deviceSeconds = parts.reduce((sum, { checkpoint, work }) => sum + meanSeconds(farm, checkpoint, work), 0)
+  const deviceSeconds = parts.reduce((sum, part) => sum + meanSeconds(farm, part), 0)
   const workers = farm.taking.size
   const isMeasured = parts.every(({ checkpoint }) => farm.costs.hasMeasured(checkpoint))
   if (workers === 0) return { deviceSeconds, workers, secondsAlone: null, secondsBehindAll: null, isMeasured }
@@ -35,13 +36,10 @@ export function quote(farm: FarmState, parts: readonly QuotedWork[]): Quote {
   }
 }
 
-function meanSeconds(farm: FarmState, checkpoint: string, work: Work): number {
-  let seconds = 0
-  for (const id of farm.taking) {
-    const { profile, slowness } = farm.workers.get(id)!
-    seconds += slowness * farm.costs.seconds({ checkpoint, deviceKind: profile.offer.deviceKind }, work)
-  }
-  return farm.taking.size > 0 ? seconds / farm.taking.size : farm.costs.seconds({ checkpoint, deviceKind: null }, work)
+function meanSeconds(farm: FarmState, part: QuotedWork): number {
+  const { size } = farm.taking
+  if (size === 0) return farm.costs.seconds({ checkpoint: part.checkpoint, deviceKind: null }, part.work)
+  return farm.taking.values().reduce((sum, id) => sum + secondsOn(farm, farm.workers.get(id)!, part), 0) / size
 }
 
 function isLoaded(farm: FarmState, checkpoint: string): boolean {
