@@ -11,8 +11,13 @@ export const keys = {
   checkpointTags: 'checkpoints/tags/',
   checkpointTag: (name: string, tag: string) => `checkpoints/tags/${name}/${tag}.json`,
 
-  /** A picture that items start from, by its content: uploads and data URLs alike. */
-  inputPicture: (hex: string) => `inputs/sha256/${hex}`,
+  /** A tenant's picture that items start from, by its content: uploads and data URLs alike. */
+  inputPicture: (tenant: string, hex: string) => `inputs/${tenant}/sha256/${hex}`,
+
+  apiKeys: 'api-keys/',
+  apiKey: (id: string) => `api-keys/${id}.json`,
+  /** What signs addresses of pictures. */
+  urlSecret: 'secrets/url-signing',
 
   batches: 'batches/',
   batchFolder: (batchId: string) => `batches/${batchId}/`,
@@ -49,5 +54,10 @@ export function shardIdOf(segment: number, number: number): string {
 
 /** Whether a key names an input picture: nothing else in the bucket may be read on a caller's word. */
 export function isInputPictureKey(key: string): boolean {
-  return /^inputs\/sha256\/[0-9a-f]{64}$/.test(key)
+  return /^inputs\/[a-z0-9-]{1,63}\/sha256\/[0-9a-f]{64}$/.test(key)
+}
+
+/** Whether a key names an input picture of this tenant: another's it may not use, nor learn that it is there. */
+export function isInputPictureKeyOf(tenant: string, key: string): boolean {
+  return isInputPictureKey(key) && key.startsWith(`inputs/${tenant}/`)
 }

@@ -2,7 +2,7 @@ import { DarkroomError } from '@darkroom/chassis'
 import { expect, test } from 'vitest'
 import { linesWithPictures } from './lines-with-pictures.ts'
 
-const KEY = `inputs/sha256/${'a'.repeat(64)}`
+const KEY = `inputs/default/sha256/${'a'.repeat(64)}`
 
 async function rewritten(lines: readonly string[], upload = async (file: string) => `key of ${file}`): Promise<string> {
   async function* body() {

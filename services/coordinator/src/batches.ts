@@ -13,9 +13,20 @@ const CACHED = 1_000
 export class Batches {
   readonly #store: ObjectStore
   readonly #ended = new Map<string, { batch: Batch; revision: number }>()
+  /** Of ended batches. A few bytes each, and it never changes. */
+  readonly #tenants = new Map<string, string>()
 
   constructor(store: ObjectStore) {
     this.#store = store
+  }
+
+  /** Whose a batch is; empty where it is gone. */
+  async tenantOf(farm: Farm, batchId: string): Promise<string> {
+    const known = farm.state.batches.get(batchId)?.owner.name ?? this.#tenants.get(batchId)
+    if (known !== undefined) return known
+    const tenant = (await this.#store.getJson<BatchDocument>(keys.batch(batchId)))?.tenant ?? ''
+    this.#tenants.set(batchId, tenant)
+    return tenant
   }
 
   /** @throws DarkroomError NOT_FOUND */

@@ -1,6 +1,14 @@
-import { COMMON_VARIABLES, integer, list, NATS_VARIABLES, number, STORE_VARIABLES, text } from '@darkroom/chassis'
+import {
+  COMMON_VARIABLES,
+  integer,
+  list,
+  NATS_VARIABLES,
+  number,
+  STORE_VARIABLES,
+  tenantsFile,
+  text,
+} from '@darkroom/chassis'
 import type { Values } from '@darkroom/chassis'
-import { tenantTerms } from './tenant-terms.ts'
 
 export const COORDINATOR_VARIABLES = {
   ...COMMON_VARIABLES,
@@ -15,9 +23,9 @@ export const COORDINATOR_VARIABLES = {
     { min: 0, max: 65_535 },
   ),
   pools: list('DARKROOM_COORDINATOR_POOLS', 'worker pools that it gives work to, comma-separated', 'default'),
-  tenants: tenantTerms(
+  tenants: tenantsFile(
     'DARKROOM_COORDINATOR_TENANTS_FILE',
-    'JSON file with weight, cap and burst of tenants by name; others have weight 1 and no cap',
+    "JSON file with the terms of tenants by name, the same as the gateway's; others have weight 1 and no cap",
   ),
   leaderLeaseMs: integer(
     'DARKROOM_COORDINATOR_LEADER_LEASE_MS',

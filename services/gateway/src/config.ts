@@ -1,5 +1,16 @@
-import { COMMON_VARIABLES, integer, list, oneOf, optional, STORE_VARIABLES, text } from '@darkroom/chassis'
+import {
+  COMMON_VARIABLES,
+  integer,
+  list,
+  oneOf,
+  optional,
+  STORE_VARIABLES,
+  tenantsFile,
+  text,
+  url,
+} from '@darkroom/chassis'
 import type { Values } from '@darkroom/chassis'
+import { rootKeysFile } from './auth/root-keys.ts'
 
 const MIB = 1024 * 1024
 const PORT = { min: 0, max: 65_535 }
@@ -37,10 +48,27 @@ export const GATEWAY_VARIABLES = {
   maxSteps: integer('DARKROOM_GATEWAY_MAX_STEPS', 'denoising steps of an image', 1000, { min: 1, max: 1000 }),
   maxSide: integer('DARKROOM_GATEWAY_MAX_SIDE', 'pixels of width and of height', 2048, { min: 8, max: 2048 }),
   maxImages: integer('DARKROOM_GATEWAY_MAX_IMAGES', 'images of one item', 1000, { min: 1, max: 1000 }),
-  safetyCheckerOffTenants: optional(
-    list(
-      'DARKROOM_GATEWAY_SAFETY_CHECKER_OFF_TENANTS',
-      'tenants whose items may turn the safety checker off; until there are others, all are of the tenant default',
+  tenants: tenantsFile(
+    'DARKROOM_GATEWAY_TENANTS_FILE',
+    "JSON file with the terms of tenants by name, the same as the coordinator's",
+  ),
+  auth: oneOf(
+    'DARKROOM_GATEWAY_AUTH',
+    'who may call: open takes everybody for the operator, keys wants an API key, a root key or an OIDC token',
+    ['open', 'keys'],
+    'open',
+  ),
+  rootKeys: rootKeysFile(
+    'DARKROOM_GATEWAY_ROOT_KEYS_FILE',
+    "file with the operator's own keys, one a line, which make the first API keys",
+  ),
+  oidcIssuer: optional(url('DARKROOM_GATEWAY_OIDC_ISSUER', 'issuer whose bearer tokens are taken as well')),
+  oidcAudience: text('DARKROOM_GATEWAY_OIDC_AUDIENCE', 'what their aud must name', 'darkroom'),
+  oidcTenantClaim: text('DARKROOM_GATEWAY_OIDC_TENANT_CLAIM', 'their claim that names the tenant', 'tenant'),
+  publicUrl: optional(
+    url(
+      'DARKROOM_GATEWAY_PUBLIC_URL',
+      'address of the gateway as its users see it, for addresses of pictures in answers; else the Host of the request',
     ),
   ),
   idleMs: integer('DARKROOM_GATEWAY_IDLE_MS', 'time after which a connection without traffic is closed', 60_000, {

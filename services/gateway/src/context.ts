@@ -1,6 +1,8 @@
 import type { Client, ObjectStore } from '@darkroom/chassis'
 import type { CoordinatorService } from '@darkroom/proto'
 import type { TProperties } from 'typebox'
+import type { Credentials } from './auth/authentication.ts'
+import type { ImageUrls } from './auth/image-urls.ts'
 import type { BatchDocuments } from './batches/batch-documents.ts'
 import type { CheckpointCatalog } from './checkpoints/catalog.ts'
 import type { GatewayConfig } from './config.ts'
@@ -19,6 +21,8 @@ export interface GatewayContext {
   readonly documents: BatchDocuments
   readonly intakeRules: IntakeRules
   readonly itemProperties: TProperties
+  readonly credentials: Credentials
+  readonly imageUrls: ImageUrls
   readonly events: GatewayEvents
   /** Batches on their way in: the service waits for them at its end, so that none leaves a half. */
   readonly openWork: OpenWork

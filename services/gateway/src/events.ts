@@ -40,6 +40,16 @@ export class GatewayEvents {
     REQUEST_BUCKETS,
   )
 
+  readonly #limited = this.metrics.counter(
+    'darkroom_gateway_limited_requests_total',
+    "Requests that were refused with 429, over their tenant's rate",
+  )
+  readonly #refused = this.metrics.counter(
+    'darkroom_gateway_refused_callers_total',
+    'Requests without a key that is known here (UNAUTHENTICATED), or with one that may not do this (FORBIDDEN)',
+    ['code'],
+  )
+
   constructor(log: Logger) {
     this.#log = log
   }
@@ -93,11 +103,20 @@ export class GatewayEvents {
     this.#log.warn({ batchId, err }, 'coordinator was not told of a batch and will find it by listing')
   }
 
-  tenantsUnknown(variable: string, tenants: readonly string[]): void {
+  isOpenToAll(host: string): void {
     this.#log.warn(
-      { variable, tenants },
-      'names of tenants that are not there are ignored: only "default" exists today',
+      { host },
+      'open: whoever reaches this address may do everything; DARKROOM_GATEWAY_AUTH=keys asks for keys',
     )
+  }
+
+  requestLimited(tenant: string): void {
+    this.#limited.inc()
+    this.#log.info({ tenant }, 'tenant is over its requests a minute')
+  }
+
+  signInRefused(code: ErrorCode): void {
+    this.#refused.inc({ code })
   }
 
   eventStreamBroken(batchId: string, err: unknown): void {

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import {
@@ -29,6 +29,8 @@ const CHECKPOINTS = path.resolve(import.meta.dirname, '../../../deploy/checkpoin
 class PlayedCoordinator implements AsyncDisposable {
   readonly batches = new Map<string, Batch>()
   readonly submitted: string[] = []
+  /** Whose batches were asked for, in order. */
+  readonly listedTenants: string[] = []
   workers: Worker[] = []
   /** What was last asked for a quote of. */
   quoted: { readonly item: Item; readonly count: bigint }[] = []
@@ -47,8 +49,9 @@ class PlayedCoordinator implements AsyncDisposable {
         return { batch: this.#find(batchId) }
       },
       getBatch: async ({ batchId }) => ({ batch: this.#find(batchId) }),
-      listBatches: async ({ pageSize, pageToken }) => {
+      listBatches: async ({ pageSize, pageToken, tenant }) => {
         const ids = [...this.batches.keys()].sort().toReversed()
+        this.listedTenants.push(tenant)
         const from = pageToken === '' ? 0 : ids.indexOf(pageToken)
         const page = ids.slice(from, from + pageSize)
         return { batches: page.map((id) => this.#find(id)), nextPageToken: ids[from + pageSize] ?? '' }
@@ -130,13 +133,21 @@ export interface TestGateway extends AsyncDisposable {
 }
 
 /** A gateway with a real S3 server over a temporary folder and a played coordinator. */
-export async function startTestGateway(variables: Record<string, string> = {}): Promise<TestGateway> {
+export async function startTestGateway(
+  variables: Record<string, string> = {},
+  files: { readonly tenants?: object; readonly rootKey?: string } = {},
+): Promise<TestGateway> {
   await using stack = new AsyncDisposableStack()
   const directory = stack.adopt(mkdtempSync(path.join(os.tmpdir(), 'darkroom-gateway-')), (folder) =>
     rmSync(folder, { recursive: true, force: true }),
   )
   const credentials = { accessKeyId: 'test', secretAccessKey: 'test-secret' }
   const s3 = stack.use(await startS3Server({ directory: path.join(directory, 's3'), fsync: false, ...credentials }))
+  const written = (name: string, text: string): string => {
+    const file = path.join(directory, name)
+    writeFileSync(file, text)
+    return file
+  }
   const coordinator = stack.use(new PlayedCoordinator())
   await coordinator.start()
   const config = readConfig(GATEWAY_VARIABLES, {
@@ -149,6 +160,11 @@ export async function startTestGateway(variables: Record<string, string> = {}): 
     DARKROOM_GATEWAY_ADMIN_PORT: '0',
     DARKROOM_GATEWAY_GRACE_MS: '1000',
     DARKROOM_GATEWAY_COORDINATORS: coordinator.address,
+    ...(files.tenants && { DARKROOM_GATEWAY_TENANTS_FILE: written('tenants.json', JSON.stringify(files.tenants)) }),
+    ...(files.rootKey !== undefined && {
+      DARKROOM_GATEWAY_AUTH: 'keys',
+      DARKROOM_GATEWAY_ROOT_KEYS_FILE: written('root-keys', `${files.rootKey}\n`),
+    }),
     ...variables,
   })
   const store = stack.use(ObjectStore.open(storeConfigFrom(config)))

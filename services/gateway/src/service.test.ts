@@ -47,6 +47,7 @@ test('the OpenAPI document names every route, its answers and the item that a li
     Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
   )
   expect(operations.map(({ path, method }) => `${method} ${path}`).sort()).toEqual([
+    'delete /api/v1/keys/{id}',
     'get /',
     'get /api/v1/batches',
     'get /api/v1/batches/{id}',
@@ -57,12 +58,17 @@ test('the OpenAPI document names every route, its answers and the item that a li
     'get /api/v1/batches/{id}/items/{index}/explanation',
     'get /api/v1/batches/{id}/output.jsonl',
     'get /api/v1/checkpoints',
+    'get /api/v1/keys',
+    'get /api/v1/me',
     'get /api/v1/schedulers',
+    'get /api/v1/tenants',
     'get /api/v1/workers',
     'patch /api/v1/batches/{id}',
     'post /api/v1/batches',
     'post /api/v1/batches/{id}/cancel',
     'post /api/v1/batches/{id}/retry',
+    'post /api/v1/keys',
+    'post /api/v1/keys/{id}/rotate',
     'post /api/v1/pictures',
     'post /api/v1/quote',
   ])

@@ -5,9 +5,14 @@ import type { AddressInfo } from 'node:net'
 import { createGrpcClient, createLogger, ObjectStore, startAdminServer, storeConfigFrom } from '@darkroom/chassis'
 import { CoordinatorService } from '@darkroom/proto'
 import manifest from '../package.json' with { type: 'json' }
+import { ApiKeys } from './auth/api-keys.ts'
+import { authenticate } from './auth/authentication.ts'
+import type { Credentials } from './auth/authentication.ts'
+import { IdentityProvider } from './auth/identity-provider.ts'
+import { ImageUrls } from './auth/image-urls.ts'
+import { limitRates } from './auth/rate-limits.ts'
 import { BatchDocuments } from './batches/batch-documents.ts'
 import { CheckpointCatalog } from './checkpoints/catalog.ts'
-import { GATEWAY_VARIABLES } from './config.ts'
 import type { GatewayConfig } from './config.ts'
 import type { GatewayContext } from './context.ts'
 import { GatewayEvents } from './events.ts'
@@ -18,7 +23,6 @@ import { itemProperties, itemSchema } from './ingest/item-schema.ts'
 import { taskParameters } from './ingest/parameters.ts'
 import { InputPictures } from './pictures/input-pictures.ts'
 import { ROUTES } from './routes/mod.ts'
-import { unknownTenants } from './tenants.ts'
 
 const COORDINATOR_TIMEOUT_MS = 10_000
 const HEARTBEAT_MS = 15_000
@@ -37,8 +41,7 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
   await using stack = new AsyncDisposableStack()
   const log = createLogger('gateway', config.logLevel)
   const events = new GatewayEvents(log)
-  const strangers = unknownTenants(config.safetyCheckerOffTenants ?? [])
-  if (strangers.length > 0) events.tenantsUnknown(GATEWAY_VARIABLES.safetyCheckerOffTenants.name, strangers)
+  if (config.auth === 'open') events.isOpenToAll(config.host)
   const store = stack.use(
     ObjectStore.open(storeConfigFrom(config), {
       onRequest: (op, outcome, seconds) => events.storeRequested(op, outcome, seconds),
@@ -52,9 +55,22 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
   const stopping = new AbortController()
   const openWork: OpenWork = new Set()
   const app = createApp({ events, maxJsonBytes: config.maxJsonBytes, idleMs: config.idleMs })
+  const credentials = credentialsOf(config, store)
+  authenticate(app, credentials)
+  await limitRates(app, config.tenants)
   await app.register(fastifySSE, { heartbeatInterval: HEARTBEAT_MS })
   await app.register(swagger, { openapi: OPENAPI, transform: withDocumentedBody })
-  const context = contextOf({ config, store, coordinator, events, openWork, stopping: stopping.signal })
+  const imageUrls = await ImageUrls.open(store)
+  const context = contextOf({
+    config,
+    store,
+    coordinator,
+    events,
+    openWork,
+    credentials,
+    imageUrls,
+    stopping: stopping.signal,
+  })
   app.register(async (scope) => {
     for (const addRoute of ROUTES) addRoute(scope, context)
   })
@@ -81,7 +97,7 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
 }
 
 function contextOf(
-  parts: Pick<GatewayContext, 'config' | 'store' | 'coordinator' | 'events' | 'openWork' | 'stopping'>,
+  parts: Omit<GatewayContext, 'catalog' | 'pictures' | 'documents' | 'itemProperties' | 'intakeRules'>,
 ): GatewayContext {
   const { config, store } = parts
   const parameters = taskParameters(config)
@@ -89,7 +105,6 @@ function contextOf(
   const catalog = new CheckpointCatalog(store)
   const pictures = new InputPictures(store)
   const { defaultCheckpoint, maxItems, maxSide } = config
-  const safetyCheckerOffTenants = config.safetyCheckerOffTenants ?? []
   const itemCheck = new ShapeCheck(itemSchema(properties))
   return {
     ...parts,
@@ -105,8 +120,18 @@ function contextOf(
       defaultCheckpoint,
       maxItems,
       maxSide,
-      safetyCheckerOffTenants,
+      tenants: config.tenants,
     },
+  }
+}
+
+function credentialsOf(config: GatewayConfig, store: ObjectStore): Credentials {
+  const { auth, rootKeys, oidcIssuer: issuer, oidcAudience: audience, oidcTenantClaim: tenantClaim } = config
+  return {
+    isOpen: auth === 'open',
+    apiKeys: new ApiKeys(store),
+    rootKeys,
+    identityProvider: issuer === null ? null : new IdentityProvider({ issuer, audience, tenantClaim }),
   }
 }
 
@@ -127,6 +152,7 @@ const OPENAPI: NonNullable<FastifyDynamicSwaggerOptions['openapi']> = {
   tags: [
     { name: 'batches', description: 'Submit, follow, cancel.' },
     { name: 'results', description: 'Pictures and the lines about them.' },
+    { name: 'access', description: 'Keys, tenants, and whom the gateway takes you for.' },
     { name: 'farm', description: 'Workers, checkpoints, schedulers.' },
   ],
 }

@@ -154,13 +154,13 @@ test('a mask’s surroundings are put back into the picture, whose size is the r
 
 test('an item whose picture is missing, has other bytes or is none fails alone, with the reason', async () => {
   await using worker = await startWorker(harness)
-  const tampered = keys.inputPicture('2'.repeat(64))
+  const tampered = keys.inputPicture('default', '2'.repeat(64))
   await harness.store.put(tampered, readFileSync(path.join(PIPELINES, 'init.png')))
   const text = await uploadPicture(harness.store, Buffer.from('no picture'))
   const base = { task: 'image-to-image', strength: 0.5, image: init }
   const shard = shardOf(harness.sd, [
     base,
-    { ...base, image: keys.inputPicture('3'.repeat(64)) },
+    { ...base, image: keys.inputPicture('default', '3'.repeat(64)) },
     { ...base, image: tampered },
     { ...base, image: text },
     { ...base, image: 'checkpoints/tags/emoji-sd/latest.json' },

@@ -138,7 +138,7 @@ async function startLink() {
 
 /** Uploads a picture as the gateway does. @returns its key */
 export async function uploadPicture(store: ObjectStore, bytes: Uint8Array): Promise<string> {
-  const key = keys.inputPicture(createHash('sha256').update(bytes).digest('hex'))
+  const key = keys.inputPicture('default', createHash('sha256').update(bytes).digest('hex'))
   await store.put(key, bytes)
   return key
 }

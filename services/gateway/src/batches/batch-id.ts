@@ -10,11 +10,16 @@ const BATCH_ID = /^b[0-9a-z]{22}$/
 
 /** A new batch id. Ids sort by the millisecond of their making; 60 random bits tell the rest apart. */
 export function createBatchId(now: Date): string {
+  return `b${createSortedId(now)}`
+}
+
+/** What ids of things that are listed by age end in: 22 characters. */
+export function createSortedId(now: Date): string {
   let time = ''
   for (let rest = now.getTime(); time.length < TIME_DIGITS; rest = Math.floor(rest / 32))
     time = DIGITS[rest % 32]! + time
   const random = [...randomBytes(RANDOM_DIGITS)].map((byte) => DIGITS[byte % 32]!)
-  return `b${time}${random.join('')}`
+  return `${time}${random.join('')}`
 }
 
 export function isBatchId(text: string): boolean {

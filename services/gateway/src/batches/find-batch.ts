@@ -1,12 +1,15 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { Batch, BatchDocument } from '@darkroom/proto'
+import { maySee } from '../auth/caller.ts'
+import type { Caller } from '../auth/caller.ts'
 import type { GatewayContext } from '../context.ts'
 import { isBatchId } from './batch-id.ts'
 
-/** @throws DarkroomError NOT_FOUND */
-export async function findDocument(context: GatewayContext, batchId: string): Promise<BatchDocument> {
+/** Another tenant's batch is none. @throws DarkroomError NOT_FOUND */
+export async function findDocument(context: GatewayContext, caller: Caller, batchId: string): Promise<BatchDocument> {
   const document = isBatchId(batchId) ? await context.documents.get(batchId) : null
-  if (document === null) throw new DarkroomError('NOT_FOUND', `no batch ${batchId}: GET /api/v1/batches lists them`)
+  if (document === null || !maySee(caller, document.tenant))
+    throw new DarkroomError('NOT_FOUND', `no batch ${batchId}: GET /api/v1/batches lists them`)
   return document
 }
 
@@ -17,9 +20,10 @@ export async function findDocument(context: GatewayContext, batchId: string): Pr
  */
 export async function findBatch(
   context: GatewayContext,
+  caller: Caller,
   batchId: string,
 ): Promise<{ batch: Batch; document: BatchDocument }> {
-  const document = await findDocument(context, batchId)
+  const document = await findDocument(context, caller, batchId)
   const { coordinator } = context
   try {
     const { batch } = await coordinator.getBatch({ batchId })

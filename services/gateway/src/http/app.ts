@@ -5,6 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { DarkroomError, ERROR_CODES } from '@darkroom/chassis'
 import { parseJsonBody } from '../ingest/json-body.ts'
 import type { GatewayEvents } from '../events.ts'
+import { isOpenAiPath, withOpenAiError } from '../openai/error.ts'
 import { errorOf, problemDetails } from './problem.ts'
 
 declare module 'fastify' {
@@ -101,9 +102,16 @@ function sendProblem(
   events: GatewayEvents,
 ): FastifyReply {
   if (error.code === 'INTERNAL') events.requestFailed(request.id, error.cause)
+  if (error.code === 'TOO_MANY_REQUESTS') events.requestLimited(request.caller!.tenant)
+  if (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN') events.signInRefused(error.code)
+  if (error.code === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer')
   const problem = problemDetails(error, request.id)
   if (problem.status === 503 && ERROR_CODES[error.code].retry === 'later') {
     reply.header('retry-after', String(RETRY_AFTER_SECONDS))
+  }
+  if (isOpenAiPath(request.url)) {
+    reply.header('x-should-retry', String(ERROR_CODES[error.code].retry !== 'never'))
+    return reply.code(problem.status).type('application/problem+json').send(withOpenAiError(problem))
   }
   return reply.code(problem.status).type('application/problem+json').send(problem)
 }

@@ -6,11 +6,14 @@ import { suggestion } from '../field-problems.ts'
 /** One batch's view of the checkpoints: a reference is resolved once, so that all its items get one pin. */
 export class BatchCheckpoints {
   readonly #catalog: CheckpointCatalog
+  readonly #allowed: readonly string[] | null
   readonly #resolved = new Map<string, KnownCheckpoint | string>()
   #names: Promise<readonly string[]> | null = null
 
-  constructor(catalog: CheckpointCatalog) {
+  /** @param allowed names that the batch's tenant may use; null for all */
+  constructor(catalog: CheckpointCatalog, allowed: readonly string[] | null) {
     this.#catalog = catalog
+    this.#allowed = allowed
   }
 
   /** The checkpoint; why there is none, as a sentence; or undefined where `resolve` was not asked yet. */
@@ -23,12 +26,15 @@ export class BatchCheckpoints {
   }
 
   async #resolve(reference: string): Promise<KnownCheckpoint | string> {
+    const name = reference.split(/[:@]/)[0]!
+    if (this.#allowed !== null && !this.#allowed.includes(name)) {
+      return `there is no checkpoint '${name}' for your tenant${suggestion(name, this.#allowed)}`
+    }
     try {
       return await this.#catalog.resolve(reference)
     } catch (reason) {
       const error = DarkroomError.from(reason)
       if (error.code === 'NOT_FOUND') {
-        const name = reference.split(/[:@]/)[0]!
         return `${error.message}${suggestion(name, await (this.#names ??= this.#catalog.names()))}`
       }
       if (error.code === 'INVALID_REQUEST' || error.code.startsWith('CHECKPOINT_')) return error.message

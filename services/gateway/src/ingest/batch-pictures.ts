@@ -6,20 +6,22 @@ import type { ItemInput } from './item-schema.ts'
 /** One batch's view of the pictures: those of its defaults are examined once, and stored when the whole batch is fine. */
 export class BatchPictures {
   readonly #pictures: InputPictures
+  readonly #tenant: string
   readonly #ofDefaults = new Map<string, InputPicture>()
 
-  constructor(pictures: InputPictures) {
+  constructor(pictures: InputPictures, tenant: string) {
     this.#pictures = pictures
+    this.#tenant = tenant
   }
 
   /** What is known of a picture; undefined for one that must be examined first. */
   get(reference: string): InputPicture | undefined {
-    return this.#ofDefaults.get(reference) ?? this.#pictures.get(reference)
+    return this.#ofDefaults.get(reference) ?? this.#pictures.get(this.#tenant, reference)
   }
 
   /** @throws DarkroomError as `InputPictures.examine` */
   examine(reference: string): Promise<InputPicture> {
-    return this.#pictures.examine(reference)
+    return this.#pictures.examine(this.#tenant, reference)
   }
 
   /** @throws DarkroomError STORE_UNAVAILABLE */

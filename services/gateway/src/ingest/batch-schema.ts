@@ -71,8 +71,8 @@ export function parseDefaults(defaults: unknown, check: ShapeCheck): ItemInput {
  * Examines the pictures that the defaults name: once, not for each item.
  * @throws DarkroomError INVALID_REQUEST, STORE_UNAVAILABLE
  */
-export async function picturesOf(defaults: ItemInput, known: InputPictures): Promise<BatchPictures> {
-  const pictures = new BatchPictures(known)
+export async function picturesOf(defaults: ItemInput, known: InputPictures, tenant: string): Promise<BatchPictures> {
+  const pictures = new BatchPictures(known, tenant)
   const problems = await pictures.examineDefaults(defaults)
   if (problems.length > 0) throw unusable(problems)
   return pictures

@@ -19,7 +19,8 @@ import type { LineSink } from './part-writer.ts'
 import { Problems } from '../field-problems.ts'
 import type { Problem } from '@darkroom/chassis'
 import { RandomSeeds } from './random-seeds.ts'
-import { TENANT } from '../tenants.ts'
+import { termsOf } from '../auth/tenants.ts'
+import type { Tenants } from '../auth/tenants.ts'
 
 /** What all intakes of a gateway share. */
 export interface IntakeRules {
@@ -30,12 +31,12 @@ export interface IntakeRules {
   readonly defaultCheckpoint: string | null
   readonly maxItems: number
   readonly maxSide: number
-  /** Tenants whose items may say safetyChecker: off. */
-  readonly safetyCheckerOffTenants: readonly string[]
+  readonly tenants: Tenants
 }
 
 /** What came with a batch besides its items. */
 export interface IntakeRequest {
+  readonly tenant: string
   readonly defaults: ItemInput
   readonly pictures: BatchPictures
   readonly metadata: Readonly<Record<string, string>>
@@ -65,7 +66,8 @@ export class Intake {
     this.batchId = createBatchId(request.now)
     this.#rules = rules
     this.#request = request
-    this.#checkpoints = new BatchCheckpoints(rules.catalog)
+    const { checkpoints, maySkipSafetyChecker } = termsOf(rules.tenants, request.tenant)
+    this.#checkpoints = new BatchCheckpoints(rules.catalog, checkpoints)
     this.#parts = parts ?? new PartWriter(rules.store, this.batchId)
     this.#lines = new ItemLines({
       ...rules,
@@ -74,7 +76,7 @@ export class Intake {
       checkpoints: this.#checkpoints,
       customIds: new CustomIdSet(),
       seeds: new RandomSeeds(),
-      maySkipSafetyChecker: rules.safetyCheckerOffTenants.includes(TENANT),
+      maySkipSafetyChecker,
     })
   }
 
@@ -138,10 +140,10 @@ export class Intake {
     this.assertSound()
     await this.#request.pictures.keepDefaults()
     const parts = await this.#parts.finish()
-    const { metadata, traceparent, now } = this.#request
+    const { tenant, metadata, traceparent, now } = this.#request
     const document: BatchDocument = {
       id: this.batchId,
-      tenant: TENANT,
+      tenant,
       createdAt: now.toISOString(),
       itemCount: this.#itemCount,
       imageCount: this.#lines.imageCount,

@@ -195,7 +195,7 @@ const SAFETY_CHECKER_STAYS: Problem = {
   field: 'safetyChecker',
   value: 'off',
   message:
-    'your tenant may not turn it off: leave it out, or have the operator list the tenant in DARKROOM_GATEWAY_SAFETY_CHECKER_OFF_TENANTS',
+    'your tenant may not turn it off: leave it out, or have the operator set maySkipSafetyChecker in the tenants file',
 }
 
 function copiedFields(item: ItemInput): string {

@@ -58,7 +58,7 @@ const EXAMPLES: Readonly<Record<string, unknown>> = {
   guidanceScale: 3.5,
   seed: 7,
   numImages: 4,
-  image: 'inputs/sha256/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+  image: 'inputs/default/sha256/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
   strength: 0.6,
   previewEvery: 5,
 }

@@ -1,6 +1,7 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { FastifyRequest } from 'fastify'
 import type { TProperties } from 'typebox'
+import { callerOf } from '../auth/caller.ts'
 import { traceparentOf } from '../batches/traceparent.ts'
 import type { GatewayContext } from '../context.ts'
 import { batchRequestSchema, parseBatch, parseDefaults, picturesOf } from './batch-schema.ts'
@@ -45,7 +46,7 @@ export function createSubmissionReader({
       throw new DarkroomError('INVALID_REQUEST', 'query parameters are for NDJSON: put defaults into the body')
     }
     const { items, metadata, defaults } = parseBatch(request.body, defaultsCheck)
-    const pictures = await picturesOf(defaults, known)
+    const pictures = await picturesOf(defaults, known, callerOf(request).tenant)
     const locate: IntakeRequest['locate'] = ({ field, ...problem }, i) => ({
       field: field === undefined ? `items[${i}]` : `items[${i}].${field}`,
       ...problem,
@@ -60,7 +61,7 @@ export function createSubmissionReader({
 
   const readLines = async (request: FastifyRequest): Promise<Submission> => {
     const defaults = parseDefaults(request.query, defaultsCheck)
-    const pictures = await picturesOf(defaults, known)
+    const pictures = await picturesOf(defaults, known, callerOf(request).tenant)
     const locate: IntakeRequest['locate'] = (problem, line) => ({ line, ...problem })
     return {
       request: { defaults, pictures, metadata: {}, locate, ...commonOf(request) },
@@ -77,8 +78,12 @@ export function createSubmissionReader({
   }
 }
 
-function commonOf(request: FastifyRequest): Pick<IntakeRequest, 'traceparent' | 'now'> {
-  return { traceparent: traceparentOf(request.headers['traceparent']), now: new Date() }
+function commonOf(request: FastifyRequest): Pick<IntakeRequest, 'tenant' | 'traceparent' | 'now'> {
+  return {
+    tenant: callerOf(request).tenant,
+    traceparent: traceparentOf(request.headers['traceparent']),
+    now: new Date(),
+  }
 }
 
 /** What fits a query: every default but lists and the scheduler's config. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { DarkroomError, inspectPicture, PICTURE_LIMITS } from '@darkroom/chassis'
 import type { ObjectStore, PictureFacts } from '@darkroom/chassis'
-import { isInputPictureKey, keys } from '@darkroom/proto'
+import { isInputPictureKeyOf, keys } from '@darkroom/proto'
 import { isDataUrl, parseDataUrl } from './data-url.ts'
 
 export interface StoredPicture extends PictureFacts {
@@ -18,7 +18,7 @@ export interface InputPicture extends StoredPicture {
 
 const MAX_REMEMBERED = 16_384
 
-/** Pictures that items start from, in the bucket by their content: the same picture is stored once, whoever sends it. */
+/** Pictures that items start from, in the bucket by tenant and content: a tenant's same picture is stored once. */
 export class InputPictures {
   readonly #store: ObjectStore
   /** By key, the least recently named first. */
@@ -29,8 +29,8 @@ export class InputPictures {
   }
 
   /** What is remembered of a stored picture; undefined for one that `examine` must look up. */
-  get(reference: string): StoredPicture | undefined {
-    if (!isInputPictureKey(reference)) return undefined
+  get(tenant: string, reference: string): StoredPicture | undefined {
+    if (!isInputPictureKeyOf(tenant, reference)) return undefined
     const known = this.#known.get(reference)
     if (known !== undefined) this.#remember(known)
     return known
@@ -40,8 +40,8 @@ export class InputPictures {
    * Holds a picture against the limits, by its header, and stores it.
    * @throws DarkroomError INVALID_REQUEST, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, STORE_UNAVAILABLE
    */
-  async store(bytes: Uint8Array): Promise<StoredPicture> {
-    return this.keep(await this.#inspect(bytes))
+  async store(tenant: string, bytes: Uint8Array): Promise<StoredPicture> {
+    return this.keep(await this.#inspect(tenant, bytes))
   }
 
   /** Stores an examined picture, if it is not there. @throws DarkroomError STORE_UNAVAILABLE */
@@ -55,21 +55,21 @@ export class InputPictures {
    * ever fetched from an address that a caller gives.
    * @throws DarkroomError as `store`, and NOT_FOUND
    */
-  async examine(reference: string): Promise<InputPicture> {
-    if (isDataUrl(reference)) return this.#inspect(parseDataUrl(reference))
-    if (!isInputPictureKey(reference)) {
+  async examine(tenant: string, reference: string): Promise<InputPicture> {
+    if (isDataUrl(reference)) return this.#inspect(tenant, parseDataUrl(reference))
+    if (!isInputPictureKeyOf(tenant, reference)) {
       const isAddress = /^[a-z][a-z0-9+.-]*:/i.test(reference)
       throw new DarkroomError(
         'INVALID_REQUEST',
         `${isAddress ? 'pictures are not fetched from addresses' : 'this is no key of an upload'}: send the picture to POST /api/v1/pictures and name its key, or give a data URL`,
       )
     }
-    return this.get(reference) ?? this.#lookUp(reference)
+    return this.get(tenant, reference) ?? this.#lookUp(reference)
   }
 
-  async #inspect(content: Uint8Array): Promise<InputPicture> {
-    const key = keys.inputPicture(createHash('sha256').update(content).digest('hex'))
-    return this.get(key) ?? { key, bytes: content.length, ...(await inspectPicture(content)), content }
+  async #inspect(tenant: string, content: Uint8Array): Promise<InputPicture> {
+    const key = keys.inputPicture(tenant, createHash('sha256').update(content).digest('hex'))
+    return this.get(tenant, key) ?? { key, bytes: content.length, ...(await inspectPicture(content)), content }
   }
 
   async #lookUp(key: string): Promise<StoredPicture> {

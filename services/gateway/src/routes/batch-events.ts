@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Type } from 'typebox'
 import { DarkroomError } from '@darkroom/chassis'
 import type { Preview } from '@darkroom/proto'
+import { callerOf } from '../auth/caller.ts'
 import { batchIdParams } from '../batches/batch-id.ts'
 import { batchProgress, isEnded } from '../batches/batch-json.ts'
 import { findBatch } from '../batches/find-batch.ts'
@@ -24,6 +25,7 @@ export function batchEvents(app: App, context: GatewayContext): void {
   app.route({
     method: 'GET',
     url: '/api/v1/batches/:id/events',
+    config: { scope: 'read' },
     sse: { kind: 'only', serializer: String },
     schema: {
       operationId: 'batchEvents',
@@ -46,7 +48,7 @@ export function batchEvents(app: App, context: GatewayContext): void {
       },
     },
     handler: async (request, reply) => {
-      const { batch } = await findBatch(context, request.params.id)
+      const { batch } = await findBatch(context, callerOf(request), request.params.id)
       const gone = new AbortController()
       const closed = once(reply.raw, 'close')
         .catch(() => {})

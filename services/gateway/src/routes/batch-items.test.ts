@@ -84,7 +84,10 @@ test('each item stands where its shard stands', async () => {
   ]) // prettier-ignore
   expect(items.map(({ index, request }) => [index, request.prompt])).toEqual(items.map((_, i) => [i, `apple ${i}`]))
   expect(items[0]!.images).toMatchObject([
-    { seed: 0, url: `/api/v1/batches/${id}/images/${imageName(0, 0, 'a'.repeat(64), 'png')}` },
+    {
+      seed: 0,
+      url: expect.stringContaining(`/api/v1/batches/${id}/images/${imageName(0, 0, 'a'.repeat(64), 'png')}?expires=`),
+    },
   ])
   expect(items[0]).toMatchObject({ steps: 99, failedImages: lacking.failedImages })
   expect(items[1]).toMatchObject({ steps: null, failedImages: [] })

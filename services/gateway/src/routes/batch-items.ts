@@ -3,8 +3,11 @@ import type { Static } from 'typebox'
 import { DarkroomError } from '@darkroom/chassis'
 import { BatchState, keys } from '@darkroom/proto'
 import type { DoneDocument } from '@darkroom/proto'
+import { callerOf } from '../auth/caller.ts'
+import type { Caller } from '../auth/caller.ts'
 import { batchIdParams } from '../batches/batch-id.ts'
 import { findBatch, findDocument } from '../batches/find-batch.ts'
+import type { ImageUrls } from '../auth/image-urls.ts'
 import type { GatewayContext } from '../context.ts'
 import { nextLink, pageQuery } from '../http/paging.ts'
 import type { App } from '../http/app.ts'
@@ -70,6 +73,7 @@ export function batchItems(app: App, context: GatewayContext): void {
   app.route({
     method: 'GET',
     url: '/api/v1/batches/:id/items',
+    config: { scope: 'read' },
     schema: {
       operationId: 'batchItems',
       summary: 'Items of a batch, in order, each with its request and what became of it',
@@ -91,27 +95,27 @@ export function batchItems(app: App, context: GatewayContext): void {
       if (!/^\d{1,9}$/.test(cursor)) {
         throw new DarkroomError('INVALID_REQUEST', 'cursor is none of ours: leave it out for the first page')
       }
-      const document = await findDocument(context, request.params.id)
-      const standing = await standingOf(context, document.id)
+      const document = await findDocument(context, callerOf(request), request.params.id)
+      const standing = await standingOf(context, callerOf(request), document.id)
       const query = { from: Number(cursor), limit, states: state === null ? null : [state] }
       const { entries, nextIndex } = await readItemPage(context.store, document, standing, query)
       const nextCursor = nextIndex === null ? null : String(nextIndex)
       if (nextCursor !== null) reply.header('link', nextLink(request, nextCursor))
-      return { items: entries.map((entry) => entryJson(document.id, entry)), nextCursor }
+      return { items: entries.map((entry) => entryJson(context.imageUrls, document.id, entry)), nextCursor }
     },
   })
 }
 
 /** Of a batch that has ended the bucket tells all; of another one the coordinator knows what runs. */
-async function standingOf(context: GatewayContext, batchId: string): Promise<Standing> {
+async function standingOf(context: GatewayContext, caller: Caller, batchId: string): Promise<Standing> {
   const done = await context.store.getJson<DoneDocument>(keys.done(batchId))
   if (done !== null) return { runningShards: new Set(), isCancelled: done.state === 'cancelled' }
-  const { batch } = await findBatch(context, batchId)
+  const { batch } = await findBatch(context, caller, batchId)
   const isCancelled = batch.state === BatchState.CANCELLING || batch.state === BatchState.CANCELLED
   return { runningShards: new Set(batch.runningShards), isCancelled }
 }
 
-function entryJson(batchId: string, { line, outcome }: ItemEntry): Static<typeof entrySchema> {
+function entryJson(urls: ImageUrls, batchId: string, { line, outcome }: ItemEntry): Static<typeof entrySchema> {
   const { index, customId, negativePrompt, ...request } = line
   const { state, shardId, result } = outcome
   const rendered = result?.state === 'rendered' ? result : null
@@ -123,7 +127,7 @@ function entryJson(batchId: string, { line, outcome }: ItemEntry): Static<typeof
     request: { ...request, ...(negativePrompt !== undefined && { negativePrompt }) },
     images: (rendered?.images ?? []).map((image) => ({
       ...image,
-      url: `/api/v1/batches/${batchId}/images/${image.name}`,
+      url: urls.of(batchId, image.name),
     })),
     failedImages: [...(rendered?.failedImages ?? [])],
     steps: rendered?.steps ?? null,

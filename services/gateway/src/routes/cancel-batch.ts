@@ -1,3 +1,4 @@
+import { callerOf } from '../auth/caller.ts'
 import { batchIdParams } from '../batches/batch-id.ts'
 import { batchJson, batchProgress, batchSchema } from '../batches/batch-json.ts'
 import { findBatch } from '../batches/find-batch.ts'
@@ -9,6 +10,7 @@ export function cancelBatch(app: App, context: GatewayContext): void {
   app.route({
     method: 'POST',
     url: '/api/v1/batches/:id/cancel',
+    config: { scope: 'write' },
     schema: {
       operationId: 'cancelBatch',
       summary: 'Cancel a batch',
@@ -19,7 +21,7 @@ export function cancelBatch(app: App, context: GatewayContext): void {
       response: { 200: batchSchema, ...problemResponses },
     },
     handler: async (request) => {
-      const { document } = await findBatch(context, request.params.id)
+      const { document } = await findBatch(context, callerOf(request), request.params.id)
       const { batch } = await context.coordinator.cancelBatch({ batchId: document.id })
       return batchJson(batchProgress(batch!), document)
     },

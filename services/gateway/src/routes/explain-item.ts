@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { callerOf } from '../auth/caller.ts'
 import { batchIdParams } from '../batches/batch-id.ts'
 import { findBatch } from '../batches/find-batch.ts'
 import type { GatewayContext } from '../context.ts'
@@ -9,6 +10,7 @@ export function explainItem(app: App, context: GatewayContext): void {
   app.route({
     method: 'GET',
     url: '/api/v1/batches/:id/items/:index/explanation',
+    config: { scope: 'read' },
     schema: {
       operationId: 'explainItem',
       summary: 'Why an item is where it is, and what would get it on',
@@ -25,7 +27,7 @@ export function explainItem(app: App, context: GatewayContext): void {
       },
     },
     handler: async (request) => {
-      const { document } = await findBatch(context, request.params.id)
+      const { document } = await findBatch(context, callerOf(request), request.params.id)
       const { index } = request.params
       const { reason, message, remedy, shardId } = await context.coordinator.explainItem({
         batchId: document.id,

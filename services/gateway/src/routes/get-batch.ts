@@ -1,3 +1,4 @@
+import { callerOf } from '../auth/caller.ts'
 import { batchIdParams } from '../batches/batch-id.ts'
 import { batchJson, batchProgress, batchSchema } from '../batches/batch-json.ts'
 import { findBatch } from '../batches/find-batch.ts'
@@ -9,6 +10,7 @@ export function getBatch(app: App, context: GatewayContext): void {
   app.route({
     method: 'GET',
     url: '/api/v1/batches/:id',
+    config: { scope: 'read' },
     schema: {
       operationId: 'getBatch',
       summary: 'How a batch stands',
@@ -17,7 +19,7 @@ export function getBatch(app: App, context: GatewayContext): void {
       response: { 200: batchSchema, ...problemResponses },
     },
     handler: async (request) => {
-      const { batch, document } = await findBatch(context, request.params.id)
+      const { batch, document } = await findBatch(context, callerOf(request), request.params.id)
       return batchJson(batchProgress(batch), document)
     },
   })

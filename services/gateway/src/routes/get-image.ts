@@ -2,6 +2,9 @@ import { Type } from 'typebox'
 import { DarkroomError } from '@darkroom/chassis'
 import { keys, OUTPUT_FORMATS } from '@darkroom/proto'
 import { batchIdParams, isBatchId } from '../batches/batch-id.ts'
+import { identify } from '../auth/authentication.ts'
+import { assertAllowed } from '../auth/caller.ts'
+import { findDocument } from '../batches/find-batch.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
@@ -11,14 +14,17 @@ const PICTURES = Object.fromEntries(
   Object.values(OUTPUT_FORMATS).map(({ contentType }) => [contentType, { schema: Type.String({ format: 'binary' }) }]),
 )
 
-export function getImage(app: App, { store, config }: GatewayContext): void {
+export function getImage(app: App, context: GatewayContext): void {
+  const { store, config, imageUrls, credentials } = context
   app.route({
     method: 'GET',
     url: '/api/v1/batches/:id/images/:name',
+    config: { scope: 'public' },
     schema: {
       operationId: 'getImage',
       summary: 'Download a picture',
-      description: 'Redirects to a URL of the object store that is good for an hour, or sends the picture itself.',
+      description:
+        'Takes the address that /items gives, which needs no key, or a key. Redirects to a URL of the object store that is good for an hour, or sends the picture itself.',
       tags: ['results'],
       params: Type.Object({
         ...batchIdParams.properties,
@@ -28,7 +34,11 @@ export function getImage(app: App, { store, config }: GatewayContext): void {
         }),
       }),
       querystring: Type.Object(
-        { proxy: Type.Optional(Type.Integer({ minimum: 0, maximum: 1, description: '1: no redirect.' })) },
+        {
+          proxy: Type.Optional(Type.Integer({ minimum: 0, maximum: 1, description: '1: no redirect.' })),
+          expires: Type.Optional(Type.Integer({ minimum: 0, description: 'Of a signed address; Unix seconds.' })),
+          signature: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Of a signed address.' })),
+        },
         { additionalProperties: false },
       ),
       response: {
@@ -40,6 +50,11 @@ export function getImage(app: App, { store, config }: GatewayContext): void {
     handler: async (request, reply) => {
       const { id, name } = request.params
       if (!isBatchId(id)) throw new DarkroomError('NOT_FOUND', `no batch ${id}`)
+      if (!imageUrls.isSigned(id, name, request.query)) {
+        const caller = await identify(request, credentials)
+        assertAllowed(caller, 'read')
+        await findDocument(context, caller, id)
+      }
       const key = keys.image(id, name)
       if (config.images === 'redirect' && request.query.proxy !== 1) {
         return reply.redirect(await store.presignGet(key, { expiresSeconds: URL_LIFE_SECONDS }), 307)

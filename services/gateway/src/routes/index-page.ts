@@ -7,6 +7,7 @@ export function indexPage(app: App, _context: GatewayContext): void {
   app.route({
     method: 'GET',
     url: '/',
+    config: { scope: 'public' },
     schema: {
       operationId: 'index',
       summary: 'Where things are',

@@ -2,6 +2,8 @@ import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { DarkroomError, listCheckpoints as listStored } from '@darkroom/chassis'
 import type { CheckpointDescription } from '@darkroom/diffusion'
+import { callerOf, isAllowed } from '../auth/caller.ts'
+import { termsOf } from '../auth/tenants.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
@@ -26,19 +28,23 @@ const checkpointSchema = Type.Object({
   problem: Type.Union([Type.String({ description: 'Why the farm cannot render it.' }), Type.Null()]),
 })
 
-export function listCheckpoints(app: App, { store, catalog }: GatewayContext): void {
+export function listCheckpoints(app: App, { store, catalog, intakeRules }: GatewayContext): void {
   app.route({
     method: 'GET',
     url: '/api/v1/checkpoints',
+    config: { scope: 'read' },
     schema: {
       operationId: 'listCheckpoints',
       summary: 'List checkpoints',
       tags: ['farm'],
       response: { 200: Type.Object({ checkpoints: Type.Array(checkpointSchema) }), ...problemResponses },
     },
-    handler: async () => {
+    handler: async (request) => {
+      const caller = callerOf(request)
+      const { checkpoints: allowed } = termsOf(intakeRules.tenants, caller.tenant)
       const checkpoints: Static<typeof checkpointSchema>[] = []
       for await (const { tags, ...stored } of listStored(store)) {
+        if (!isAllowed(caller, 'admin') && allowed?.includes(stored.name) === false) continue
         try {
           const { description } = await catalog.describe(stored.pin)
           checkpoints.push({ ...stored, tags: [...tags], description: described(description), problem: null })

@@ -47,6 +47,7 @@ export function listSchedulers(app: App, _context: GatewayContext): void {
   app.route({
     method: 'GET',
     url: '/api/v1/schedulers',
+    config: { scope: 'read' },
     schema: {
       operationId: 'listSchedulers',
       summary: 'List diffusion schedulers and the keys of their configs',

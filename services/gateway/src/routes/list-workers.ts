@@ -68,6 +68,7 @@ export function listWorkers(app: App, { coordinator }: GatewayContext): void {
   app.route({
     method: 'GET',
     url: '/api/v1/workers',
+    config: { scope: 'admin' },
     schema: {
       operationId: 'listWorkers',
       summary: 'List workers',

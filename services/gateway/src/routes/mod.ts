@@ -1,5 +1,6 @@
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
+import { apiKeys } from './api-keys.ts'
 import { batchEvents } from './batch-events.ts'
 import { batchItems } from './batch-items.ts'
 import { cancelBatch } from './cancel-batch.ts'
@@ -11,6 +12,7 @@ import { listBatches } from './list-batches.ts'
 import { listCheckpoints } from './list-checkpoints.ts'
 import { listSchedulers } from './list-schedulers.ts'
 import { listWorkers } from './list-workers.ts'
+import { me } from './me.ts'
 import { openapi } from './openapi.ts'
 import { quoteBatch } from './quote-batch.ts'
 import { resultFiles } from './result-files.ts'
@@ -39,4 +41,6 @@ export const ROUTES: readonly ((app: App, context: GatewayContext) => void)[] = 
   listWorkers,
   listCheckpoints,
   listSchedulers,
+  apiKeys,
+  me,
 ]

@@ -2,5 +2,11 @@ import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 
 export function openapi(app: App, _context: GatewayContext): void {
-  app.route({ method: 'GET', url: '/openapi.json', schema: { hide: true }, handler: async () => app.swagger() })
+  app.route({
+    method: 'GET',
+    url: '/openapi.json',
+    config: { scope: 'public' },
+    schema: { hide: true },
+    handler: async () => app.swagger(),
+  })
 }

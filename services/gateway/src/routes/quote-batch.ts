@@ -39,7 +39,7 @@ export function quoteBatch(app: App, context: GatewayContext): void {
       querystring: queryDefaultsSchema(itemProperties),
       response: { 200: quoteSchema, ...problemResponses },
     },
-    config: { documentedBody: submissionBody(itemProperties) },
+    config: { scope: 'read', documentedBody: submissionBody(itemProperties) },
     handler: async (request) => {
       const submission = await readSubmission(request)
       const lines = new QuotedLines()

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { DarkroomError } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
+import { callerOf } from '../auth/caller.ts'
 import { batchIdParams } from '../batches/batch-id.ts'
 import { findDocument } from '../batches/find-batch.ts'
 import type { GatewayContext } from '../context.ts'
@@ -28,6 +29,7 @@ export function resultFiles(app: App, context: GatewayContext): void {
     app.route({
       method: 'GET',
       url: `/api/v1/batches/:id/${name}`,
+      config: { scope: 'read' },
       schema: {
         operationId,
         summary,
@@ -38,7 +40,7 @@ export function resultFiles(app: App, context: GatewayContext): void {
         response: problemResponses,
       },
       handler: async (request, reply) => {
-        const { id } = await findDocument(context, request.params.id)
+        const { id } = await findDocument(context, callerOf(request), request.params.id)
         return sendFile(context, key(id), name, request, reply)
       },
     })

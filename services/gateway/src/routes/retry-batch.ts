@@ -1,3 +1,4 @@
+import { callerOf } from '../auth/caller.ts'
 import { batchIdParams } from '../batches/batch-id.ts'
 import { batchJson, batchSchema } from '../batches/batch-json.ts'
 import { findDocument } from '../batches/find-batch.ts'
@@ -12,6 +13,7 @@ export function retryBatch(app: App, context: GatewayContext): void {
   app.route({
     method: 'POST',
     url: '/api/v1/batches/:id/retry',
+    config: { scope: 'write' },
     schema: {
       operationId: 'retryBatch',
       summary: 'Render again what a batch left',
@@ -23,7 +25,7 @@ export function retryBatch(app: App, context: GatewayContext): void {
       response: { 201: batchSchema, ...problemResponses },
     },
     handler: async (request, reply) => {
-      const source = await findDocument(context, request.params.id)
+      const source = await findDocument(context, callerOf(request), request.params.id)
       const traceparent = traceparentOf(request.headers['traceparent'])
       const document = await acceptRetry(context, source, { traceparent, now: new Date() })
       context.documents.keep(document)

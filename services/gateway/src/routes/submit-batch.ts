@@ -24,7 +24,7 @@ export function submitBatch(app: App, context: GatewayContext): void {
       querystring: queryDefaults,
       response: { 201: batchSchema, ...problemResponses },
     },
-    config: { documentedBody: submissionBody(itemProperties) },
+    config: { scope: 'write', documentedBody: submissionBody(itemProperties) },
     handler: async (request, reply) => {
       const submission = await readSubmission(request)
       const document = await acceptBatch(intakeRules, submission.request, submission.read, context)

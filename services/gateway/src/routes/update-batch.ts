@@ -1,5 +1,6 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { Type } from 'typebox'
+import { callerOf } from '../auth/caller.ts'
 import { batchIdParams } from '../batches/batch-id.ts'
 import { batchJson, batchProgress, batchSchema } from '../batches/batch-json.ts'
 import { findBatch } from '../batches/find-batch.ts'
@@ -11,6 +12,7 @@ export function updateBatch(app: App, context: GatewayContext): void {
   app.route({
     method: 'PATCH',
     url: '/api/v1/batches/:id',
+    config: { scope: 'write' },
     schema: {
       operationId: 'updateBatch',
       summary: 'Pause or resume a batch, change its priority, or say when it is wanted',
@@ -40,7 +42,7 @@ export function updateBatch(app: App, context: GatewayContext): void {
       response: { 200: batchSchema, ...problemResponses },
     },
     handler: async (request) => {
-      const { document } = await findBatch(context, request.params.id)
+      const { document } = await findBatch(context, callerOf(request), request.params.id)
       const { completeBy, ...change } = request.body
       const { batch } = await context.coordinator.updateBatch({
         batchId: document.id,

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { DarkroomError, PICTURE_LIMITS } from '@darkroom/chassis'
+import { callerOf } from '../auth/caller.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
@@ -29,6 +30,7 @@ export function uploadPicture(app: App, { pictures, events }: GatewayContext): v
         response: { 201: uploadedSchema, ...problemResponses },
       },
       config: {
+        scope: 'write',
         documentedBody: {
           content: Object.fromEntries(
             ['image/png', 'image/jpeg', 'image/webp'].map((type) => [
@@ -49,7 +51,7 @@ export function uploadPicture(app: App, { pictures, events }: GatewayContext): v
           chunks.push(chunk)
         }
         if (bytes === 0) throw new DarkroomError('INVALID_REQUEST', 'the body is empty: send the picture itself')
-        return reply.code(201).send(await pictures.store(Buffer.concat(chunks)))
+        return reply.code(201).send(await pictures.store(callerOf(request).tenant, Buffer.concat(chunks)))
       },
     })
   })

@@ -85,8 +85,8 @@ test('while as much is in use as there is room for, the next item waits; what no
 
 test('a picture that is missing, of other bytes, no picture or no upload is refused with its field', async () => {
   using shelf = openShelf()
-  const missing = keys.inputPicture('0'.repeat(64))
-  const tampered = keys.inputPicture('1'.repeat(64))
+  const missing = keys.inputPicture('default', '0'.repeat(64))
+  const tampered = keys.inputPicture('default', '1'.repeat(64))
   await store.put(
     tampered,
     await sharp({ create: { width: 2, height: 2, channels: 3, background: 'red' } })

@@ -42,7 +42,7 @@ test('an image says what renders exactly it, not its item', () => {
 })
 
 test('a schedule of its own takes the place of the steps, and pictures are named by their keys', () => {
-  const key = `inputs/sha256/${'0'.repeat(64)}`
+  const key = `inputs/default/sha256/${'0'.repeat(64)}`
   const { item } = said({
     timesteps: [900, 1],
     task: 'image-to-image',
