@@ -56,6 +56,10 @@ export interface BatchDocument {
   readonly traceparent: string
   /** The batch whose items it renders again; absent: none. */
   readonly retryOf?: string
+  /** Somebody waits for it: it goes before all batches; absent: nobody does. */
+  readonly isInteractive?: true
+  /** What is not rendered by then is cancelled; absent: never. */
+  readonly expiresAt?: string
   /** What its workers must have; absent: nothing in particular. */
   readonly needs?: { readonly deviceKind?: string; readonly tags?: readonly string[] }
 }
@@ -161,6 +165,8 @@ export type CommitRecord =
 export interface CancelDocument {
   readonly batchId: string
   readonly requestedAt: string
+  /** Absent where somebody asked for it. */
+  readonly reason?: 'expired'
 }
 
 /** control.json: what an operator has changed of an open batch; overwritten by the next change. */

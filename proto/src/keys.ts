@@ -19,6 +19,23 @@ export const keys = {
   /** What signs addresses of pictures. */
   urlSecret: 'secrets/url-signing',
 
+  /** What an Idempotency-Key stands for. */
+  idempotency: (tenant: string, hex: string) => `idempotency/${tenant}/${hex}.json`,
+
+  openAiFiles: (tenant: string) => `openai/files/${tenant}/`,
+  openAiFile: (tenant: string, fileId: string) => `openai/files/${tenant}/${fileId}/file.json`,
+  openAiFileContent: (tenant: string, fileId: string) => `openai/files/${tenant}/${fileId}/content`,
+  openAiBatches: (tenant: string) => `openai/batches/${tenant}/`,
+  openAiBatch: (tenant: string, batchId: string) => `openai/batches/${tenant}/${batchId}/request.json`,
+  /** What became of the check of its input: written once. */
+  openAiOutcome: (tenant: string, batchId: string) => `openai/batches/${tenant}/${batchId}/outcome.json`,
+  /** Its results were deleted: 'output' or 'error'. */
+  openAiDeleted: (tenant: string, batchId: string, file: string) =>
+    `openai/batches/${tenant}/${batchId}/deleted-${file}`,
+  /** Those whose input is being checked. */
+  openAiPendingFolder: 'openai/pending/',
+  openAiPending: (tenant: string, batchId: string) => `openai/pending/${tenant}/${batchId}`,
+
   batches: 'batches/',
   batchFolder: (batchId: string) => `batches/${batchId}/`,
   batch: (batchId: string) => `batches/${batchId}/batch.json`,

@@ -77,6 +77,7 @@ export class CoreFarm {
         imageCount: batch.itemCount,
         createdAtMs: this.nowMs,
         isInteractive: false,
+        expiresAtMs: null,
         isPaused: false,
         completeByMs: null,
         needs: NO_NEEDS,

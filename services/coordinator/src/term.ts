@@ -1,5 +1,6 @@
 import type { Logger } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
+import type { CancelDocument } from '@darkroom/proto'
 import type { CoordinatorConfig } from './config.ts'
 import { Farm } from './farm.ts'
 import type { FarmOptions } from './farm.ts'
@@ -24,6 +25,7 @@ export interface TermOptions extends Omit<FarmOptions, keyof FarmConfig> {
 const TICK_MS = 500
 const ENSURE_MS = 2_000
 const LISTING_MS = 10_000
+const EXPIRY_MS = 2_000
 const RETRY_MS = 1_000
 /**
  * So many of the newest batches are looked at again: an id is as old as the beginning of its upload, so that a batch can turn
@@ -53,6 +55,7 @@ export class Term {
     this.#every(TICK_MS, async () => this.farm.handle({ type: 'tick' }))
     this.#every(ENSURE_MS, () => this.#ensureStreams())
     this.#every(LISTING_MS, () => this.#findBatches())
+    this.#every(EXPIRY_MS, () => this.#expireBatches())
   }
 
   /** Every batch id, oldest first. */
@@ -117,6 +120,20 @@ export class Term {
       }
     })
     await Promise.all(openers)
+  }
+
+  /** Ends batches whose time is up as a cancellation does: what was rendered stays. */
+  async #expireBatches(): Promise<void> {
+    const { store, clock } = this.#options
+    const nowMs = clock.nowMs()
+    const expired = [...this.farm.state.batches.values()].filter(
+      ({ expiresAtMs, state }) => expiresAtMs !== null && expiresAtMs <= nowMs && state !== 'cancelling',
+    )
+    for (const { id: batchId } of expired) {
+      const wish: CancelDocument = { batchId, requestedAt: new Date(nowMs).toISOString(), reason: 'expired' }
+      await store.putIfAbsent(keys.cancel(batchId), JSON.stringify(wish), { contentType: 'application/json' })
+      this.farm.handle({ type: 'cancelRequested', batchId })
+    }
   }
 
   #every(intervalMs: number, action: () => Promise<void>): void {

@@ -66,6 +66,7 @@ export const openedOf = (
     tenant: 'default',
     priority: 0,
     isInteractive: false,
+    expiresAtMs: null,
     isPaused: false,
     completeByMs: null,
     needs: NO_NEEDS,

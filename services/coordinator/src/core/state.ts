@@ -26,6 +26,8 @@ export interface BatchSummary {
   readonly priority: number
   /** Of the small class that never waits behind batches. */
   readonly isInteractive: boolean
+  /** When what is open of it is to be cancelled; null: never. */
+  readonly expiresAtMs: number | null
   readonly isPaused: boolean
   /** When it is wanted; null where nobody said. */
   readonly completeByMs: number | null

@@ -2,6 +2,7 @@ import { DarkroomError } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
 import type { BatchDocument, DoneDocument } from '@darkroom/proto'
 import type { GatewayContext } from '../context.ts'
+import { writeBatch } from '../ingest/claim.ts'
 import { PartWriter } from '../ingest/part-writer.ts'
 import { readItemPage } from '../items/item-page.ts'
 import { createBatchId } from './batch-id.ts'
@@ -38,7 +39,7 @@ export async function retryBatch(
       traceparent,
       retryOf: source.id,
     }
-    await store.putIfAbsent(keys.batch(id), JSON.stringify(document), { contentType: 'application/json' })
+    await writeBatch(store, document)
     return document
   } catch (reason) {
     await store.delete(keys.batch(id))

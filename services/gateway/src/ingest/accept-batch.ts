@@ -1,6 +1,7 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { BatchDocument } from '@darkroom/proto'
 import type { GatewayEvents } from '../events.ts'
+import { AlreadyClaimed } from './claim.ts'
 import { Intake } from './intake.ts'
 import type { IntakeRequest, IntakeRules } from './intake.ts'
 
@@ -9,7 +10,7 @@ export type OpenWork = Set<Promise<unknown>>
 
 /**
  * Takes a batch in from its first item to batch.json. Whatever goes wrong on the way, nothing of it stays.
- * @throws DarkroomError INVALID_REQUEST, PAYLOAD_TOO_LARGE, STORE_UNAVAILABLE
+ * @throws DarkroomError INVALID_REQUEST, PAYLOAD_TOO_LARGE, STORE_UNAVAILABLE; AlreadyClaimed
  */
 export function acceptBatch(
   rules: IntakeRules,
@@ -29,7 +30,7 @@ export function acceptBatch(
       events.batchAccepted({ batchId, items: document.itemCount, images: document.imageCount, seconds })
       return document
     } catch (reason) {
-      const { code } = DarkroomError.from(reason)
+      const code = reason instanceof AlreadyClaimed ? 'CONFLICT' : DarkroomError.from(reason).code
       const discarded = track(openWork, discard())
       // A store that does not answer would keep the caller waiting twice.
       if (code !== 'STORE_UNAVAILABLE') await discarded

@@ -4,6 +4,8 @@ import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import { createBatchId } from '../batches/batch-id.ts'
 import type { CheckpointCatalog } from '../checkpoints/catalog.ts'
+import { AlreadyClaimed, claim, writeBatch } from './claim.ts'
+import type { Claim } from './claim.ts'
 import { BatchCheckpoints } from './batch-checkpoints.ts'
 import type { ShapeCheck } from './check-item.ts'
 import type { BatchPictures } from './batch-pictures.ts'
@@ -42,6 +44,10 @@ export interface IntakeRequest {
   readonly metadata: Readonly<Record<string, string>>
   readonly traceparent: string
   readonly now: Date
+  /** Null: it becomes a batch whatever else does. */
+  readonly claim: Claim | null
+  readonly isInteractive?: true
+  readonly expiresAt?: string
   /** Puts an item's place into a problem: `position` is the line of an NDJSON body, or the index in a JSON body. */
   locate(problem: Problem, position: number): Problem
 }
@@ -60,6 +66,7 @@ export class Intake {
   readonly #lines: ItemLines
   readonly #parts: LineSink
   #itemCount = 0
+  #mayBeClaimed = false
 
   /** @param parts takes the lines; by default the batch's input parts in the store */
   constructor(rules: IntakeRules, request: IntakeRequest, parts?: LineSink) {
@@ -134,13 +141,13 @@ export class Intake {
 
   /**
    * Writes what is left and then batch.json.
-   * @throws DarkroomError INVALID_REQUEST with every problem, STORE_UNAVAILABLE; the caller then discards
+   * @throws DarkroomError INVALID_REQUEST with every problem, STORE_UNAVAILABLE; AlreadyClaimed; the caller then discards
    */
   async accept(): Promise<BatchDocument> {
     this.assertSound()
     await this.#request.pictures.keepDefaults()
     const parts = await this.#parts.finish()
-    const { tenant, metadata, traceparent, now } = this.#request
+    const { tenant, metadata, traceparent, now, claim: wanted, isInteractive, expiresAt } = this.#request
     const document: BatchDocument = {
       id: this.batchId,
       tenant,
@@ -151,11 +158,20 @@ export class Intake {
       parts,
       metadata,
       traceparent,
+      ...(isInteractive && { isInteractive }),
+      ...(expiresAt !== undefined && { expiresAt }),
     }
-    const written = await this.#rules.store.putIfAbsent(keys.batch(this.batchId), JSON.stringify(document), {
-      contentType: 'application/json',
-    })
-    if (written === 'exists') throw new Error(`there is a batch ${this.batchId} already`)
+    const { store } = this.#rules
+    if (wanted !== null) {
+      this.#mayBeClaimed = true
+      const outcome = { kind: 'accepted', fingerprint: wanted.fingerprint(), document } as const
+      await claim(store, wanted.key, outcome).catch((reason: unknown) => {
+        if (reason instanceof AlreadyClaimed) this.#mayBeClaimed = false
+        throw reason
+      })
+    }
+    if ((await writeBatch(store, document)) === 'exists' && wanted === null)
+      throw new Error(`there is a batch ${this.batchId} already`)
     return document
   }
 
@@ -177,8 +193,12 @@ export class Intake {
     return new DarkroomError('INVALID_REQUEST', `the batch has ${count}; nothing was stored`, { problems: list })
   }
 
-  /** Leaves nothing in the store: batch.json first, as its write may have arrived although it was not answered. */
+  /**
+   * Leaves nothing in the store: batch.json first, as its write may have arrived although it was not answered. Where a claim may
+   * have been written, whoever finds it needs the parts: then they stay.
+   */
   async discard(): Promise<void> {
+    if (this.#mayBeClaimed) return
     await this.#rules.store.delete(keys.batch(this.batchId))
     await this.#parts.discard()
   }

@@ -1,14 +1,21 @@
 import { DarkroomError } from '@darkroom/chassis'
-import type { Intake } from './intake.ts'
+import type { Problems } from '../field-problems.ts'
 import { lineBlocks, lineTooLong } from './line-blocks.ts'
 
 const MAX_BYTES_PER_UTF16_UNIT = 3
+
+/** Takes the lines of a body as they come: an intake, or what makes items of them first. */
+export interface LineTaker {
+  readonly problems: Problems
+  /** @param position 1-based line */
+  add(value: unknown, position: number): Promise<void> | undefined
+}
 
 /**
  * Reads the items of an NDJSON body, one object a line, blank lines skipped, at the pace of the object store. What is wrong
  * with the body becomes problems of the intake.
  */
-export async function readNdjson(body: AsyncIterable<Buffer>, intake: Intake, maxLineBytes: number): Promise<void> {
+export async function readNdjson(body: AsyncIterable<Buffer>, intake: LineTaker, maxLineBytes: number): Promise<void> {
   try {
     await readLines(body, intake, maxLineBytes)
   } catch (reason) {
@@ -18,7 +25,7 @@ export async function readNdjson(body: AsyncIterable<Buffer>, intake: Intake, ma
   }
 }
 
-async function readLines(body: AsyncIterable<Buffer>, intake: Intake, maxLineBytes: number): Promise<void> {
+async function readLines(body: AsyncIterable<Buffer>, intake: LineTaker, maxLineBytes: number): Promise<void> {
   for await (const { text, firstLine } of lineBlocks(body, maxLineBytes)) {
     let line = firstLine
     for (let start = 0; start < text.length; line++) {
@@ -40,7 +47,7 @@ async function readLines(body: AsyncIterable<Buffer>, intake: Intake, maxLineByt
 }
 
 /** Undefined for a blank line, and for a broken one, which becomes a problem. */
-function parseLine(content: string, line: number, intake: Intake): unknown {
+function parseLine(content: string, line: number, intake: LineTaker): unknown {
   try {
     return JSON.parse(content)
   } catch (reason) {

@@ -7,11 +7,11 @@ import { DarkroomError } from '@darkroom/chassis'
  */
 export async function* requestBody(
   request: IncomingMessage,
-  onBytes: (bytes: number) => void,
+  onChunk: (chunk: Buffer) => void,
 ): AsyncGenerator<Buffer, void> {
   try {
     for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-      onBytes((chunk as Buffer).length)
+      onChunk(chunk as Buffer)
       yield chunk as Buffer
     }
   } catch (reason) {

@@ -1,6 +1,8 @@
 import { DarkroomError } from '@darkroom/chassis'
+import { createHash } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import type { TProperties } from 'typebox'
+import { sha256Hex } from '../auth/api-key.ts'
 import { callerOf } from '../auth/caller.ts'
 import { traceparentOf } from '../batches/traceparent.ts'
 import type { GatewayContext } from '../context.ts'
@@ -15,6 +17,10 @@ import { requestBody } from './request-body.ts'
 export interface Submission {
   readonly request: IntakeRequest
   readonly read: (intake: Intake) => Promise<void>
+  /** Reads what is left of the body, for its fingerprint alone. */
+  readonly drain: () => Promise<void>
+  /** Hex, of the query and of the body as far as it was read. */
+  readonly fingerprint: () => string
 }
 
 /** Both forms that a batch comes in. The body is checked item by item, while it comes in, with the compiled form of the schema. */
@@ -53,6 +59,8 @@ export function createSubmissionReader({
     })
     return {
       request: { defaults, pictures, metadata, locate, ...commonOf(request) },
+      drain: async () => {},
+      fingerprint: () => sha256Hex(JSON.stringify(request.body)),
       read: async (intake) => {
         for (let i = 0; i < items.length && !intake.problems.isFull; i++) await intake.add(items[i], i)
       },
@@ -63,12 +71,18 @@ export function createSubmissionReader({
     const defaults = parseDefaults(request.query, defaultsCheck)
     const pictures = await picturesOf(defaults, known, callerOf(request).tenant)
     const locate: IntakeRequest['locate'] = (problem, line) => ({ line, ...problem })
+    const hash = createHash('sha256').update(`${JSON.stringify(request.query)}\n`)
+    const onChunk = (chunk: Buffer): void => {
+      hash.update(chunk)
+      events.bytesRead(chunk.length)
+    }
     return {
       request: { defaults, pictures, metadata: {}, locate, ...commonOf(request) },
-      read: (intake) => {
-        const body = requestBody(request.raw, (bytes) => events.bytesRead(bytes))
-        return readNdjson(body, intake, config.maxLineBytes)
+      drain: async () => {
+        for await (const _ of requestBody(request.raw, onChunk));
       },
+      fingerprint: () => hash.copy().digest('hex'),
+      read: (intake) => readNdjson(requestBody(request.raw, onChunk), intake, config.maxLineBytes),
     }
   }
 
@@ -78,11 +92,12 @@ export function createSubmissionReader({
   }
 }
 
-function commonOf(request: FastifyRequest): Pick<IntakeRequest, 'tenant' | 'traceparent' | 'now'> {
+function commonOf(request: FastifyRequest): Pick<IntakeRequest, 'tenant' | 'traceparent' | 'now' | 'claim'> {
   return {
     tenant: callerOf(request).tenant,
     traceparent: traceparentOf(request.headers['traceparent']),
     now: new Date(),
+    claim: null,
   }
 }
 

@@ -1,13 +1,14 @@
+import { Type } from 'typebox'
 import { batchJson, batchSchema } from '../batches/batch-json.ts'
 import { tellCoordinator } from '../batches/tell-coordinator.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
-import { acceptBatch } from '../ingest/accept-batch.ts'
+import { acceptOnce } from '../ingest/accept-once.ts'
 import { createSubmissionReader, queryDefaultsSchema, submissionBody } from '../ingest/submission.ts'
 
 export function submitBatch(app: App, context: GatewayContext): void {
-  const { intakeRules, itemProperties } = context
+  const { itemProperties } = context
   const queryDefaults = queryDefaultsSchema(itemProperties)
   const readSubmission = createSubmissionReader(context)
 
@@ -21,13 +22,22 @@ export function submitBatch(app: App, context: GatewayContext): void {
         'All items or none: the answer is 201 once the whole batch is stored. Send JSON, or NDJSON with one item a line: ' +
         'that is read as a stream, so a million items are fine, and takes its defaults from the query.',
       tags: ['batches'],
+      headers: Type.Object({
+        'idempotency-key': Type.Optional(
+          Type.String({
+            maxLength: 255,
+            description: 'The same key with the same request makes one batch, however often it is sent.',
+          }),
+        ),
+      }),
       querystring: queryDefaults,
       response: { 201: batchSchema, ...problemResponses },
     },
     config: { scope: 'write', documentedBody: submissionBody(itemProperties) },
     handler: async (request, reply) => {
       const submission = await readSubmission(request)
-      const document = await acceptBatch(intakeRules, submission.request, submission.read, context)
+      const { document, isReplay } = await acceptOnce(context, submission, request.headers['idempotency-key'])
+      if (isReplay) reply.header('idempotency-replayed', 'true')
       context.documents.keep(document)
       const progress = await tellCoordinator(context, document)
       return reply.code(201).header('location', `/api/v1/batches/${document.id}`).send(batchJson(progress, document))

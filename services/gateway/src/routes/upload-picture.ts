@@ -45,7 +45,7 @@ export function uploadPicture(app: App, { pictures, events }: GatewayContext): v
         if (length > PICTURE_LIMITS.bytes) throw tooLarge()
         const chunks: Buffer[] = []
         let bytes = 0
-        for await (const chunk of requestBody(request.raw, (count) => events.bytesRead(count))) {
+        for await (const chunk of requestBody(request.raw, ({ length }) => events.bytesRead(length))) {
           bytes += chunk.length
           if (bytes > PICTURE_LIMITS.bytes) throw tooLarge()
           chunks.push(chunk)

@@ -1,0 +1,47 @@
+import { DarkroomError } from '@darkroom/chassis'
+import { keys } from '@darkroom/proto'
+import type { BatchDocument } from '@darkroom/proto'
+import { sha256Hex } from '../auth/api-key.ts'
+import type { GatewayContext } from '../context.ts'
+import { acceptBatch } from './accept-batch.ts'
+import { AlreadyClaimed, idempotencyKeyOf, outcomeOf } from './claim.ts'
+import type { Outcome } from './claim.ts'
+import type { Submission } from './submission.ts'
+
+/**
+ * Takes a batch in; under an Idempotency-Key once, however often it is sent and to however many gateways.
+ * @throws DarkroomError as `acceptBatch`, and IDEMPOTENCY_KEY_REUSED for another request with the same key
+ */
+export async function acceptOnce(
+  context: GatewayContext,
+  submission: Submission,
+  header: string | readonly string[] | undefined,
+): Promise<{ readonly document: BatchDocument; readonly isReplay: boolean }> {
+  const { request, read, drain, fingerprint } = submission
+  const idempotencyKey = idempotencyKeyOf(header)
+  if (idempotencyKey === null) {
+    return { document: await acceptBatch(context.intakeRules, request, read, context), isReplay: false }
+  }
+  const key = keys.idempotency(request.tenant, sha256Hex(idempotencyKey))
+  const replay = (outcome: Outcome) => ({ document: sameOf(outcome, fingerprint()), isReplay: true })
+  const known = await outcomeOf(context.store, key)
+  if (known !== null) {
+    await drain()
+    return replay(known)
+  }
+  try {
+    const claimed = { ...request, claim: { key, fingerprint } }
+    return { document: await acceptBatch(context.intakeRules, claimed, read, context), isReplay: false }
+  } catch (reason) {
+    if (reason instanceof AlreadyClaimed) return replay(reason.outcome)
+    throw reason
+  }
+}
+
+function sameOf(outcome: Outcome, fingerprint: string): BatchDocument {
+  if (outcome.kind === 'accepted' && outcome.fingerprint === fingerprint) return outcome.document
+  throw new DarkroomError(
+    'IDEMPOTENCY_KEY_REUSED',
+    'this Idempotency-Key came with another request before: take a new key for a new request',
+  )
+}

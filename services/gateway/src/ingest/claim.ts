@@ -1,0 +1,72 @@
+import { DarkroomError } from '@darkroom/chassis'
+import type { ObjectStore } from '@darkroom/chassis'
+import { keys } from '@darkroom/proto'
+import type { BatchDocument } from '@darkroom/proto'
+
+/**
+ * Something that may become one batch at most: an Idempotency-Key, or a file of OpenAI's that was handed in. Whoever writes its
+ * document first has it. The document holds the whole batch.json, so that whoever finds it can finish what its writer did not.
+ */
+export interface Claim {
+  readonly key: string
+  /** What the batch was made of, once all of it was read. */
+  fingerprint(): string
+}
+
+/** What became of a claim. */
+export type Outcome =
+  | { readonly kind: 'accepted'; readonly fingerprint: string; readonly document: BatchDocument }
+  | { readonly kind: 'failed'; readonly at: string; readonly errors: readonly ClaimError[] }
+  | { readonly kind: 'cancelled'; readonly at: string }
+
+export interface ClaimError {
+  readonly code: string
+  readonly line: number | null
+  readonly message: string
+  readonly param: string | null
+}
+
+/** Another was first; `outcome` is what it made of it. */
+export class AlreadyClaimed extends Error {
+  readonly outcome: Outcome
+
+  constructor(outcome: Outcome) {
+    super('another request was first')
+    this.outcome = outcome
+  }
+}
+
+/** @throws AlreadyClaimed; DarkroomError STORE_UNAVAILABLE: it may or may not have been written */
+export async function claim(store: ObjectStore, key: string, outcome: Outcome): Promise<void> {
+  const written = await store.putIfAbsent(key, JSON.stringify(outcome), { contentType: 'application/json' })
+  if (written === 'exists') throw new AlreadyClaimed((await outcomeOf(store, key))!)
+}
+
+/** What became of a claim, finished where its writer was cut off; null where nobody has it yet. */
+export async function outcomeOf(store: ObjectStore, key: string): Promise<Outcome | null> {
+  const outcome = await store.getJson<Outcome>(key)
+  if (outcome?.kind === 'accepted' && !(await isThere(store, outcome.document)))
+    await writeBatch(store, outcome.document)
+  return outcome
+}
+
+/** Whether a batch is real, or was and is deleted with its parts by now. */
+async function isThere(store: ObjectStore, { id, parts }: BatchDocument): Promise<boolean> {
+  return (await store.head(keys.batch(id))) !== null || (await store.head(parts[0]!.key)) === null
+}
+
+/** Makes a batch real; again is the same. */
+export async function writeBatch(store: ObjectStore, document: BatchDocument): Promise<'created' | 'exists'> {
+  return store.putIfAbsent(keys.batch(document.id), JSON.stringify(document), { contentType: 'application/json' })
+}
+
+const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/
+
+/** Of a request's Idempotency-Key header (IETF draft); null without one. @throws DarkroomError INVALID_REQUEST */
+export function idempotencyKeyOf(header: string | readonly string[] | undefined): string | null {
+  if (header === undefined) return null
+  if (typeof header === 'string' && IDEMPOTENCY_KEY.test(header)) return header
+  throw new DarkroomError('INVALID_REQUEST', 'Idempotency-Key is not usable', {
+    problems: [{ field: 'Idempotency-Key', message: 'want 1 to 255 visible ASCII characters, such as a UUID' }],
+  })
+}
