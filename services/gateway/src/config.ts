@@ -45,6 +45,12 @@ export const GATEWAY_VARIABLES = {
     min: 1024,
     max: 32 * MIB,
   }),
+  maxFileBytes: integer(
+    'DARKROOM_GATEWAY_MAX_FILE_BYTES',
+    'bytes of a file that is uploaded to /v1/files',
+    2048 * MIB,
+    { min: 1024, max: 64 * 1024 * MIB },
+  ),
   maxSteps: integer('DARKROOM_GATEWAY_MAX_STEPS', 'denoising steps of an image', 1000, { min: 1, max: 1000 }),
   maxSide: integer('DARKROOM_GATEWAY_MAX_SIDE', 'pixels of width and of height', 2048, { min: 8, max: 2048 }),
   maxImages: integer('DARKROOM_GATEWAY_MAX_IMAGES', 'images of one item', 1000, { min: 1, max: 1000 }),

@@ -9,10 +9,11 @@ import type { GatewayConfig } from './config.ts'
 import type { GatewayEvents } from './events.ts'
 import type { OpenWork } from './ingest/accept-batch.ts'
 import type { IntakeRules } from './ingest/intake.ts'
+import type { OpenAi } from './openai/mod.ts'
 import type { InputPictures } from './pictures/input-pictures.ts'
 
-/** What routes work with. */
-export interface GatewayContext {
+/** What the rooms of the gateway work with. */
+export interface CoreContext {
   readonly config: GatewayConfig
   readonly store: ObjectStore
   readonly coordinator: Client<typeof CoordinatorService>
@@ -28,4 +29,9 @@ export interface GatewayContext {
   readonly openWork: OpenWork
   /** Aborts when the service stops: event streams end. */
   readonly stopping: AbortSignal
+}
+
+/** What routes work with. */
+export interface GatewayContext extends CoreContext {
+  readonly openAi: OpenAi
 }

@@ -119,6 +119,14 @@ export class GatewayEvents {
     this.#refused.inc({ code })
   }
 
+  batchNotChecked(batchId: string, err: unknown): void {
+    this.#log.warn({ batchId, err }, 'the input of a batch could not be checked; it is tried again')
+  }
+
+  pendingNotSeen(err: unknown): void {
+    this.#log.warn({ err }, 'batches whose input is being checked could not be listed; it is tried again')
+  }
+
   eventStreamBroken(batchId: string, err: unknown): void {
     this.#log.warn({ batchId, err }, 'event stream lost the coordinator and tries again')
   }

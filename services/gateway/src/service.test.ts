@@ -48,6 +48,7 @@ test('the OpenAPI document names every route, its answers and the item that a li
   )
   expect(operations.map(({ path, method }) => `${method} ${path}`).sort()).toEqual([
     'delete /api/v1/keys/{id}',
+    'delete /v1/files/{id}',
     'get /',
     'get /api/v1/batches',
     'get /api/v1/batches/{id}',
@@ -63,6 +64,13 @@ test('the OpenAPI document names every route, its answers and the item that a li
     'get /api/v1/schedulers',
     'get /api/v1/tenants',
     'get /api/v1/workers',
+    'get /v1/batches',
+    'get /v1/batches/{id}',
+    'get /v1/files',
+    'get /v1/files/{id}',
+    'get /v1/files/{id}/content',
+    'get /v1/models',
+    'get /v1/models/{id}',
     'patch /api/v1/batches/{id}',
     'post /api/v1/batches',
     'post /api/v1/batches/{id}/cancel',
@@ -71,6 +79,11 @@ test('the OpenAPI document names every route, its answers and the item that a li
     'post /api/v1/keys/{id}/rotate',
     'post /api/v1/pictures',
     'post /api/v1/quote',
+    'post /v1/batches',
+    'post /v1/batches/{id}/cancel',
+    'post /v1/files',
+    'post /v1/images/edits',
+    'post /v1/images/generations',
   ])
   for (const { operation } of operations)
     expect(operation).toMatchObject({ operationId: expect.any(String), summary: expect.any(String) })

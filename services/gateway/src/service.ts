@@ -14,13 +14,14 @@ import { limitRates } from './auth/rate-limits.ts'
 import { BatchDocuments } from './batches/batch-documents.ts'
 import { CheckpointCatalog } from './checkpoints/catalog.ts'
 import type { GatewayConfig } from './config.ts'
-import type { GatewayContext } from './context.ts'
+import type { CoreContext, GatewayContext } from './context.ts'
 import { GatewayEvents } from './events.ts'
 import { createApp } from './http/app.ts'
 import type { OpenWork } from './ingest/accept-batch.ts'
 import { ShapeCheck } from './ingest/check-item.ts'
 import { itemProperties, itemSchema } from './ingest/item-schema.ts'
 import { taskParameters } from './ingest/parameters.ts'
+import { createOpenAi } from './openai/mod.ts'
 import { InputPictures } from './pictures/input-pictures.ts'
 import { ROUTES } from './routes/mod.ts'
 
@@ -81,6 +82,7 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
     clearTimeout(forced)
     await Promise.all(openWork)
   })
+  openWork.add(context.openAi.batches.watchPending())
   await app.listen({ host: config.host, port: config.port })
   const { port: httpPort } = app.server.address() as AddressInfo
   const isReady = (): Promise<boolean> =>
@@ -97,7 +99,7 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
 }
 
 function contextOf(
-  parts: Omit<GatewayContext, 'catalog' | 'pictures' | 'documents' | 'itemProperties' | 'intakeRules'>,
+  parts: Omit<CoreContext, 'catalog' | 'pictures' | 'documents' | 'itemProperties' | 'intakeRules'>,
 ): GatewayContext {
   const { config, store } = parts
   const parameters = taskParameters(config)
@@ -106,7 +108,7 @@ function contextOf(
   const pictures = new InputPictures(store)
   const { defaultCheckpoint, maxItems, maxSide } = config
   const itemCheck = new ShapeCheck(itemSchema(properties))
-  return {
+  const context = {
     ...parts,
     catalog,
     pictures,
@@ -123,6 +125,7 @@ function contextOf(
       tenants: config.tenants,
     },
   }
+  return { ...context, openAi: createOpenAi(context) }
 }
 
 function credentialsOf(config: GatewayConfig, store: ObjectStore): Credentials {
@@ -152,6 +155,7 @@ const OPENAPI: NonNullable<FastifyDynamicSwaggerOptions['openapi']> = {
   tags: [
     { name: 'batches', description: 'Submit, follow, cancel.' },
     { name: 'results', description: 'Pictures and the lines about them.' },
+    { name: 'openai', description: 'OpenAI’s shapes: its official clients work with this base URL and /v1.' },
     { name: 'access', description: 'Keys, tenants, and whom the gateway takes you for.' },
     { name: 'farm', description: 'Workers, checkpoints, schedulers.' },
   ],

@@ -36,6 +36,19 @@ const MATRIX: Readonly<Record<string, RouteScope>> = {
   'POST /api/v1/keys': 'admin',
   'DELETE /api/v1/keys/{id}': 'admin',
   'POST /api/v1/keys/{id}/rotate': 'admin',
+  'POST /v1/files': 'write',
+  'GET /v1/files': 'read',
+  'GET /v1/files/{id}': 'read',
+  'GET /v1/files/{id}/content': 'read',
+  'DELETE /v1/files/{id}': 'write',
+  'POST /v1/batches': 'write',
+  'GET /v1/batches': 'read',
+  'GET /v1/batches/{id}': 'read',
+  'POST /v1/batches/{id}/cancel': 'write',
+  'POST /v1/images/generations': 'write',
+  'POST /v1/images/edits': 'write',
+  'GET /v1/models': 'read',
+  'GET /v1/models/{id}': 'read',
 }
 const ITEM = { checkpoint: 'emoji-sd', prompt: 'a red apple' }
 const IMAGE_NAME = `0-0-${'0'.repeat(64)}.png`
@@ -197,6 +210,44 @@ test('a picture that one tenant uploaded is no picture of another, even by its k
   const item = { ...ITEM, task: 'image-to-image', image: picturesKey }
   const stolen = await call('POST', '/api/v1/batches', key.admin, { items: [item] })
   expect(await stolen.json()).toMatchObject({ errors: [{ field: 'items[0].image' }] })
+})
+
+test('files and batches in OpenAI’s shapes are a tenant’s own', async () => {
+  const form = new FormData()
+  form.append('file', new Blob(['{}\n']), 'requests.jsonl')
+  form.append('purpose', 'batch')
+  const upload = await fetch(`${gateway.url}/v1/files`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key.write}` },
+    body: form,
+  })
+  const { id: fileId } = (await upload.json()) as { id: string }
+  const made = await call('POST', '/v1/batches', key.write, {
+    input_file_id: fileId,
+    endpoint: '/v1/images/generations',
+    completion_window: '24h',
+  })
+  const { id: batchId } = (await made.json()) as { id: string }
+  const rival = await makeKey({ tenant: 'rival-too', scopes: ['read', 'write'] })
+  for (const [method, route] of [
+    ['GET', `/v1/files/${fileId}`],
+    ['GET', `/v1/files/${fileId}/content`],
+    ['DELETE', `/v1/files/${fileId}`],
+    ['GET', `/v1/batches/${batchId}`],
+    ['POST', `/v1/batches/${batchId}/cancel`],
+    ['GET', `/v1/files/${batchId.replace('batch_', 'file-output-')}`],
+  ] as const) {
+    expect((await call(method, route, rival)).status, `${method} ${route}`).toBe(404)
+    if (method === 'GET' && !route.includes('output')) expect((await call(method, route, key.read)).status).toBe(200)
+  }
+  const stolen = await call('POST', '/v1/batches', rival, {
+    input_file_id: fileId,
+    endpoint: '/v1/images/generations',
+    completion_window: '24h',
+  })
+  expect(await stolen.json()).toMatchObject({ status: 400, error: { param: 'input_file_id' } })
+  for (const route of ['/v1/files', '/v1/batches'])
+    expect(await (await call('GET', route, rival)).json()).toMatchObject({ data: [], has_more: false })
 })
 
 test('a signed address of a picture needs no key, and is good for that picture alone until it ends', async () => {

@@ -1,5 +1,5 @@
 import type { BatchDocument } from '@darkroom/proto'
-import type { GatewayContext } from '../context.ts'
+import type { CoreContext } from '../context.ts'
 import { acceptedProgress, batchProgress } from './batch-json.ts'
 import type { BatchProgress } from './batch-json.ts'
 
@@ -7,7 +7,7 @@ const SUBMIT_TIMEOUT_MS = 2_000
 
 /** The batch is accepted whether or not the coordinator hears of it: it lists the bucket too. */
 export async function tellCoordinator(
-  { coordinator, events }: GatewayContext,
+  { coordinator, events }: CoreContext,
   document: BatchDocument,
 ): Promise<BatchProgress> {
   try {

@@ -22,6 +22,17 @@ const problemSchema = Type.Object({
   code: Type.Enum(Object.keys(ERROR_CODES)),
   requestId: Type.String({ description: 'Also in the header x-request-id and in the log.' }),
   errors: Type.Optional(Type.Array(fieldProblemSchema, { description: 'The first twenty.' })),
+  error: Type.Optional(
+    Type.Object(
+      {
+        message: Type.String(),
+        type: Type.String(),
+        param: Type.Union([Type.String(), Type.Null()]),
+        code: Type.String(),
+      },
+      { description: 'The same for OpenAI’s clients: under /v1 alone.' },
+    ),
+  ),
 })
 
 /** What every route may answer besides its own: for the `response` part of a route's schema. */

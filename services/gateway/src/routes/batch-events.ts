@@ -1,12 +1,11 @@
 import { once } from 'node:events'
-import { setTimeout as delay } from 'node:timers/promises'
 import { Type } from 'typebox'
-import { DarkroomError } from '@darkroom/chassis'
 import type { Preview } from '@darkroom/proto'
 import { callerOf } from '../auth/caller.ts'
 import { batchIdParams } from '../batches/batch-id.ts'
 import { batchProgress, isEnded } from '../batches/batch-json.ts'
 import { findBatch } from '../batches/find-batch.ts'
+import { followBatch } from '../batches/follow-batch.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
@@ -17,8 +16,6 @@ interface BatchEvent {
   readonly event: 'progress' | 'preview' | 'end'
   readonly data: string
 }
-
-const RETRY_MS = 1_000
 
 export function batchEvents(app: App, context: GatewayContext): void {
   const { events, stopping } = context
@@ -55,7 +52,7 @@ export function batchEvents(app: App, context: GatewayContext): void {
         .finally(() => gone.abort())
       const signal = AbortSignal.any([gone.signal, stopping])
       const after = BigInt(request.headers['last-event-id'] ?? 0)
-      const changes = follow(context, batch.id, after, signal)[Symbol.asyncIterator]()
+      const changes = eventsOf(context, batch.id, after, signal)[Symbol.asyncIterator]()
       // Of a batch that has ended all events come at once, or none: then EventSource must not try again.
       const first = isEnded(batch.state) ? await changes.next() : null
       if (first?.done === true) return reply.code(204).send()
@@ -73,31 +70,18 @@ export function batchEvents(app: App, context: GatewayContext): void {
   })
 }
 
-/** Every change of a batch until it ends. A coordinator that goes away is waited for. */
-async function* follow(
-  { coordinator, events }: GatewayContext,
+/** The events of every change of a batch until it ends. */
+async function* eventsOf(
+  context: GatewayContext,
   batchId: string,
   afterRevision: bigint,
   signal: AbortSignal,
 ): AsyncGenerator<BatchEvent, void> {
-  let seen = afterRevision
-  while (!signal.aborted) {
-    try {
-      const changes = coordinator.watchBatch({ batchId, afterRevision: seen }, { signal })
-      for await (const { revision, batch, preview } of changes) {
-        if (preview !== undefined) yield { event: 'preview', data: JSON.stringify(previewJson(preview)) }
-        if (batch === undefined) continue
-        const event = isEnded(batch.state) ? 'end' : 'progress'
-        yield { id: String(revision), event, data: JSON.stringify(batchProgress(batch)) }
-        if (event === 'end') return
-        seen = revision
-      }
-      return
-    } catch (reason) {
-      if (signal.aborted) return
-      events.eventStreamBroken(batchId, DarkroomError.from(reason))
-      await delay(RETRY_MS, undefined, { signal }).catch(() => {})
-    }
+  for await (const { revision, batch, preview } of followBatch(context, batchId, signal, afterRevision)) {
+    if (preview !== undefined) yield { event: 'preview', data: JSON.stringify(previewJson(preview)) }
+    if (batch === undefined) continue
+    const event = isEnded(batch.state) ? 'end' : 'progress'
+    yield { id: String(revision), event, data: JSON.stringify(batchProgress(batch)) }
   }
 }
 

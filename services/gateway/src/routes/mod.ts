@@ -13,6 +13,10 @@ import { listCheckpoints } from './list-checkpoints.ts'
 import { listSchedulers } from './list-schedulers.ts'
 import { listWorkers } from './list-workers.ts'
 import { me } from './me.ts'
+import { openAiBatches } from './openai-batches.ts'
+import { openAiFiles } from './openai-files.ts'
+import { openAiImages } from './openai-images.ts'
+import { openAiModels } from './openai-models.ts'
 import { openapi } from './openapi.ts'
 import { quoteBatch } from './quote-batch.ts'
 import { resultFiles } from './result-files.ts'
@@ -43,4 +47,8 @@ export const ROUTES: readonly ((app: App, context: GatewayContext) => void)[] = 
   listSchedulers,
   apiKeys,
   me,
+  openAiFiles,
+  openAiBatches,
+  openAiImages,
+  openAiModels,
 ]

@@ -89,6 +89,21 @@ export async function decodePicture(bytes: Uint8Array): Promise<RgbPicture> {
   }
 }
 
+/**
+ * The mask that diffusers wants (white is repainted) of one as OpenAI has it: transparent places are repainted. A picture without
+ * alpha is a mask already, and comes back as it is.
+ * @throws DarkroomError as `inspectPicture`, or INVALID_REQUEST for one that is broken
+ */
+export async function alphaAsMask(bytes: Uint8Array): Promise<Uint8Array> {
+  await inspectPicture(bytes)
+  try {
+    if (!(await open(bytes).metadata()).hasAlpha) return bytes
+    return await open(bytes).autoOrient().extractChannel('alpha').negate().png().toBuffer()
+  } catch (cause) {
+    throw new DarkroomError('INVALID_REQUEST', 'the mask is broken: it cannot be decoded to its end', { cause })
+  }
+}
+
 /** What a file is by its first bytes: no decoder but those of the three formats ever sees a caller's bytes. */
 function contentTypeOf(bytes: Uint8Array): string {
   const found = Object.entries(SIGNATURES).find(([, signature]) =>

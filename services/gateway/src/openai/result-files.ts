@@ -1,0 +1,91 @@
+import { keys } from '@darkroom/proto'
+import type { BatchDocument, DoneDocument } from '@darkroom/proto'
+import type { ObjectStore } from '@darkroom/chassis'
+import type { CoreContext } from '../context.ts'
+import type { ByteRange } from '../http/byte-range.ts'
+import type { OpenAiBatches } from './batches.ts'
+import { noFile } from './files.ts'
+import { resultFileId } from './ids.ts'
+import type { ResultKind } from './ids.ts'
+import { resultLines } from './result-lines.ts'
+
+const MAX_KEPT = 1_024
+
+interface Result {
+  readonly kind: ResultKind
+  readonly batchId: string
+}
+
+/** Files of results: made line by line when they are read, so that nothing is stored twice. */
+export class ResultFiles {
+  readonly #context: CoreContext
+  readonly #store: ObjectStore
+  readonly #batches: OpenAiBatches
+  /** Lengths of files that were asked for, as making one is the only way to know it. */
+  readonly #bytes = new Map<string, Promise<number>>()
+
+  constructor(context: CoreContext, batches: OpenAiBatches) {
+    this.#context = context
+    this.#store = context.store
+    this.#batches = batches
+  }
+
+  /** @throws DarkroomError NOT_FOUND: none of the tenant's, not ended yet, deleted or expired */
+  async describe(
+    tenant: string,
+    result: Result,
+    base: string,
+  ): Promise<{ batch: BatchDocument; bytes: number; endedAt: string; expiresAt: string | null }> {
+    const { batch, done, expiresAt } = await this.#find(tenant, result)
+    const key = `${resultFileId(result.kind, result.batchId)} ${base}`
+    let bytes = this.#bytes.get(key)
+    if (bytes === undefined) {
+      bytes = this.#measure(batch, result.kind, base)
+      this.#bytes.set(key, bytes)
+      bytes.catch(() => this.#bytes.delete(key))
+      if (this.#bytes.size > MAX_KEPT) this.#bytes.delete(this.#bytes.keys().next().value!)
+    }
+    return { batch, bytes: await bytes, endedAt: done.endedAt, expiresAt }
+  }
+
+  /** Bytes of the file from `start` to `endInclusive`. */
+  async *read(
+    tenant: string,
+    result: Result,
+    base: string,
+    { start, endInclusive }: ByteRange,
+  ): AsyncGenerator<Uint8Array> {
+    const { batch } = await this.#find(tenant, result)
+    let at = 0
+    for await (const line of resultLines(this.#context, batch, result.kind, base)) {
+      const bytes = Buffer.from(line)
+      const from = Math.max(0, start - at)
+      const to = Math.min(bytes.length, endInclusive + 1 - at)
+      if (from < to) yield bytes.subarray(from, to)
+      at += bytes.length
+      if (at > endInclusive) return
+    }
+  }
+
+  async #find(
+    tenant: string,
+    { kind, batchId }: Result,
+  ): Promise<{ batch: BatchDocument; done: DoneDocument; expiresAt: string | null }> {
+    const { document, outcome } = await this.#batches.get(tenant, batchId)
+    const done =
+      outcome?.kind === 'accepted' ? await this.#store.getJson<DoneDocument>(keys.done(outcome.document.id)) : null
+    const isDeleted = (await this.#store.head(keys.openAiDeleted(tenant, batchId, kind))) !== null
+    if (outcome?.kind !== 'accepted' || done === null || isDeleted) throw noFile(resultFileId(kind, batchId))
+    const { outputSeconds, createdAt } = document
+    const expiresAt =
+      outputSeconds === null ? null : new Date(Date.parse(createdAt) + outputSeconds * 1000).toISOString()
+    if (expiresAt !== null && Date.parse(expiresAt) <= Date.now()) throw noFile(resultFileId(kind, batchId))
+    return { batch: outcome.document, done, expiresAt }
+  }
+
+  async #measure(batch: BatchDocument, kind: ResultKind, base: string): Promise<number> {
+    let bytes = 0
+    for await (const line of resultLines(this.#context, batch, kind, base)) bytes += Buffer.byteLength(line)
+    return bytes
+  }
+}

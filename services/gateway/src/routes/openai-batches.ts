@@ -1,0 +1,129 @@
+import { Type } from 'typebox'
+import { DarkroomError } from '@darkroom/chassis'
+import { callerOf } from '../auth/caller.ts'
+import { traceparentOf } from '../batches/traceparent.ts'
+import type { GatewayContext } from '../context.ts'
+import type { App } from '../http/app.ts'
+import { problemResponses } from '../http/problem.ts'
+import { batchRequestSchema, windowSeconds } from '../openai/documents.ts'
+import type { OpenAiBatchDocument } from '../openai/documents.ts'
+import { openAiBatchSchema, viewOpenAiBatch } from '../openai/batch-view.ts'
+import { createOpenAiBatchId } from '../openai/ids.ts'
+import { listSchema, pageOf, pageQuerySchema } from '../openai/page.ts'
+
+const idParams = Type.Object({ id: Type.String({ maxLength: 100, description: 'Of the batch.' }) })
+
+/** OpenAI's Batches. */
+export function openAiBatches(app: App, context: GatewayContext): void {
+  const { openAi, coordinator } = context
+  const { files, batches } = openAi
+
+  app.route({
+    method: 'POST',
+    url: '/v1/batches',
+    config: { scope: 'write' },
+    schema: {
+      operationId: 'openAiCreateBatch',
+      summary: 'Render a file of requests',
+      description:
+        'The file is checked as a whole after the answer: one bad line fails the batch, and `errors` names up to twenty. Results are addresses of pictures, not base64.',
+      tags: ['openai'],
+      body: batchRequestSchema,
+      response: { 200: openAiBatchSchema, ...problemResponses },
+    },
+    handler: async (request) => {
+      const { input_file_id, endpoint, completion_window, metadata, output_expires_after } = request.body
+      const { tenant } = callerOf(request)
+      const now = new Date()
+      await assertUsable(context, tenant, input_file_id, now)
+      const document: OpenAiBatchDocument = {
+        id: createOpenAiBatchId(now),
+        tenant,
+        input_file_id,
+        endpoint,
+        completion_window,
+        createdAt: now.toISOString(),
+        expiresAt: new Date(now.getTime() + windowSeconds(completion_window) * 1000).toISOString(),
+        metadata: metadata ?? {},
+        outputSeconds: output_expires_after?.seconds ?? null,
+        traceparent: traceparentOf(request.headers['traceparent']),
+      }
+      await batches.create(document)
+      return viewOpenAiBatch(context, document, null)
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/v1/batches',
+    config: { scope: 'read' },
+    schema: {
+      operationId: 'openAiListBatches',
+      summary: 'List batches, newest first',
+      tags: ['openai'],
+      querystring: Type.Object(pageQuerySchema(100, 20)),
+      response: { 200: listSchema(openAiBatchSchema), ...problemResponses },
+    },
+    handler: async (request) => {
+      const { tenant } = callerOf(request)
+      return pageOf(await batches.ids(tenant), request.query, async (id) => {
+        const { document, outcome } = await batches.get(tenant, id)
+        return viewOpenAiBatch(context, document, outcome)
+      })
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/v1/batches/:id',
+    config: { scope: 'read' },
+    schema: {
+      operationId: 'openAiGetBatch',
+      summary: 'How a batch stands',
+      tags: ['openai'],
+      params: idParams,
+      response: { 200: openAiBatchSchema, ...problemResponses },
+    },
+    handler: async (request) => {
+      const { document, outcome } = await batches.get(callerOf(request).tenant, request.params.id)
+      return viewOpenAiBatch(context, document, outcome)
+    },
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/v1/batches/:id/cancel',
+    config: { scope: 'write' },
+    schema: {
+      operationId: 'openAiCancelBatch',
+      summary: 'Cancel a batch',
+      description: 'What was rendered stays, and is in the output file.',
+      tags: ['openai'],
+      params: idParams,
+      response: { 200: openAiBatchSchema, ...problemResponses },
+    },
+    handler: async (request) => {
+      const { document, outcome } = await batches.get(callerOf(request).tenant, request.params.id)
+      const known = outcome ?? (await batches.cancelCheck(document))
+      if (known.kind === 'accepted') await coordinator.cancelBatch({ batchId: known.document.id })
+      return viewOpenAiBatch(context, document, known)
+    },
+  })
+
+  async function assertUsable(_: GatewayContext, tenant: string, fileId: string, now: Date): Promise<void> {
+    const file = await files.get(tenant, fileId, now).catch((reason: unknown) => {
+      if (DarkroomError.from(reason).code !== 'NOT_FOUND') throw reason
+      return null
+    })
+    const message =
+      file === null
+        ? 'there is no such file: upload it to /v1/files first'
+        : file.purpose === 'batch'
+          ? null
+          : `the file's purpose is ${file.purpose}: upload it with the purpose batch`
+    if (message === null) return
+    throw new DarkroomError('INVALID_REQUEST', 'the batch was not made', {
+      problems: [{ field: 'input_file_id', value: fileId, message }],
+    })
+  }
+}

@@ -1,0 +1,265 @@
+import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import OpenAiNew, { toFile as toFileNew } from 'openai'
+import OpenAiOld, { toFile as toFileOld } from 'openai-6'
+import sharp from 'sharp'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startTestFarm } from './farm.harness.ts'
+import type { TestFarm } from './farm.harness.ts'
+
+const EXAMPLES = path.resolve(import.meta.dirname, '../../deploy/local/examples')
+
+let farm: TestFarm
+let folder: string
+beforeAll(async () => {
+  farm = await startTestFarm({ workers: 1 })
+  folder = mkdtempSync(path.join(os.tmpdir(), 'darkroom-openai-'))
+}, 60_000)
+afterAll(async () => {
+  await farm?.[Symbol.asyncDispose]()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** What the types of OpenAI's own client do not know: parameters of the farm. */
+const STEPS = { num_inference_steps: 4, guidance_scale: 3.5 } as object
+
+describe.each([
+  ['openai 7', OpenAiNew, toFileNew],
+  ['openai 6', OpenAiOld as unknown as typeof OpenAiNew, toFileOld as unknown as typeof toFileNew],
+])('the official client, unmodified: %s', (_, OpenAI, toFile) => {
+  const client = () => new OpenAI({ apiKey: 'any', baseURL: `${farm.farm.gatewayUrl}/v1`, maxRetries: 0 })
+  const upload = async (lines: readonly object[]) => {
+    const file = path.join(folder, 'requests.jsonl')
+    writeFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+    return client().files.create({ file: createReadStream(file), purpose: 'batch' })
+  }
+  const line = (id: string, body: object = {}) => ({
+    custom_id: id,
+    method: 'POST',
+    url: '/v1/images/generations',
+    body: { model: 'emoji-sd', prompt: 'a red apple', seed: 7, ...STEPS, ...body },
+  })
+  const settled = async (id: string) => {
+    for (;;) {
+      const batch = await client().batches.retrieve(id)
+      if (!['validating', 'in_progress', 'finalizing', 'cancelling'].includes(batch.status)) return batch
+      if (batch.status === 'in_progress') {
+        const native = (batch as unknown as { darkroom_batch_id: string }).darkroom_batch_id
+        await farm.end(native)
+      }
+    }
+  }
+  const linesOf = async (fileId: string) =>
+    (await (await client().files.content(fileId)).text())
+      .trimEnd()
+      .split('\n')
+      .map((text) => JSON.parse(text) as { custom_id: string; response: { status_code: number; body: never } | null })
+
+  test('a file of requests is uploaded, rendered and downloaded', { timeout: 60_000 }, async () => {
+    const file = await upload([line('a'), line('b', { n: 2 }), line('c', { scheduler: 'EulerDiscreteScheduler' })])
+    expect(file).toMatchObject({ object: 'file', purpose: 'batch', filename: 'requests.jsonl', status: 'processed' })
+    const made = await client().batches.create({
+      input_file_id: file.id,
+      endpoint: '/v1/images/generations',
+      completion_window: '24h',
+      metadata: { project: 'fruit' },
+    })
+    expect(made).toMatchObject({ object: 'batch', status: 'validating', metadata: { project: 'fruit' } })
+    const batch = await settled(made.id)
+    expect(batch).toMatchObject({
+      status: 'completed',
+      request_counts: { total: 3, completed: 3, failed: 0 },
+      error_file_id: null,
+      errors: null,
+    })
+    expect(batch.completed_at).toBeGreaterThanOrEqual(batch.created_at)
+    const output = await linesOf(batch.output_file_id!)
+    expect(output.map(({ custom_id: id }) => id).toSorted()).toEqual(['a', 'b', 'c'])
+    const { body } = output.find(({ custom_id: id }) => id === 'b')!.response as unknown as {
+      body: { data: { url: string; seed: number }[] }
+    }
+    expect(body.data.map(({ seed }) => seed)).toEqual([7, 8])
+    const picture = await fetch(body.data[1]!.url)
+    expect(await sharp(await picture.arrayBuffer()).metadata()).toMatchObject({ width: 64, height: 64, format: 'png' })
+    const described = await client().files.retrieve(batch.output_file_id!)
+    const content = await (await client().files.content(batch.output_file_id!)).arrayBuffer()
+    expect(described).toMatchObject({ purpose: 'batch_output', bytes: content.byteLength })
+    await client().files.delete(batch.output_file_id!)
+    await expect(client().files.retrieve(batch.output_file_id!)).rejects.toMatchObject({ status: 404 })
+  })
+
+  test('a batch with bad lines fails whole, and says which lines', async () => {
+    const file = await upload([
+      line('a'),
+      line('b', { size: '63x64' }),
+      { custom_id: 'c', method: 'POST', url: '/v1/images/edits', body: {} },
+      line('a'),
+      line('e', { num_inference_stepz: 3 }),
+    ])
+    const made = await client().batches.create({
+      input_file_id: file.id,
+      endpoint: '/v1/images/generations',
+      completion_window: '24h',
+    })
+    const batch = await settled(made.id)
+    expect(batch).toMatchObject({ status: 'failed', output_file_id: null, request_counts: { total: 0 } })
+    expect(batch.errors!.data!.map(({ line: number, param }) => [number, param])).toEqual([
+      [2, 'body.width'],
+      [3, 'url'],
+      [4, 'custom_id'],
+      [5, 'body.num_inference_stepz'],
+    ])
+  })
+
+  test('a batch is cancelled, and what was rendered by then is there', { timeout: 60_000 }, async () => {
+    const file = await upload(Array.from({ length: 64 }, (__, i) => line(`r${i}`, { num_inference_steps: 100 })))
+    const { id } = await client().batches.create({
+      input_file_id: file.id,
+      endpoint: '/v1/images/generations',
+      completion_window: '24h',
+    })
+    for (;;) {
+      const { status } = await client().batches.retrieve(id)
+      if (status === 'in_progress') break
+      expect(status).toBe('validating')
+    }
+    expect(['cancelling', 'cancelled']).toContain((await client().batches.cancel(id)).status)
+    const batch = await settled(id)
+    expect(batch.status).toBe('cancelled')
+    const { total, completed, failed } = batch.request_counts!
+    expect([total, completed + failed]).toEqual([64, 64])
+    const errors = await linesOf(batch.error_file_id!)
+    expect(errors).toHaveLength(failed)
+    expect(errors[0]).toMatchObject({ response: null, error: { code: 'batch_cancelled' } })
+  })
+
+  test('lists go on from page to page', async () => {
+    const ids: string[] = []
+    for await (const batch of client().batches.list({ limit: 1 })) ids.push(batch.id)
+    expect(ids.length).toBeGreaterThanOrEqual(3)
+    expect(new Set(ids).size).toBe(ids.length)
+    expect(ids).toEqual(ids.toSorted().toReversed())
+    const files: string[] = []
+    for await (const file of client().files.list({ limit: 2, order: 'asc' })) files.push(file.id)
+    expect(files).toEqual(files.toSorted())
+    expect(files.length).toBeGreaterThanOrEqual(3)
+  })
+
+  test('a picture is rendered while its caller waits, the same for the same seed', async () => {
+    const request = { model: 'emoji-sd', prompt: 'a panda', size: '64x64', ...STEPS, seed: 3 } as never
+    const [first, second] = [await client().images.generate(request), await client().images.generate(request)]
+    const pictures = (first as { data: { b64_json: string }[] }).data
+    expect(pictures[0]!.b64_json).toBe((second as { data: { b64_json: string }[] }).data[0]!.b64_json)
+    expect(await sharp(Buffer.from(pictures[0]!.b64_json, 'base64')).metadata()).toMatchObject({
+      width: 64,
+      format: 'png',
+    })
+    const named = await client().images.generate({
+      ...(request as object),
+      n: 2,
+      response_format: 'url',
+      output_format: 'webp',
+    } as never)
+    const urls = (named as { data: { url: string }[] }).data.map(({ url }) => url)
+    const answer = await fetch(urls[1]!)
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'image/webp'])
+  })
+
+  test('a stream shows the picture on its way, and then the picture', async () => {
+    const stream = (await client().images.generate({
+      model: 'emoji-sd',
+      prompt: 'a red apple',
+      stream: true,
+      partial_images: 2,
+      num_inference_steps: 200,
+    } as never)) as unknown as AsyncIterable<{ type: string; b64_json: string; partial_image_index?: number }>
+    const events = await Array.fromAsync(stream)
+    expect(events.at(-1)!.type).toBe('image_generation.completed')
+    const partials = events.slice(0, -1)
+    expect(partials.map(({ partial_image_index: index }) => index)).toEqual(partials.map((__, i) => i))
+    expect(partials.length).toBeGreaterThanOrEqual(1)
+    expect(partials.length).toBeLessThanOrEqual(2)
+    expect(await sharp(Buffer.from(partials[0]!.b64_json, 'base64')).metadata()).toMatchObject({ format: 'jpeg' })
+  })
+
+  test('a picture is edited: whole, or where its mask is transparent', async () => {
+    const image = await toFile(createReadStream(path.join(EXAMPLES, 'cat.png')), 'cat.png', { type: 'image/png' })
+    const whole = await client().images.edit({
+      model: 'emoji-sd',
+      image,
+      prompt: 'a panda',
+      ...({ strength: 0.6, seed: 1, num_inference_steps: 10 } as object),
+    })
+    expect(whole.data).toHaveLength(1)
+    const alpha = Buffer.alloc(64 * 64 * 4, 255)
+    for (let i = 0; i < (64 * 64) / 2; i++) alpha[4 * i + 3] = 0
+    const png = await sharp(alpha, { raw: { width: 64, height: 64, channels: 4 } })
+      .png()
+      .toBuffer()
+    const masked = await client().images.edit({
+      model: 'emoji-sd',
+      image: await toFile(createReadStream(path.join(EXAMPLES, 'cat.png')), 'cat.png', { type: 'image/png' }),
+      mask: await toFile(png, 'mask.png', { type: 'image/png' }),
+      prompt: 'a panda',
+      ...({ seed: 1, num_inference_steps: 10 } as object),
+    })
+    const white = await sharp(Buffer.alloc(64 * 64).fill(255, 0, (64 * 64) / 2), {
+      raw: { width: 64, height: 64, channels: 1 },
+    })
+      .png()
+      .toBuffer()
+    const dataUrl = (bytes: Buffer): string => `data:image/png;base64,${bytes.toString('base64')}`
+    const native = await farm.gateway.submitJson({
+      items: [
+        {
+          checkpoint: 'emoji-sd',
+          task: 'inpainting',
+          image: dataUrl(readFileSync(path.join(EXAMPLES, 'cat.png'))),
+          maskImage: dataUrl(white),
+          prompt: 'a panda',
+          seed: 1,
+          numInferenceSteps: 10,
+        },
+      ],
+    })
+    await farm.end(native.id)
+    const { items } = (await (await farm.gateway.download(`/api/v1/batches/${native.id}/items`)).json()) as {
+      items: { images: { name: string }[] }[]
+    }
+    const expected = await farm.picture(native.id, items[0]!.images[0]!.name)
+    expect(await pixelsOf(Buffer.from(masked.data![0]!.b64_json!, 'base64'))).toEqual(await pixelsOf(expected))
+  })
+
+  test('models are the checkpoints', async () => {
+    const names: string[] = []
+    for await (const model of client().models.list()) names.push(model.id)
+    expect(names).toContain('emoji-sd')
+    expect((await client().models.retrieve('emoji-sd')).owned_by).toBe('darkroom')
+    await expect(client().models.retrieve('no-such')).rejects.toMatchObject({ status: 404 })
+  })
+
+  test('errors have what the client reads', async () => {
+    const wrong = client().images.generate({ model: 'emoji-sd', prompt: 'x', size: '1x1' })
+    await expect(wrong).rejects.toMatchObject({
+      status: 400,
+      code: 'invalid_request',
+      param: 'width',
+      type: 'invalid_request_error',
+      message: expect.stringMatching('width'),
+      requestID: expect.stringMatching(/./),
+    })
+    await expect(wrong).rejects.toBeInstanceOf(OpenAI.BadRequestError)
+    await expect(client().batches.retrieve('batch_none')).rejects.toBeInstanceOf(OpenAI.NotFoundError)
+    const noFile = client().batches.create({
+      input_file_id: 'file-none',
+      endpoint: '/v1/images/generations',
+      completion_window: '24h',
+    })
+    await expect(noFile).rejects.toMatchObject({ status: 400, param: 'input_file_id' })
+  })
+})
+
+async function pixelsOf(picture: Buffer): Promise<Buffer> {
+  return sharp(picture).raw().toBuffer()
+}
