@@ -71,7 +71,14 @@ export async function freeAddresses(count: number): Promise<{ ports: number[]; a
 }
 
 /** Items of different sizes, so that each is a shard of its own, or alike, so that all are one shard. */
-export async function acceptBatch(store: ObjectStore, itemCount: number, { areAlike = false } = {}): Promise<string> {
+export async function acceptBatch(
+  store: ObjectStore,
+  itemCount: number,
+  {
+    areAlike = false,
+    ...document
+  }: { areAlike?: boolean } & Partial<Pick<BatchDocument, 'tenant' | 'isInteractive' | 'expiresAt'>> = {},
+): Promise<string> {
   const id = `b${randomUUID().replaceAll('-', '').slice(0, 22)}`
   const items = Array.from({ length: itemCount }, (_, index): ItemLine => ({
     index,
@@ -101,6 +108,7 @@ export async function acceptBatch(store: ObjectStore, itemCount: number, { areAl
     itemCount,
     imageCount: itemCount,
     checkpoints: [PIN],
+    ...document,
     parts: [part],
     metadata: {},
     traceparent: '',
@@ -149,7 +157,7 @@ export async function doneOf(store: ObjectStore, batchId: string): Promise<DoneD
 export class PlayedWorker implements AsyncDisposable {
   readonly id = `worker-${randomUUID()}`
   /** Shards that it wrote the record of, and whether its record was first. */
-  readonly rendered: { shardId: string; committed: boolean }[] = []
+  readonly rendered: { batchId: string; shardId: string; committed: boolean }[] = []
   readonly #harness: Harness
   readonly #stop = new AbortController()
   readonly #loops: Promise<unknown>
@@ -272,7 +280,7 @@ export class PlayedWorker implements AsyncDisposable {
     const options = { contentType: 'application/json' }
     const key = keys.result(batchId, shardId)
     const committed = (await this.#harness.store.putIfAbsent(key, JSON.stringify(record), options)) === 'created'
-    this.rendered.push({ shardId, committed })
+    this.rendered.push({ batchId, shardId, committed })
     return committed
   }
 

@@ -1,6 +1,6 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { createGrpcClient } from '@darkroom/chassis'
-import { COMPLETION_STREAM, keys, SHARD_STREAM, WorkerLinkService } from '@darkroom/proto'
+import { BatchState, COMPLETION_STREAM, keys, SHARD_STREAM, WorkerLinkService } from '@darkroom/proto'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import {
   acceptBatch,
@@ -253,4 +253,62 @@ test('an item that nobody can render fails alone, its shard halved until it is, 
     .filter(Boolean)
     .map((line) => (JSON.parse(line) as { index: number }).index)
   expect(indices).toEqual(Array.from({ length: ITEMS }, (_, index) => index).filter((index) => index !== 5))
+})
+
+test('a batch whose time is up ends with what was rendered, the rest cancelled, and says why', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  await using _coordinator = await startCoordinator(harness, ports[0]!)
+  await using worker = new PlayedWorker(harness, addresses, { allowed: 2 })
+  using caller = createCaller(addresses)
+  const batchId = await acceptBatch(harness.store, ITEMS, { expiresAt: new Date(Date.now() + 3_000).toISOString() })
+  await caller.submit(batchId)
+  await worker.held()
+  const batch = await caller.end(batchId)
+  expect(batch.state).toBe(BatchState.CANCELLED)
+  const { rendered, failed, cancelled, open } = batch.items!
+  expect([failed, open, rendered + cancelled]).toEqual([0, 0, ITEMS])
+  expect(rendered).toBeGreaterThanOrEqual(2)
+  expect(cancelled).toBeGreaterThan(0)
+  expect(await harness.store.getJson(keys.cancel(batchId))).toMatchObject({ reason: 'expired' })
+})
+
+test('a batch that somebody waits for is rendered before one that came first', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  await using _coordinator = await startCoordinator(harness, ports[0]!)
+  await using worker = new PlayedWorker(harness, addresses, { allowed: 1 })
+  using caller = createCaller(addresses)
+  const first = await acceptBatch(harness.store, 4 * ITEMS)
+  await caller.submit(first)
+  await worker.held()
+  const waited = await acceptBatch(harness.store, 1, { isInteractive: true })
+  await caller.submit(waited)
+  worker.resume()
+  await caller.end(waited)
+  await caller.end(first)
+  const order = worker.rendered.map(({ batchId }) => batchId)
+  // What the worker was given before goes first: its window of two, and what it held.
+  expect(order.indexOf(waited)).toBeLessThan(5)
+})
+
+test('a list is of one tenant where one is named', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  await using _coordinator = await startCoordinator(harness, ports[0]!)
+  using caller = createCaller(addresses)
+  const ids: Record<string, string[]> = { acme: [], rival: [] }
+  for (let i = 0; i < 6; i++) {
+    const tenant = i % 3 === 0 ? 'acme' : 'rival'
+    const id = await acceptBatch(harness.store, 1, { tenant })
+    await caller.submit(id)
+    ids[tenant]!.push(id)
+  }
+  const found: string[] = []
+  for (let pageToken = ''; ;) {
+    const { batches, nextPageToken } = await caller.client.listBatches({ pageSize: 3, pageToken, tenant: 'rival' })
+    found.push(...batches.map(({ id }) => id))
+    if (nextPageToken === '') break
+    pageToken = nextPageToken
+  }
+  expect(found).toEqual(ids['rival']!.toSorted().toReversed())
+  const all = await caller.client.listBatches({ pageSize: 10 })
+  expect(all.batches).toHaveLength(6)
 })
