@@ -156,6 +156,7 @@ const OPENAPI: NonNullable<FastifyDynamicSwaggerOptions['openapi']> = {
     { name: 'batches', description: 'Submit, follow, cancel.' },
     { name: 'results', description: 'Pictures and the lines about them.' },
     { name: 'openai', description: 'OpenAI’s shapes: its official clients work with this base URL and /v1.' },
+    { name: 'adapters', description: 'For programs that speak Hugging Face’s or A1111’s API alone.' },
     { name: 'access', description: 'Keys, tenants, and whom the gateway takes you for.' },
     { name: 'farm', description: 'Workers, checkpoints, schedulers.' },
   ],

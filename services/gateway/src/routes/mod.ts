@@ -1,5 +1,6 @@
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
+import { a1111 } from './a1111.ts'
 import { apiKeys } from './api-keys.ts'
 import { batchEvents } from './batch-events.ts'
 import { batchItems } from './batch-items.ts'
@@ -7,6 +8,7 @@ import { cancelBatch } from './cancel-batch.ts'
 import { explainItem } from './explain-item.ts'
 import { getBatch } from './get-batch.ts'
 import { getImage } from './get-image.ts'
+import { huggingFace } from './hugging-face.ts'
 import { indexPage } from './index-page.ts'
 import { listBatches } from './list-batches.ts'
 import { listCheckpoints } from './list-checkpoints.ts'
@@ -51,4 +53,6 @@ export const ROUTES: readonly ((app: App, context: GatewayContext) => void)[] = 
   openAiBatches,
   openAiImages,
   openAiModels,
+  huggingFace,
+  a1111,
 ]

@@ -1,5 +1,4 @@
 import multipart from '@fastify/multipart'
-import { once } from 'node:events'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
@@ -18,11 +17,12 @@ import { EditPictures } from '../openai/edit-pictures.ts'
 import { withOpenAiError } from '../openai/error.ts'
 import { FORM_LIMITS, readForm, readPart } from '../openai/form.ts'
 import { unixSeconds } from '../openai/ids.ts'
-import { renderNow } from '../openai/render-now.ts'
-import type { Rendered } from '../openai/render-now.ts'
+import { patiently } from '../now/patiently.ts'
+import { renderNow } from '../now/render-now.ts'
+import type { Rendered } from '../now/render-now.ts'
 import { imageData, noteOf } from '../openai/result-lines.ts'
 import type { ImageData } from '../openai/result-lines.ts'
-import { previewEvery } from '../openai/preview-every.ts'
+import { previewEvery } from '../now/preview-every.ts'
 import { WireItems } from '../openai/wire-item.ts'
 
 /** What the routes read themselves of a body. */
@@ -146,26 +146,22 @@ async function answer(
   const { item, problems } = wireItems.itemOf(body, endpoint)
   const options = optionsOf(body)
   if (problems.length > 0) throw new DarkroomError('INVALID_REQUEST', 'the request is not valid', { problems })
-  const gone = new AbortController()
-  void once(reply.raw, 'close')
-    .catch(() => {})
-    .finally(() => gone.abort())
-  // Nothing is sent meanwhile, and yet nobody is idle.
-  request.raw.socket.setTimeout(0)
   const partials = options.stream === true ? (options.partial_images ?? 0) : 0
   const format = item.outputFormat ?? 'png'
   const base = baseUrl(context.config, request)
   const isUrl = options.response_format === 'url'
   const stream = options.stream === true ? new ImageStream(reply, endpoint, format) : null
   try {
-    const rendered = await renderNow(context, {
-      tenant: callerOf(request).tenant,
-      item: partials === 0 ? item : { ...item, previewEvery: await previewEvery(context, item, partials) },
-      wireItems,
-      traceparent: traceparentOf(request.headers['traceparent']),
-      signal: gone.signal,
-      onPreview: (preview) => stream?.partial(preview, partials),
-    })
+    const rendered = await patiently(request, reply, context.config.idleMs, async (signal) =>
+      renderNow(context, {
+        tenant: callerOf(request).tenant,
+        item: partials === 0 ? item : { ...item, previewEvery: await previewEvery(context, item, partials) },
+        locate: (problem) => wireItems.inWireNames(problem),
+        traceparent: traceparentOf(request.headers['traceparent']),
+        signal,
+        onPreview: (preview) => stream?.partial(preview, partials),
+      }),
+    )
     const data = await Promise.all(
       rendered.images.map(async (image) =>
         isUrl
@@ -181,8 +177,6 @@ async function answer(
     if (stream === null || !stream.hasBegun) throw reason
     stream.fail(DarkroomError.from(reason), request.id)
     return undefined
-  } finally {
-    request.raw.socket.setTimeout(context.config.idleMs)
   }
 }
 

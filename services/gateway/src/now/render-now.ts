@@ -1,4 +1,5 @@
 import { DarkroomError } from '@darkroom/chassis'
+import type { Problem } from '@darkroom/chassis'
 import type { BatchDocument, Preview, RenderedImage } from '@darkroom/proto'
 import { isEnded } from '../batches/batch-json.ts'
 import { followBatch } from '../batches/follow-batch.ts'
@@ -8,19 +9,19 @@ import { acceptBatch } from '../ingest/accept-batch.ts'
 import { BatchPictures } from '../ingest/batch-pictures.ts'
 import type { ItemInput } from '../ingest/item-schema.ts'
 import { readItemPage } from '../items/item-page.ts'
-import type { WireItems } from './wire-item.ts'
 
-/** OpenAI's clients wait for ten minutes. */
+/** As long as OpenAI's clients wait. */
 const WAIT_MS = 10 * 60_000
 
 export interface RenderRequest {
   readonly tenant: string
   readonly item: ItemInput
-  readonly wireItems: WireItems
+  /** Gives a problem's field the name that the caller knows it by. */
+  readonly locate: (problem: Problem) => Problem
   readonly traceparent: string
   /** Aborts when the caller is gone. */
   readonly signal: AbortSignal
-  readonly onPreview: (preview: Preview) => void
+  readonly onPreview?: (preview: Preview) => void
 }
 
 /** The pictures of one item, and the batch that they are in. */
@@ -37,7 +38,7 @@ export interface Rendered {
  * @throws DarkroomError INVALID_REQUEST; RENDER_FAILED; DEADLINE_EXCEEDED; CANCELLED where an operator cancelled it
  */
 export async function renderNow(context: CoreContext, request: RenderRequest): Promise<Rendered> {
-  const { tenant, item, wireItems, traceparent } = request
+  const { tenant, item, locate, traceparent } = request
   const batch = await acceptBatch(
     context.intakeRules,
     {
@@ -49,7 +50,7 @@ export async function renderNow(context: CoreContext, request: RenderRequest): P
       now: new Date(),
       claim: null,
       isInteractive: true,
-      locate: (problem) => wireItems.inWireNames(problem),
+      locate,
     },
     async (intake) => intake.add(item, 0),
     context,
@@ -68,7 +69,7 @@ async function untilEnd(
   const deadline = AbortSignal.timeout(WAIT_MS)
   const ended = AbortSignal.any([signal, context.stopping, deadline])
   for await (const { batch, preview } of followBatch(context, batchId, ended)) {
-    if (preview !== undefined) onPreview(preview)
+    if (preview !== undefined) onPreview?.(preview)
     if (batch !== undefined && isEnded(batch.state)) return
   }
   await context.coordinator.cancelBatch({ batchId })
