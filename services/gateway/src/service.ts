@@ -2,6 +2,7 @@ import { fastifySSE } from '@fastify/sse'
 import swagger from '@fastify/swagger'
 import type { FastifyDynamicSwaggerOptions, SwaggerTransform } from '@fastify/swagger'
 import type { AddressInfo } from 'node:net'
+import type { TObject } from 'typebox'
 import { createGrpcClient, createLogger, ObjectStore, startAdminServer, storeConfigFrom } from '@darkroom/chassis'
 import { CoordinatorService } from '@darkroom/proto'
 import manifest from '../package.json' with { type: 'json' }
@@ -60,7 +61,7 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
   authenticate(app, credentials)
   await limitRates(app, config.tenants)
   await app.register(fastifySSE, { heartbeatInterval: HEARTBEAT_MS })
-  await app.register(swagger, { openapi: OPENAPI, transform: withDocumentedBody })
+  await app.register(swagger, { openapi: OPENAPI, transform: asDocumented })
   const imageUrls = await ImageUrls.open(store)
   const context = contextOf({
     config,
@@ -138,10 +139,19 @@ function credentialsOf(config: GatewayConfig, store: ObjectStore): Credentials {
   }
 }
 
-/** Shows the body of a route that checks it itself. */
-const withDocumentedBody: SwaggerTransform = ({ schema, url, route }) => {
+/** Shows the body of a route that checks it itself, and parameters that have a default as what may be left out. */
+const asDocumented: SwaggerTransform = ({ schema, url, route }) => {
   const body = route.config?.documentedBody
-  return { schema: body === undefined ? schema : { ...schema, body }, url }
+  const querystring = schema?.querystring as TObject | undefined
+  const required = querystring?.required?.filter((name) => !('default' in querystring.properties[name]!))
+  return {
+    schema: {
+      ...schema,
+      ...(body !== undefined && { body }),
+      ...(querystring !== undefined && { querystring: { ...querystring, required: required ?? [] } }),
+    },
+    url,
+  }
 }
 
 const OPENAPI: NonNullable<FastifyDynamicSwaggerOptions['openapi']> = {

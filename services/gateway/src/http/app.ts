@@ -4,6 +4,8 @@ import { fastify } from 'fastify'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { DarkroomError, ERROR_CODES } from '@darkroom/chassis'
 import { parseJsonBody } from '../ingest/json-body.ts'
+import { AllowedMethods } from './allowed-methods.ts'
+import { compileValidator } from './validators.ts'
 import type { GatewayEvents } from '../events.ts'
 import { isOpenAiPath, withOpenAiError } from '../openai/error.ts'
 import { errorOf, problemDetails } from './problem.ts'
@@ -37,7 +39,11 @@ export function createApp(options: { events: GatewayEvents; maxJsonBytes: number
       const given = headers['x-request-id']
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
     },
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: true, useDefaults: true } },
+    // Longer than any id, so that a wrong one is refused by its schema.
+    routerOptions: { maxParamLength: 1_000 },
+    frameworkErrors: (reason, request, reply) => {
+      sendProblem(errorOf(reason), request, reply, events)
+    },
     clientErrorHandler: (reason, socket) => {
       if (!socket.writable) {
         socket.destroy()
@@ -49,6 +55,10 @@ export function createApp(options: { events: GatewayEvents; maxJsonBytes: number
       socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
     },
   }).withTypeProvider<TypeBoxTypeProvider>()
+
+  app.setValidatorCompiler(compileValidator)
+  const allowed = new AllowedMethods()
+  app.addHook('onRoute', (route) => allowed.add(route))
 
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
@@ -76,14 +86,23 @@ export function createApp(options: { events: GatewayEvents; maxJsonBytes: number
       throw new DarkroomError('UNSUPPORTED_MEDIA_TYPE', `content-encoding ${encoding} is not supported: send it plain`)
     }
   })
-  app.setErrorHandler((reason, request, reply) => sendProblem(errorOf(reason), request, reply, events))
-  app.setNotFoundHandler((request, reply) => {
-    const error = new DarkroomError(
-      'NOT_FOUND',
-      `no route ${request.method} ${request.url.split('?')[0]}: see /openapi.json`,
-    )
+  const noRoute = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const methods = allowed.of(request.url)
+    const path = request.url.split('?')[0]!
+    if (methods.length > 0) reply.header('allow', methods.join(', '))
+    const error =
+      methods.length > 0
+        ? new DarkroomError('METHOD_NOT_ALLOWED', `${path} takes ${methods.join(', ')}, not ${request.method}`)
+        : new DarkroomError('NOT_FOUND', `no route ${request.method} ${path}: see /openapi.json`)
     return sendProblem(error, request, reply, events)
-  })
+  }
+  app.setNotFoundHandler(noRoute)
+  app.setErrorHandler((reason, request, reply) =>
+    // Of a method that no route has Fastify may first look at the body.
+    allowed.of(request.url).includes(request.method)
+      ? sendProblem(errorOf(reason), request, reply, events)
+      : noRoute(request, reply),
+  )
   return app
 }
 

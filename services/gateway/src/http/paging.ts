@@ -2,10 +2,10 @@ import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 
 /** Query parameters of every route that answers in pages. */
-export function pageQuery(maximum: number, fallback: number) {
+export function pageQuery(maximum: number, fallback: number, cursor = '^.{0,200}$') {
   return {
     limit: Type.Integer({ minimum: 1, maximum, default: fallback, description: 'Entries of a page, at most.' }),
-    cursor: Type.Optional(Type.String({ maxLength: 200, description: 'nextCursor of the page before.' })),
+    cursor: Type.Optional(Type.String({ pattern: cursor, description: 'nextCursor of the page before.' })),
   }
 }
 

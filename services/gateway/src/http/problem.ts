@@ -44,6 +44,12 @@ export const problemResponses = {
   '5xx': { description: 'The farm is at fault.', content: { 'application/problem+json': { schema: problemSchema } } },
 } as const
 
+/** What a route answers that sends a file, whole or a range of it. */
+export function contentResponses(contentType: string) {
+  const content = { [contentType]: { schema: Type.String({ format: 'binary' }) } }
+  return { 200: { description: 'All of it.', content }, 206: { description: 'The range of it.', content } }
+}
+
 export interface ProblemDetails {
   readonly type: string
   readonly title: string

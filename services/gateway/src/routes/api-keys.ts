@@ -7,6 +7,7 @@ import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
 
+const OVERLAP_SECONDS = 3_600
 const MAX_OVERLAP_SECONDS = 30 * 86_400
 
 const orNullTime = Type.Union([Type.String({ format: 'date-time' }), Type.Null()])
@@ -90,12 +91,13 @@ export function apiKeys(app: App, { credentials, config }: GatewayContext): void
       params: idParams,
       body: Type.Object(
         {
-          overlapSeconds: Type.Integer({
-            minimum: 0,
-            maximum: MAX_OVERLAP_SECONDS,
-            default: 3600,
-            description: 'For so long the old one still works.',
-          }),
+          overlapSeconds: Type.Optional(
+            Type.Integer({
+              minimum: 0,
+              maximum: MAX_OVERLAP_SECONDS,
+              description: 'For so long the old one still works. Default: an hour.',
+            }),
+          ),
         },
         { additionalProperties: false },
       ),
@@ -105,7 +107,11 @@ export function apiKeys(app: App, { credentials, config }: GatewayContext): void
       const now = new Date()
       const { name, tenant, scopes, expiresAt } = await stored.get(request.params.id)
       const { document, key } = await stored.create({ name, tenant, scopes, expiresAt }, now)
-      await stored.expire(request.params.id, new Date(now.getTime() + request.body.overlapSeconds * 1000), now)
+      await stored.expire(
+        request.params.id,
+        new Date(now.getTime() + (request.body.overlapSeconds ?? OVERLAP_SECONDS) * 1000),
+        now,
+      )
       return reply
         .code(201)
         .header('cache-control', 'no-store')

@@ -1,6 +1,5 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import { DarkroomError } from '@darkroom/chassis'
 import { BatchState, keys } from '@darkroom/proto'
 import type { DoneDocument } from '@darkroom/proto'
 import { callerOf } from '../auth/caller.ts'
@@ -82,7 +81,7 @@ export function batchItems(app: App, context: GatewayContext): void {
       tags: ['batches'],
       params: batchIdParams,
       querystring: Type.Object(
-        { ...pageQuery(1000, 100), state: Type.Optional(Type.Enum([...STATES])) },
+        { ...pageQuery(1000, 100, '^[0-9]{1,9}$'), state: Type.Optional(Type.Enum([...STATES])) },
         { additionalProperties: false },
       ),
       response: {
@@ -92,9 +91,6 @@ export function batchItems(app: App, context: GatewayContext): void {
     },
     handler: async (request, reply) => {
       const { limit, cursor = '0', state = null } = request.query
-      if (!/^\d{1,9}$/.test(cursor)) {
-        throw new DarkroomError('INVALID_REQUEST', 'cursor is none of ours: leave it out for the first page')
-      }
       const document = await findDocument(context, callerOf(request), request.params.id)
       const standing = await standingOf(context, callerOf(request), document.id)
       const query = { from: Number(cursor), limit, states: state === null ? null : [state] }

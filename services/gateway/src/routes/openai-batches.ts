@@ -61,7 +61,7 @@ export function openAiBatches(app: App, context: GatewayContext): void {
       operationId: 'openAiListBatches',
       summary: 'List batches, newest first',
       tags: ['openai'],
-      querystring: Type.Object(pageQuerySchema(100, 20)),
+      querystring: Type.Object(pageQuerySchema(100, 20), { additionalProperties: false }),
       response: { 200: listSchema(openAiBatchSchema), ...problemResponses },
     },
     handler: async (request) => {

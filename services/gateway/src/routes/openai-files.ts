@@ -11,7 +11,7 @@ import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { baseUrl } from '../http/base-url.ts'
 import { parseByteRange } from '../http/byte-range.ts'
-import { problemResponses } from '../http/problem.ts'
+import { contentResponses, problemResponses } from '../http/problem.ts'
 import { expiresAfterSchema } from '../openai/documents.ts'
 import type { FileDocument } from '../openai/documents.ts'
 import { noFile } from '../openai/files.ts'
@@ -23,6 +23,7 @@ import { listSchema, pageOf, pageQuerySchema } from '../openai/page.ts'
 const PURPOSES = ['batch', 'vision', 'user_data'] as const
 const DEFAULT_BATCH_LIFE_SECONDS = 30 * 86_400
 const MAX_FILENAME = 255
+const FORM_FIELDS = new Set(['purpose', 'expires_after[anchor]', 'expires_after[seconds]'])
 
 const fileSchema = Type.Object({
   id: Type.String(),
@@ -118,7 +119,10 @@ export function openAiFiles(app: App, context: GatewayContext): void {
       operationId: 'openAiListFiles',
       summary: 'List uploaded files',
       tags: ['openai'],
-      querystring: Type.Object({ ...pageQuerySchema(10_000, 10_000), purpose: Type.Optional(Type.String()) }),
+      querystring: Type.Object(
+        { ...pageQuerySchema(10_000, 10_000), purpose: Type.Optional(Type.String()) },
+        { additionalProperties: false },
+      ),
       response: { 200: listSchema(fileSchema), ...problemResponses },
     },
     handler: async (request) => {
@@ -155,7 +159,7 @@ export function openAiFiles(app: App, context: GatewayContext): void {
       description: 'Ranges are served.',
       tags: ['openai'],
       params: idParams,
-      response: problemResponses,
+      response: { ...contentResponses('application/octet-stream'), ...problemResponses },
     },
     handler: async (request, reply) => {
       const { id } = request.params
@@ -217,6 +221,8 @@ async function sendContent(
 
 /** @throws DarkroomError INVALID_REQUEST */
 function termsOf(fields: FormFields, now: Date): Pick<FileDocument, 'purpose' | 'expiresAt'> {
+  const stranger = Object.keys(fields).find((field) => !FORM_FIELDS.has(field))
+  if (stranger !== undefined) throw invalid(stranger, `unknown part: want ${[...FORM_FIELDS].join(', ')} and the file`)
   const { purpose = '' } = fields
   if (!PURPOSES.some((known) => known === purpose)) throw invalid('purpose', `want one of ${PURPOSES.join(', ')}`)
   const anchor = fields['expires_after[anchor]']

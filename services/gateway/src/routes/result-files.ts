@@ -7,7 +7,7 @@ import { findDocument } from '../batches/find-batch.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { parseByteRange } from '../http/byte-range.ts'
-import { problemResponses } from '../http/problem.ts'
+import { contentResponses, problemResponses } from '../http/problem.ts'
 
 const FILES = [
   {
@@ -37,7 +37,7 @@ export function resultFiles(app: App, context: GatewayContext): void {
         tags: ['results'],
         params: batchIdParams,
         produces: ['application/x-ndjson'],
-        response: problemResponses,
+        response: { ...contentResponses('application/x-ndjson'), ...problemResponses },
       },
       handler: async (request, reply) => {
         const { id } = await findDocument(context, callerOf(request), request.params.id)

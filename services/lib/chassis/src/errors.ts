@@ -11,6 +11,7 @@ export const ERROR_CODES = {
   UNAUTHENTICATED: { http: 401, grpc: 16, retry: 'never' },
   FORBIDDEN: { http: 403, grpc: 7, retry: 'never' },
   NOT_FOUND: { http: 404, grpc: 5, retry: 'never' },
+  METHOD_NOT_ALLOWED: { http: 405, grpc: 12, retry: 'never' },
   CONFLICT: { http: 409, grpc: 10, retry: 'never' },
   PAYLOAD_TOO_LARGE: { http: 413, grpc: 3, retry: 'never' },
   UNSUPPORTED_MEDIA_TYPE: { http: 415, grpc: 3, retry: 'never' },
