@@ -16,9 +16,10 @@ const ROOMS: Record<string, { folder: string; mayImport: readonly string[] }> = 
   worker: { folder: 'services/worker', mayImport: ['proto', 'chassis', 'diffusion'] },
   cli: { folder: 'services/cli', mayImport: ['proto', 'chassis', 'diffusion', 'sim'] },
   local: { folder: 'deploy/local', mayImport: ['proto', 'chassis', 'cli'] },
+  grafana: { folder: 'deploy/grafana', mayImport: [] },
   test: {
     folder: 'test',
-    mayImport: ['proto', 'chassis', 'diffusion', 'local', 'worker', 'coordinator', 'gateway', 'cli', 'sim'],
+    mayImport: ['proto', 'chassis', 'diffusion', 'local', 'grafana', 'worker', 'coordinator', 'gateway', 'cli', 'sim'],
   },
 }
 /** Tests inside a room may also start the real nats-server and S3 server of deploy/local. */

@@ -6,11 +6,14 @@ import type { FarmCommand, RedispatchReason } from './core/messages.ts'
 import { QUARANTINE_REASONS } from './core/quarantine.ts'
 import type { QuarantineReason } from './core/quarantine.ts'
 import type { FarmState, ShardResult } from './core/state.ts'
+import { waitingSeconds } from './core/quote.ts'
 import { swapSeconds } from './core/swaps.ts'
 import type { EffectKind } from './effects.ts'
 import { isAtRisk } from './views.ts'
 
 const SECONDS = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900]
+/** Tenants that have series of their own; the others are `other` together. */
+const MAX_TENANT_LABELS = 100
 const BATCH_STATES = ['queued', 'running', 'cancelling', 'finalizing'] as const
 const WORKER_STATES = {
   [WorkerState.STARTING]: 'starting',
@@ -44,6 +47,10 @@ export function createEvents(metrics: Metrics, log: Logger) {
   ])
   const queue = metrics.gauge('darkroom_queue_shards', 'Open shards: planned and waiting, or dispatched.', ['state'])
   const waiting = metrics.gauge('darkroom_queue_items', 'Accepted items that have not ended.')
+  const waitingDeviceSeconds = metrics.gauge(
+    'darkroom_queue_device_seconds',
+    'Device seconds that are estimated to be left of batches that are not paused: what to scale workers by.',
+  )
   const oldest = metrics.gauge('darkroom_queue_oldest_age_seconds', 'Age of the oldest batch that is not ended.')
   const late = metrics.gauge(
     'darkroom_late_batches',
@@ -120,6 +127,26 @@ export function createEvents(metrics: Metrics, log: Logger) {
     ['op', 'outcome'],
     SECONDS,
   )
+  const tenantImages = metrics.counter('darkroom_tenant_images_total', 'Images in commit records, by tenant.', [
+    'tenant',
+  ])
+  const tenantSeconds = metrics.counter(
+    'darkroom_tenant_device_seconds_total',
+    'Device seconds of committed images, by tenant.',
+    ['tenant'],
+  )
+  const tenantItems = metrics.gauge('darkroom_tenant_queue_items', 'Accepted items that have not ended, by tenant.', [
+    'tenant',
+  ])
+  const price = metrics.gauge(
+    'darkroom_price_per_device_second',
+    "What a second of a device costs, in the operator's currency; 0 where no price is set.",
+  )
+  const tenants = new Set<string>()
+  const tenantLabel = (tenant: string): string => {
+    if (tenants.size < MAX_TENANT_LABELS) tenants.add(tenant)
+    return tenants.has(tenant) ? tenant : 'other'
+  }
   for (const reason of QUARANTINE_REASONS) quarantines.inc({ reason }, 0)
   for (const reason of REDISPATCH_REASONS) redispatches.inc({ reason }, 0)
   for (const kind of ['rendered', 'cancelled', 'failed', 'split'] as const) commits.inc({ kind }, 0)
@@ -129,6 +156,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
     observe(farm: FarmState | null, nowMs: number): void {
       batches.reset()
       workers.reset()
+      tenantItems.reset()
       for (const state of BATCH_STATES) batches.set({ state }, 0)
       let planned = 0
       let open = 0
@@ -140,6 +168,8 @@ export function createEvents(metrics: Metrics, log: Logger) {
         open += batch.itemCount - batch.rendered - batch.failed - batch.cancelled
         first = Math.min(first, batch.createdAtMs)
         atRisk += Number(isAtRisk(batch, nowMs))
+        const left = batch.itemCount - batch.rendered - batch.failed - batch.cancelled
+        tenantItems.inc({ tenant: tenantLabel(batch.tenant) }, left)
       }
       for (const { snapshot, detachedAtMs } of farm?.workers.values() ?? []) {
         const state = WORKER_STATES[snapshot.state as keyof typeof WORKER_STATES] ?? 'unknown'
@@ -151,6 +181,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
       queue.set({ state: 'planned' }, planned)
       queue.set({ state: 'dispatched' }, farm?.outstanding ?? 0)
       waiting.set(open)
+      waitingDeviceSeconds.set(farm === null ? 0 : waitingSeconds(farm, ({ isPaused }) => !isPaused))
       late.set(atRisk)
       quarantined.reset()
       for (const reason of QUARANTINE_REASONS) quarantined.set({ reason }, 0)
@@ -161,6 +192,9 @@ export function createEvents(metrics: Metrics, log: Logger) {
     },
     natsConnected(isConnected: boolean): void {
       connected.set(isConnected ? 1 : 0)
+    },
+    priced(perDeviceSecond: number): void {
+      price.set(perDeviceSecond)
     },
     leading(isLeader: boolean): void {
       leader.set(isLeader ? 1 : 0)
@@ -186,7 +220,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
       log.warn({ reason }, 'a shard is dispatched again')
       redispatches.inc({ reason })
     },
-    shardEnded(batchId: string, shardId: string, result: ShardResult): void {
+    shardEnded(batchId: string, tenant: string, shardId: string, result: ShardResult): void {
       log.debug({ batchId, shardId, kind: result.kind }, 'shard ended')
       commits.inc({ kind: result.kind })
       for (const outcome of ['rendered', 'failed', 'cancelled'] as const) items.inc({ outcome }, result[outcome])
@@ -194,6 +228,8 @@ export function createEvents(metrics: Metrics, log: Logger) {
         images.inc({ scheduler: tally.scheduler }, tally.images)
         steps.inc({ scheduler: tally.scheduler }, tally.steps)
         seconds.inc({ scheduler: tally.scheduler }, tally.seconds)
+        tenantImages.inc({ tenant: tenantLabel(tenant) }, tally.images)
+        tenantSeconds.inc({ tenant: tenantLabel(tenant) }, tally.seconds)
       }
     },
     attemptFailed({ message, ...failure }: AttemptFailure): void {

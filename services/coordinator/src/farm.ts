@@ -156,7 +156,8 @@ export class Farm {
     const halves = record.kind === 'split' ? await this.#halves(batchId, shardId) : []
     if (findShard(this.state, batchId, shardId) === null) return
     const result = summariseRecord(record)
-    this.#options.events.shardEnded(batchId, shardId, result)
+    const { tenant } = this.state.batches.get(batchId)!
+    this.#options.events.shardEnded(batchId, tenant, shardId, result)
     this.#options.onShardEnded(batchId, shardId)
     this.handle({ type: 'shardEnded', batchId, shardId, result, halves })
   }

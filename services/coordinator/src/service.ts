@@ -23,6 +23,7 @@ export async function start(config: CoordinatorConfig): Promise<AsyncDisposable>
   const log = createLogger('coordinator', config.logLevel)
   const metrics = new Metrics()
   const events = createEvents(metrics, log)
+  events.priced(config.pricePerDeviceSecond)
   events.leading(false)
 
   const store = stack.use(

@@ -165,7 +165,7 @@ export class VirtualCoordinator {
         ...EVENTS,
         effectFailed: (_stage, err) => onError(err),
         redispatched: () => onReaction('redispatched'),
-        shardEnded: (_batchId, _shardId, { kind }) => kind === 'split' && onReaction('split'),
+        shardEnded: (_batchId, _tenant, _shardId, { kind }) => kind === 'split' && onReaction('split'),
         workerStalled: () => onReaction('stalled'),
         workerQuarantined: () => onReaction('quarantined'),
         shardHedged: () => onReaction('hedged'),
