@@ -152,7 +152,7 @@ function optionsOf({ kind }: Panel): object {
       return { reduceOptions: lastOnly, colorMode: 'value', graphMode: 'area', textMode: 'auto' }
     case 'bargauge':
       return { reduceOptions: lastOnly, orientation: 'horizontal', displayMode: 'gradient', showUnfilled: true }
-    case 'table':
+    default:
       return { showHeader: true, cellHeight: 'sm', footer: { show: false } }
   }
 }

@@ -145,6 +145,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
   )
   const linked = metrics.gauge('darkroom_coordinator_connected', 'Whether the stream to the coordinator is open.')
   commits.inc({ kind: 'rendered' }, 0)
+  for (const reason of ['periodic', 'drain'] as const) progressSeconds.zero({ reason })
   const resident = metrics.gauge('darkroom_resident_checkpoints', 'Checkpoints in memory now.')
   const checkpointBytes = metrics.gauge(
     'darkroom_checkpoint_memory_bytes',
