@@ -16,6 +16,7 @@ const ROOMS: Record<string, { folder: string; mayImport: readonly string[] }> = 
   worker: { folder: 'services/worker', mayImport: ['proto', 'chassis', 'diffusion'] },
   cli: { folder: 'services/cli', mayImport: ['proto', 'chassis', 'diffusion', 'sim'] },
   local: { folder: 'deploy/local', mayImport: ['proto', 'chassis', 'cli'] },
+  helm: { folder: 'deploy/helm', mayImport: ['chassis', 'gateway', 'coordinator', 'worker', 'cli'] },
   test: {
     folder: 'test',
     mayImport: ['proto', 'chassis', 'diffusion', 'local', 'worker', 'coordinator', 'gateway', 'cli', 'sim'],

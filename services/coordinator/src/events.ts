@@ -5,6 +5,7 @@ import { REDISPATCH_REASONS } from './core/messages.ts'
 import type { FarmCommand, RedispatchReason } from './core/messages.ts'
 import { QUARANTINE_REASONS } from './core/quarantine.ts'
 import type { QuarantineReason } from './core/quarantine.ts'
+import { waitingSeconds } from './core/quote.ts'
 import type { FarmState, ShardResult } from './core/state.ts'
 import { swapSeconds } from './core/swaps.ts'
 import type { EffectKind } from './effects.ts'
@@ -44,6 +45,10 @@ export function createEvents(metrics: Metrics, log: Logger) {
   ])
   const queue = metrics.gauge('darkroom_queue_shards', 'Open shards: planned and waiting, or dispatched.', ['state'])
   const waiting = metrics.gauge('darkroom_queue_items', 'Accepted items that have not ended.')
+  const waitingDevice = metrics.gauge(
+    'darkroom_queue_device_seconds',
+    'Device seconds that what is accepted and has not ended is expected to take: what pools of workers are scaled by.',
+  )
   const oldest = metrics.gauge('darkroom_queue_oldest_age_seconds', 'Age of the oldest batch that is not ended.')
   const late = metrics.gauge(
     'darkroom_late_batches',
@@ -151,6 +156,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
       queue.set({ state: 'planned' }, planned)
       queue.set({ state: 'dispatched' }, farm?.outstanding ?? 0)
       waiting.set(open)
+      waitingDevice.set(farm === null ? 0 : waitingSeconds(farm))
       late.set(atRisk)
       quarantined.reset()
       for (const reason of QUARANTINE_REASONS) quarantined.set({ reason }, 0)

@@ -46,8 +46,8 @@ function isLoaded(farm: FarmState, checkpoint: string): boolean {
   return farm.taking.values().some((id) => farm.workers.get(id)!.carries.has(checkpoint))
 }
 
-/** Of shards that are open, by estimate, and of items that are not planned yet, as their batch's shards take on average. */
-function waitingSeconds(farm: FarmState): number {
+/** Device seconds of shards that are open, by estimate, and of items that are not planned yet, as their batch's shards take on average. */
+export function waitingSeconds(farm: FarmState): number {
   let sum = 0
   for (const batch of farm.batches.values()) {
     let items = 0
