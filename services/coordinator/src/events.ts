@@ -45,9 +45,9 @@ export function createEvents(metrics: Metrics, log: Logger) {
   ])
   const queue = metrics.gauge('darkroom_queue_shards', 'Open shards: planned and waiting, or dispatched.', ['state'])
   const waiting = metrics.gauge('darkroom_queue_items', 'Accepted items that have not ended.')
-  const waitingDevice = metrics.gauge(
+  const waitingDeviceSeconds = metrics.gauge(
     'darkroom_queue_device_seconds',
-    'Device seconds that what is accepted and has not ended is expected to take: what pools of workers are scaled by.',
+    'Device seconds that are estimated to be left of batches that are not paused: what to scale workers by.',
   )
   const oldest = metrics.gauge('darkroom_queue_oldest_age_seconds', 'Age of the oldest batch that is not ended.')
   const late = metrics.gauge(
@@ -156,7 +156,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
       queue.set({ state: 'planned' }, planned)
       queue.set({ state: 'dispatched' }, farm?.outstanding ?? 0)
       waiting.set(open)
-      waitingDevice.set(farm === null ? 0 : waitingSeconds(farm))
+      waitingDeviceSeconds.set(farm === null ? 0 : waitingSeconds(farm, ({ isPaused }) => !isPaused))
       late.set(atRisk)
       quarantined.reset()
       for (const reason of QUARANTINE_REASONS) quarantined.set({ reason }, 0)

@@ -1,6 +1,6 @@
 import type { Work } from '../planner/cost-model.ts'
 import { secondsOn } from './pace.ts'
-import type { FarmState } from './state.ts'
+import type { FarmState, OpenBatch } from './state.ts'
 import { swapSeconds } from './swaps.ts'
 
 /** What is to be done with one checkpoint. */
@@ -46,10 +46,14 @@ function isLoaded(farm: FarmState, checkpoint: string): boolean {
   return farm.taking.values().some((id) => farm.workers.get(id)!.carries.has(checkpoint))
 }
 
-/** Device seconds of shards that are open, by estimate, and of items that are not planned yet, as their batch's shards take on average. */
-export function waitingSeconds(farm: FarmState): number {
+/**
+ * Device seconds of shards that are open, by estimate, and of items that are not planned yet, as their batch's shards take on
+ * average.
+ */
+export function waitingSeconds(farm: FarmState, isCounted = (_: OpenBatch): boolean => true): number {
   let sum = 0
   for (const batch of farm.batches.values()) {
+    if (!isCounted(batch)) continue
     let items = 0
     let seconds = 0
     for (const shard of batch.open.values()) {
