@@ -17,6 +17,8 @@ const ROOMS: Record<string, { folder: string; mayImport: readonly string[] }> = 
   cli: { folder: 'services/cli', mayImport: ['proto', 'chassis', 'diffusion', 'sim'] },
   local: { folder: 'deploy/local', mayImport: ['proto', 'chassis', 'cli'] },
   grafana: { folder: 'deploy/grafana', mayImport: [] },
+  helm: { folder: 'deploy/helm', mayImport: ['chassis', 'gateway', 'coordinator', 'worker', 'cli'] },
+  images: { folder: 'deploy/images', mayImport: ['chassis', 'cli', 'local'] },
   test: {
     folder: 'test',
     mayImport: ['proto', 'chassis', 'diffusion', 'local', 'grafana', 'worker', 'coordinator', 'gateway', 'cli', 'sim'],

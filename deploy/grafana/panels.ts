@@ -42,7 +42,7 @@ export interface Row {
   readonly isCollapsed?: true
 }
 
-export interface Variable {
+interface Variable {
   readonly name: string
   readonly label: string
   /** A metric that has the label of the variable's name. */

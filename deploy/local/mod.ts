@@ -1,6 +1,8 @@
 export { Farm } from './farm.ts'
 export type { FarmOptions, ProcessKind } from './farm.ts'
 export { freePort } from './free-port.ts'
+export { findNatsServer } from './install-nats-server.mjs'
 export { startNatsServer } from './nats-server.ts'
 export type { NatsServer } from './nats-server.ts'
+export { startProgram } from './program.ts'
 export type { Program } from './program.ts'

@@ -8,7 +8,7 @@ import type { IdentityProvider } from './identity-provider.ts'
 import type { RootKeys } from './root-keys.ts'
 
 /** Of whoever asks at an open gateway, and of the root keys. */
-export const DEFAULT_TENANT = 'default'
+const DEFAULT_TENANT = 'default'
 const ALL = new Set(SCOPES)
 const ANYONE: Caller = { tenant: DEFAULT_TENANT, subject: 'anyone', scopes: ALL }
 const ROOT: Caller = { tenant: DEFAULT_TENANT, subject: 'root', scopes: ALL }

@@ -19,7 +19,7 @@ export type Outcome =
   | { readonly kind: 'failed'; readonly at: string; readonly errors: readonly ClaimError[] }
   | { readonly kind: 'cancelled'; readonly at: string }
 
-export interface ClaimError {
+interface ClaimError {
   readonly code: string
   readonly line: number | null
   readonly message: string

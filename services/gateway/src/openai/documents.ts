@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import { metadataSchema } from '../ingest/item-schema.ts'
 
 /** Endpoints that a batch's lines may be for. */
-export const BATCH_ENDPOINTS = ['/v1/images/generations', '/v1/images/edits'] as const
+const BATCH_ENDPOINTS = ['/v1/images/generations', '/v1/images/edits'] as const
 export type BatchEndpoint = (typeof BATCH_ENDPOINTS)[number]
 
 const MIN_LIFE_SECONDS = 3_600
