@@ -14,6 +14,7 @@ const ROOMS: Record<string, { folder: string; mayImport: readonly string[] }> = 
   coordinator: { folder: 'services/coordinator', mayImport: ['proto', 'chassis', 'diffusion'] },
   sim: { folder: 'services/lib/sim', mayImport: ['proto', 'chassis', 'coordinator'] },
   worker: { folder: 'services/worker', mayImport: ['proto', 'chassis', 'diffusion'] },
+  web: { folder: 'services/gateway/web', mayImport: [] },
   cli: { folder: 'services/cli', mayImport: ['proto', 'chassis', 'diffusion', 'sim'] },
   local: { folder: 'deploy/local', mayImport: ['proto', 'chassis', 'cli'] },
   grafana: { folder: 'deploy/grafana', mayImport: [] },
@@ -43,10 +44,11 @@ interface Import {
 }
 
 function importsOf(folder: string): Import[] {
-  const files = globSync('**/*.{ts,mts,mjs}', {
+  const inside = Object.values(ROOMS).flatMap((room) => (room.folder.startsWith(`${folder}/`) ? room.folder : []))
+  const files = globSync('**/*.{ts,tsx,mts,mjs}', {
     cwd: path.join(ROOT, folder),
     exclude: (name) => name.includes('node_modules'),
-  })
+  }).filter((file) => !inside.some((other) => path.join(folder, file).startsWith(`${other}/`)))
   return files.flatMap((file) => {
     const text = readFileSync(path.join(ROOT, folder, file), 'utf8')
     const specifiers = text.matchAll(

@@ -1,7 +1,7 @@
 // Installs what is missing: the npm packages (Node 24 among them) and nats-server. Plain JavaScript for Node 20; quick when nothing is.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { installNatsServer } from './install-nats-server.mjs'
@@ -37,6 +37,21 @@ if (!isInstalled) {
   })
   if (status !== 0) fail('npm ci failed: see its message above, mend it and run the command again')
   writeFileSync(STAMP, lockfile)
+}
+
+const WEB = path.join(ROOT, 'services', 'gateway', 'web')
+const BUILT = path.join(WEB, 'dist', 'index.html')
+/** When the newest file of a folder was changed. */
+function newest(folder) {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .reduce((latest, entry) => Math.max(latest, statSync(path.join(entry.parentPath, entry.name)).mtimeMs), 0)
+}
+const sourcesMs = Math.max(newest(path.join(WEB, 'src')), statSync(path.join(WEB, 'index.html')).mtimeMs)
+if (!existsSync(BUILT) || statSync(BUILT).mtimeMs < sourcesMs) {
+  const vite = path.join(ROOT, 'node_modules', 'vite', 'bin', 'vite.js')
+  const { status } = spawnSync(process.execPath, [vite, 'build', '--logLevel', 'warn'], { cwd: WEB, stdio: 'inherit' })
+  if (status !== 0) fail('the dashboard could not be built: see the message above')
 }
 
 try {

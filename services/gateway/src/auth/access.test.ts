@@ -12,7 +12,6 @@ const TENANTS = { default: {}, acme: { checkpoints: ['emoji-sd'] }, rival: { req
 
 /** Who may call what. A route that is not here, or not as here, fails the test of the matrix. */
 const MATRIX: Readonly<Record<string, RouteScope>> = {
-  'GET /': 'public',
   'GET /api/v1/batches': 'read',
   'POST /api/v1/batches': 'write',
   'POST /api/v1/quote': 'read',

@@ -5,11 +5,11 @@ import { apiKeys } from './api-keys.ts'
 import { batchEvents } from './batch-events.ts'
 import { batchItems } from './batch-items.ts'
 import { cancelBatch } from './cancel-batch.ts'
+import { dashboard } from './dashboard.ts'
 import { explainItem } from './explain-item.ts'
 import { getBatch } from './get-batch.ts'
 import { getImage } from './get-image.ts'
 import { huggingFace } from './hugging-face.ts'
-import { indexPage } from './index-page.ts'
 import { listBatches } from './list-batches.ts'
 import { listCheckpoints } from './list-checkpoints.ts'
 import { listSchedulers } from './list-schedulers.ts'
@@ -29,7 +29,7 @@ import { uploadPicture } from './upload-picture.ts'
 
 /** Every route; each file adds its own. */
 export const ROUTES: readonly ((app: App, context: GatewayContext) => void)[] = [
-  indexPage,
+  dashboard,
   openapi,
   submitBatch,
   quoteBatch,

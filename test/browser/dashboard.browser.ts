@@ -1,0 +1,139 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { manyItems } from '../e2e/farm.harness.ts'
+import { accessibilityProblems, Looker, screenshot } from './browser.harness.ts'
+import type { Theme } from './browser.harness.ts'
+
+const SCREENS = ['', 'batches', 'playground', 'lab', 'workers', 'checkpoints', 'keys'] as const
+const THEMES: readonly Theme[] = ['dark', 'light']
+const PHONE = { width: 390, height: 844 }
+
+let looker: Looker
+let batchId: string
+beforeAll(async () => {
+  looker = await Looker.start({ workers: 2 })
+  batchId = (await looker.farm.gateway.submitJson({ items: manyItems(48, 10) })).id
+  await looker.farm.end(batchId)
+})
+afterAll(() => looker?.[Symbol.asyncDispose]())
+
+describe.each(THEMES)('in the %s theme', (theme) => {
+  test.each([...SCREENS, 'batch', 'item'])(
+    'the screen %s can be used by everybody, and nothing goes wrong in it',
+    async (name) => {
+      const route = name === 'batch' ? `batches/${batchId}` : name === 'item' ? `batches/${batchId}?item=3` : name
+      const { page, troubles } = await looker.open(route, { theme })
+      await page.waitForLoadState('networkidle')
+      if (name === 'batch') await page.waitForSelector('.cell img')
+      expect(await accessibilityProblems(page)).toEqual([])
+      expect(troubles).toEqual([])
+      await screenshot(page, `${name || 'overview'}-${theme}`)
+      await page.context().close()
+    },
+  )
+})
+
+test.each([...SCREENS])('the screen %s fits a phone', async (name) => {
+  const { page } = await looker.open(name, PHONE)
+  await page.waitForLoadState('networkidle')
+  const overflow = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
+  expect(overflow).toBeLessThanOrEqual(0)
+  await screenshot(page, `${name || 'overview'}-phone`)
+  await page.context().close()
+})
+
+test('a picture is rendered in the playground, and kept when the next one comes', async () => {
+  const { page, troubles } = await looker.open('playground')
+  await page.getByLabel('Prompt', { exact: true }).fill('a panda')
+  await page.getByLabel('Steps').fill('200')
+  await page.getByRole('button', { name: 'Render' }).click()
+  await page.waitForSelector('.easel img.developing')
+  await screenshot(page, 'playground-developing')
+  await page.waitForSelector('.easel img:not(.developing)')
+  await page.getByLabel('Steps').fill('10')
+  await page.getByLabel('Seed').fill('8')
+  await page.getByRole('button', { name: 'Render' }).click()
+  await page.waitForSelector('.history img')
+  expect(await page.locator('.easel img').getAttribute('alt')).toBe('a panda')
+  await screenshot(page, 'playground-rendered')
+  expect(troubles).toEqual([])
+  await page.context().close()
+})
+
+test('the lab renders a picture for each scheduler and number of steps', async () => {
+  const { page, troubles } = await looker.open('lab')
+  await page.getByLabel('Steps').fill('4, 8, 16')
+  await page.getByRole('button', { name: 'Render 18 pictures' }).click()
+  await page.locator('.lab td a img').nth(17).waitFor({ timeout: 60_000 })
+  await page.waitForLoadState('networkidle')
+  expect(await page.locator('.lab small').first().textContent()).toMatch(/ms|s/)
+  expect(await accessibilityProblems(page)).toEqual([])
+  await page.locator('.lab').scrollIntoViewIfNeeded()
+  await screenshot(page, 'lab-rendered')
+  expect(troubles).toEqual([])
+  await page.context().close()
+})
+
+test('a batch is watched while it fills, paused, resumed and cancelled', async () => {
+  const { id } = await looker.farm.gateway.submitJson({ items: manyItems(400, 40) })
+  const { page, troubles } = await looker.open(`batches/${id}`)
+  const overview = await looker.open('')
+  await page.waitForSelector('.cell.rendered img')
+  await screenshot(page, 'batch-filling')
+  await overview.page.locator('.legend li').nth(3).waitFor({ timeout: 60_000 })
+  await screenshot(overview.page, 'overview-rendering')
+  expect([...overview.troubles, ...(await accessibilityProblems(overview.page))]).toEqual([])
+  await overview.page.context().close()
+  await page.getByRole('button', { name: 'Pause' }).click()
+  await page.getByRole('button', { name: 'Resume' }).waitFor()
+  await page.getByRole('button', { name: 'Resume' }).click()
+  await page.getByRole('button', { name: 'Pause' }).waitFor()
+  await page.getByRole('button', { name: 'Cancel' }).click()
+  await page.getByText('cancelled').first().waitFor()
+  const { items } = await looker.farm.end(id)
+  expect(items.cancelled).toBeGreaterThan(0)
+  await page.getByRole('button', { name: 'Render what is left' }).waitFor()
+  expect(troubles).toEqual([])
+  await page.context().close()
+})
+
+test('ten thousand items are as quick to look at as ten', async () => {
+  const { id } = await looker.farm.gateway.submitJson({ items: manyItems(10_000, 1) })
+  const { page } = await looker.open(`batches/${id}`)
+  await page.waitForSelector('.cell')
+  expect(await page.locator('.cell').count()).toBeLessThan(200)
+  await page.evaluate('scrollTo(0, document.documentElement.scrollHeight)')
+  await page.waitForSelector('.grid[aria-label$="to 9999 of 10000"]')
+  expect(await page.locator('.cell').count()).toBeLessThan(200)
+  await looker.farm.gateway.cancel(id)
+  await page.context().close()
+})
+
+test('an item is looked at by keyboard alone, and left with Escape', async () => {
+  const { page } = await looker.open(`batches/${batchId}`)
+  await page.waitForSelector('.cell img')
+  await page.locator('.cell').first().focus()
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('Enter')
+  const drawer = page.getByRole('dialog')
+  await drawer.waitFor()
+  await drawer.getByText('numInferenceSteps').waitFor()
+  await page.keyboard.press('Escape')
+  await drawer.waitFor({ state: 'detached' })
+  expect(new URL(page.url()).hash).toBe(`#/batches/${batchId}`)
+  await page.context().close()
+})
+
+test('a prompt is text, whatever it says', async () => {
+  const prompt = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
+  const { id } = await looker.farm.gateway.submitJson({
+    items: [{ checkpoint: 'emoji-sd', prompt, numInferenceSteps: 1, customId: '<b>bold</b>' }],
+  })
+  await looker.farm.end(id)
+  const { page, troubles } = await looker.open(`batches/${id}?item=0`)
+  const drawer = page.getByRole('dialog')
+  await drawer.getByText(prompt).waitFor()
+  expect(await drawer.locator('b').count()).toBe(0)
+  expect(await page.title()).toBe(`${id} · Darkroom`)
+  expect(troubles).toEqual([])
+  await page.context().close()
+})
