@@ -13,6 +13,8 @@ export function exitCodeOf(error: DarkroomError): number {
       return EXIT.config
     case 'INVALID_REQUEST':
     case 'NOT_FOUND':
+    case 'UNAUTHENTICATED':
+    case 'FORBIDDEN':
     case 'UNSUPPORTED_MEDIA_TYPE':
     case 'PAYLOAD_TOO_LARGE':
       return EXIT.usage

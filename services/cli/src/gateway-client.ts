@@ -1,5 +1,5 @@
 import { DarkroomError } from '@darkroom/chassis'
-import type { Problem } from '@darkroom/chassis'
+import type { ErrorCode, Problem } from '@darkroom/chassis'
 
 export interface BatchJson {
   readonly id: string
@@ -91,14 +91,53 @@ interface ProblemJson {
   readonly errors?: readonly Problem[]
 }
 
+/** An API key without its secret. */
+export interface KeyJson {
+  readonly id: string
+  readonly name: string
+  readonly tenant: string
+  readonly scopes: readonly string[]
+  readonly createdAt: string
+  readonly expiresAt: string | null
+}
+
 const RECONNECT_MS = 1_000
+const REFUSALS: Readonly<Record<number, ErrorCode>> = { 401: 'UNAUTHENTICATED', 403: 'FORBIDDEN', 404: 'NOT_FOUND' }
+
+function jsonBody(value: object): RequestInit {
+  return { body: JSON.stringify(value), headers: { 'content-type': 'application/json' } }
+}
 
 /** The gateway's HTTP API, as far as the command line needs it. Refusals become DarkroomErrors. */
 export class GatewayClient {
   readonly url: string
+  readonly #apiKey: string | null
 
-  constructor(url: string) {
+  /** @param apiKey sent with every request; null where the gateway takes everybody */
+  constructor(url: string, apiKey: string | null = null) {
     this.url = url.replace(/\/$/, '')
+    this.#apiKey = apiKey
+  }
+
+  /** Whom the gateway takes us for. */
+  me(): Promise<{ tenant: string; subject: string; scopes: readonly string[]; isOpen: boolean }> {
+    return this.#json('GET', '/api/v1/me')
+  }
+
+  async keys(): Promise<readonly KeyJson[]> {
+    return (await this.#json<{ keys: KeyJson[] }>('GET', '/api/v1/keys')).keys
+  }
+
+  createKey(request: object): Promise<KeyJson & { readonly key: string }> {
+    return this.#json('POST', '/api/v1/keys', jsonBody(request))
+  }
+
+  rotateKey(id: string, overlapSeconds: number): Promise<KeyJson & { readonly key: string }> {
+    return this.#json('POST', `/api/v1/keys/${encodeURIComponent(id)}/rotate`, jsonBody({ overlapSeconds }))
+  }
+
+  revokeKey(id: string): Promise<KeyJson> {
+    return this.#json('DELETE', `/api/v1/keys/${encodeURIComponent(id)}`)
   }
 
   submitJson(body: object): Promise<BatchJson> {
@@ -228,7 +267,8 @@ export class GatewayClient {
   async #send(method: string, path: string, init: RequestInit & { duplex?: 'half' } = {}): Promise<Response> {
     let response: Response
     try {
-      response = await fetch(`${this.url}${path}`, { method, ...init })
+      const headers = { ...init.headers, ...(this.#apiKey !== null && { authorization: `Bearer ${this.#apiKey}` }) }
+      response = await fetch(`${this.url}${path}`, { method, ...init, headers })
     } catch (reason) {
       if (init.signal?.aborted) throw reason
       throw new DarkroomError(
@@ -239,9 +279,10 @@ export class GatewayClient {
     }
     if (response.ok) return response
     const problem = (await response.json().catch(() => ({}))) as ProblemJson
-    const code =
-      response.status === 404 ? 'NOT_FOUND' : response.status >= 500 ? 'COORDINATOR_UNAVAILABLE' : 'INVALID_REQUEST'
-    throw new DarkroomError(code, problem.detail ?? problem.title ?? `the gateway answered ${response.status}`, {
+    const { status } = response
+    const code = REFUSALS[status] ?? (status >= 500 ? 'COORDINATOR_UNAVAILABLE' : 'INVALID_REQUEST')
+    const remedy = status === 401 ? `: darkroom login ${this.url} --key-stdin, or set DARKROOM_API_KEY` : ''
+    throw new DarkroomError(code, `${problem.detail ?? problem.title ?? `the gateway answered ${status}`}${remedy}`, {
       problems: problem.errors ?? [],
     })
   }

@@ -30,7 +30,7 @@ afterEach(async () => {
 /** Runs a command line and returns its exit code. */
 async function run(...args: string[]): Promise<number> {
   process.exitCode = undefined
-  await runProgram(args, { DARKROOM_GATEWAY_URL: gateway.url })
+  await runProgram(args, { DARKROOM_GATEWAY_URL: gateway.url, XDG_CONFIG_HOME: folder })
   return exitCode()
 }
 

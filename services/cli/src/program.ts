@@ -4,10 +4,13 @@ import { CommandContext } from './command-context.ts'
 import type { GlobalOptions } from './command-context.ts'
 import { addCancel } from './commands/cancel.ts'
 import { addCheckpoints } from './commands/checkpoints.ts'
+import { addCompletion } from './commands/completion.ts'
 import { addControl } from './commands/control.ts'
 import { addDownload } from './commands/download.ts'
 import { addExplain } from './commands/explain.ts'
+import { addKeys } from './commands/keys.ts'
 import { addList } from './commands/list.ts'
+import { addLogin } from './commands/login.ts'
 import { addReplay } from './commands/replay.ts'
 import { addRetry } from './commands/retry.ts'
 import { addSimulate } from './commands/simulate.ts'
@@ -25,7 +28,10 @@ function createProgram(environment: Environment): Command {
   const program = new Command('darkroom')
     .description('a render farm for diffusion models')
     .option('--json', 'print JSON')
-    .option('-g, --gateway <url>', 'the gateway; default $DARKROOM_GATEWAY_URL or http://127.0.0.1:8080')
+    .option(
+      '-g, --gateway <url>',
+      'the gateway; default $DARKROOM_GATEWAY_URL, the context of darkroom login, or http://127.0.0.1:8080',
+    )
     .showHelpAfterError('(darkroom --help shows every command)')
     .addHelpText(
       'after',
@@ -51,6 +57,9 @@ function createProgram(environment: Environment): Command {
     addVerify,
     addReplay,
     addSimulate,
+    addLogin,
+    addKeys,
+    addCompletion,
   ])
     add(program, context)
   return program
