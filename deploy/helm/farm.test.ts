@@ -37,7 +37,17 @@ test(
     const folder = temporaryFolder()
     const objects = renderCi('cpu-only')
     await using s3 = await startS3Server({ directory: path.join(folder, 's3'), fsync: false, ...KEYS })
-    await using nats = await startNatsServer({ directory: path.join(folder, 'nats') })
+    const configFile = path.join(folder, 'nats.conf')
+    const written = theOne(objects, 'ConfigMap', '-nats')['data']['nats.conf'] as string
+    writeFileSync(
+      configFile,
+      movedHere(written, [
+        ['$POD_NAME', 'nats-0'],
+        ['http_port: 8222', 'http_port: -1'],
+        ['/data', path.join(folder, 'nats')],
+      ]),
+    )
+    await using nats = await startNatsServer({ directory: path.join(folder, 'nats'), configFile })
     using store = ObjectStore.open({
       endpoint: s3.url,
       region: 'us-east-1',

@@ -50,7 +50,7 @@ function isLoaded(farm: FarmState, checkpoint: string): boolean {
  * Device seconds of shards that are open, by estimate, and of items that are not planned yet, as their batch's shards take on
  * average.
  */
-export function waitingSeconds(farm: FarmState, isCounted = (_: OpenBatch): boolean => true): number {
+export function waitingSeconds(farm: FarmState, isCounted: (batch: OpenBatch) => boolean = () => true): number {
   let sum = 0
   for (const batch of farm.batches.values()) {
     if (!isCounted(batch)) continue
