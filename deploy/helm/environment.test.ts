@@ -133,10 +133,20 @@ test('with mutual TLS every service has its own secret, and no probe that speaks
     const secret = pod.volumes.find((volume: { name: string }) => volume.name === 'tls').secret.secretName
     expect(secret).toBe(`farm-darkroom-${role}-tls`)
     const certificate = theOne(objects, 'Certificate', `-${role}`)['spec']
-    expect(certificate).toMatchObject({ secretName: secret, commonName: role })
+    expect(certificate).toMatchObject({ secretName: secret, uris: [`spiffe://darkroom/${role}`] })
     for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe'])
       expect(container[probe].grpc).toBeUndefined()
     const url = (container['env'] ?? []).find((entry: { name: string }) => entry.name === 'DARKROOM_NATS_URL')?.value
     if (url !== undefined) expect(url).toBe('tls://farm-darkroom-nats.render.svc:4222')
+    // Whoever is asked has a certificate for the name that it is asked by.
+    const asked = (container['env'] ?? []).filter(({ name }: { name: string }) =>
+      /_COORDINATORS$|_NATS_URL$/.test(name),
+    )
+    for (const { value } of asked)
+      for (const address of value.replace('tls://', '').split(',')) {
+        const [host, asAny] = [address.split(':')[0], address.replace(/^[^.]+/, '*').split(':')[0]]
+        const names = objects.filter(({ kind }) => kind === 'Certificate').flatMap(({ spec }) => spec.dnsNames)
+        expect(names).toSatisfy((all: string[]) => all.includes(host) || all.includes(asAny))
+      }
   }
 })
