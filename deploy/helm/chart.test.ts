@@ -25,6 +25,15 @@ test('the chart is packed with its templates and without its CI values', async (
   expect((await helm('template', path.join(folder, archive!))).split('\nkind: ').length).toBeGreaterThan(10)
 })
 
+test('who installs it is told where the gateway is and what is open', async () => {
+  const notesOf = (name: string): Promise<string> =>
+    helm('install', 'farm', CHART, '--dry-run=client', '--values', CI_VALUES[name]!)
+  expect(await notesOf('single-gpu')).toContain('\n  https://darkroom.example.com\n')
+  expect(await notesOf('cpu-only')).toContain('port-forward service/farm-darkroom-gateway 8080:80')
+  expect(await notesOf('cpu-only')).toContain('auth.mode is open')
+  expect(await notesOf('external-nats')).not.toContain('auth.mode is open')
+})
+
 /** Options with which the chart must not be rendered, and what it says. */
 const REFUSED: readonly (readonly [string, readonly string[], RegExp])[] = [
   ['a value that it does not know', ['--set', 'gatewey.replicas=2'], /'gatewey' not allowed/],

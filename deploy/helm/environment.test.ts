@@ -3,7 +3,7 @@ import type { VariableTable } from '@darkroom/chassis'
 import { COORDINATOR_VARIABLES } from '@darkroom/coordinator/config'
 import { GATEWAY_VARIABLES } from '@darkroom/gateway/config'
 import { WORKER_VARIABLES } from '@darkroom/worker/config'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -102,6 +102,29 @@ test('ports and the cache are where the services are told to have them', () => {
     }
 })
 
+test('every image of the farm is a target of the Dockerfile, which exposes the ports that the chart names', () => {
+  const dockerfile = readFileSync(path.resolve(import.meta.dirname, '..', 'images', 'Dockerfile'), 'utf8')
+  for (const name of Object.keys(CI_VALUES))
+    for (const { container } of servicesOf(renderCi(name))) {
+      const target = /darkroom\/([a-z-]+)[:@]/.exec(container['image'])![1]
+      const stage = dockerfile.split(/^FROM /m).find((text) => text.includes(` AS ${target}\n`))
+      const ports = container['ports'].map(({ containerPort }: { containerPort: number }) => containerPort).join(' ')
+      expect(stage, container['image']).toContain(`\nEXPOSE ${ports}\n`)
+    }
+})
+
+test('a cluster of NATS keeps each stream as often as it has servers', () => {
+  for (const name of Object.keys(CI_VALUES)) {
+    const objects = renderCi(name)
+    const { container } = servicesOf(objects).find((service) => service.container['name'] === 'coordinator')!
+    const replicas = environmentOf(container, { podName: 'pod-0', secrets: SECRETS })[
+      'DARKROOM_COORDINATOR_NATS_REPLICAS'
+    ]
+    const nats = objects.find(({ kind, metadata }) => kind === 'StatefulSet' && metadata.name.endsWith('-nats'))
+    expect(replicas).toBe(nats === undefined ? undefined : String(nats['spec'].replicas))
+  }
+})
+
 test('with mutual TLS every service has its own secret, and no probe that speaks no TLS', () => {
   const objects = renderCi('mtls')
   for (const { object, pod, container } of workloadsOf(objects)) {
@@ -110,10 +133,20 @@ test('with mutual TLS every service has its own secret, and no probe that speaks
     const secret = pod.volumes.find((volume: { name: string }) => volume.name === 'tls').secret.secretName
     expect(secret).toBe(`farm-darkroom-${role}-tls`)
     const certificate = theOne(objects, 'Certificate', `-${role}`)['spec']
-    expect(certificate).toMatchObject({ secretName: secret, commonName: role })
+    expect(certificate).toMatchObject({ secretName: secret, uris: [`spiffe://darkroom/${role}`] })
     for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe'])
       expect(container[probe].grpc).toBeUndefined()
     const url = (container['env'] ?? []).find((entry: { name: string }) => entry.name === 'DARKROOM_NATS_URL')?.value
     if (url !== undefined) expect(url).toBe('tls://farm-darkroom-nats.render.svc:4222')
+    // Whoever is asked has a certificate for the name that it is asked by.
+    const asked = (container['env'] ?? []).filter(({ name }: { name: string }) =>
+      /_COORDINATORS$|_NATS_URL$/.test(name),
+    )
+    for (const { value } of asked)
+      for (const address of value.replace('tls://', '').split(',')) {
+        const [host, asAny] = [address.split(':')[0], address.replace(/^[^.]+/, '*').split(':')[0]]
+        const names = objects.filter(({ kind }) => kind === 'Certificate').flatMap(({ spec }) => spec.dnsNames)
+        expect(names).toSatisfy((all: string[]) => all.includes(host) || all.includes(asAny))
+      }
   }
 })

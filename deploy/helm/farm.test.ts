@@ -2,10 +2,11 @@ import { ObjectStore, pushCheckpoint } from '@darkroom/chassis'
 import { GatewayClient } from '@darkroom/cli'
 import { findNatsServer, freePort, startNatsServer, startProgram } from '@darkroom/local'
 import { startS3Server } from '@darkroom/local/s3'
-import { spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { CI_VALUES, renderCi, theOne, workloadsOf } from './chart.harness.ts'
 import { environmentOf } from './environment.harness.ts'
@@ -37,7 +38,17 @@ test(
     const folder = temporaryFolder()
     const objects = renderCi('cpu-only')
     await using s3 = await startS3Server({ directory: path.join(folder, 's3'), fsync: false, ...KEYS })
-    await using nats = await startNatsServer({ directory: path.join(folder, 'nats') })
+    const configFile = path.join(folder, 'nats.conf')
+    const written = theOne(objects, 'ConfigMap', '-nats')['data']['nats.conf'] as string
+    writeFileSync(
+      configFile,
+      movedHere(written, [
+        ['$POD_NAME', 'nats-0'],
+        ['http_port: 8222', 'http_port: -1'],
+        ['/data', path.join(folder, 'nats')],
+      ]),
+    )
+    await using nats = await startNatsServer({ directory: path.join(folder, 'nats'), configFile })
     using store = ObjectStore.open({
       endpoint: s3.url,
       region: 'us-east-1',
@@ -116,6 +127,13 @@ test(
         .subarray(1, 4)
         .toString(),
     ).toBe('PNG')
+    // `helm test` finds all well.
+    const { container: tester } = workloadsOf(objects).find(({ container }) => container['name'] === 'test')!
+    const [program, ...options] = tester['command']
+    const script = movedHere(tester['args'][0], [['http://farm-darkroom-gateway:80', client.url]])
+    expect(program).toBe('node')
+    const { stdout } = await promisify(execFile)(process.execPath, [...options, script], { encoding: 'utf8' })
+    expect(stdout).toBe('/openapi.json 200\n/api/v1/schedulers 200\n/api/v1/workers 200\n')
     // What pools are scaled by is there and back at nothing.
     const scaled = theOne(renderCi('multi-pool'), 'ScaledObject', '-spot')['spec'].triggers
     for (const { metadata } of scaled) {

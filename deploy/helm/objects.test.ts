@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { CI_VALUES, NAMESPACE, renderCi, workloadsOf } from './chart.harness.ts'
+import { CI_VALUES, NAMESPACE, render, renderCi, workloadsOf } from './chart.harness.ts'
 import type { KubernetesObject } from './chart.harness.ts'
 import { assertValid, unknownFieldsIn } from './schemas.harness.ts'
 
@@ -27,6 +27,17 @@ test.for(NAMES)('no two objects of %s have the same name, and every name fits', 
   const names = renderCi(name).map(({ kind, metadata }) => `${kind}/${metadata.name}`)
   expect(names).toEqual([...new Set(names)])
   for (const { metadata } of renderCi(name)) expect(metadata.name).toMatch(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/)
+})
+
+test('names fit however long those of release and pool are', async () => {
+  const pool = 'twenty-letters-long0'
+  const options = [`fullnameOverride=${'long-'.repeat(20)}`, `workers.pools.${pool}.autoscaling.enabled=true`]
+  const objects = await render(...options.flatMap((option) => ['--set', option]))
+  expect(objects.filter(({ metadata }) => metadata.name.endsWith(pool)).map(({ kind }) => kind)).toEqual([
+    'Deployment',
+    'ScaledObject',
+  ])
+  for (const { metadata } of objects) expect(metadata.name).toMatch(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/)
 })
 
 test('together the CI values render every kind of object that the chart knows', () => {

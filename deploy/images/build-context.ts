@@ -3,7 +3,7 @@ import path from 'node:path'
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..')
 
-/** Lines of .dockerignore: what is let in by name, and what of that is left out by its name in any folder. */
+/** Lines of .dockerignore: what is let in by its path, and what of that is left out by its name in any folder. */
 function rules(): { readonly included: readonly string[]; readonly excluded: readonly string[] } {
   const lines = readFileSync(path.join(ROOT, '.dockerignore'), 'utf8').split('\n')
   return {
@@ -16,7 +16,7 @@ function rules(): { readonly included: readonly string[]; readonly excluded: rea
 export function copyContext(target: string): void {
   const { included, excluded } = rules()
   const isExcluded = (file: string): boolean => excluded.some((name) => path.matchesGlob(path.basename(file), name))
-  for (const name of included)
+  for (const name of included.flatMap((pattern) => globSync(pattern, { cwd: ROOT })))
     cpSync(path.join(ROOT, name), path.join(target, name), { recursive: true, filter: (file) => !isExcluded(file) })
 }
 
@@ -24,7 +24,7 @@ export function copyContext(target: string): void {
 export function isInContext(file: string): boolean {
   const { included, excluded } = rules()
   return (
-    included.some((name) => file === name || file.startsWith(`${name}/`)) &&
+    included.some((pattern) => path.matchesGlob(file, pattern) || path.matchesGlob(file, `${pattern}/**`)) &&
     !file.split('/').some((part) => excluded.some((name) => path.matchesGlob(part, name)))
   )
 }

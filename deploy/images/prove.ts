@@ -83,12 +83,12 @@ const running: [string, Sealed][] = []
 stack.defer(() => running.forEach(([, { child }]) => child.kill('SIGKILL')))
 let gatewayUrl = ''
 for (const image of PROVEN) {
-  const process = startSealed(rootOf(image), settingsOf(stages.get(image)!), { ...common, ...ENVIRONMENT[image] })
-  running.push([image, process])
-  const ready = await process.said('ready')
+  const sealed = startSealed(rootOf(image), settingsOf(stages.get(image)!), { ...common, ...ENVIRONMENT[image] })
+  running.push([image, sealed])
+  const ready = await sealed.said('ready')
   const { status } = await fetch(`http://127.0.0.1:${Number(ready['adminPort'])}/readyz`)
   if (status !== 200) throw new Error(`${image}: /readyz answers ${status}`)
-  assertSealed(image, process.child.pid!)
+  assertSealed(image, sealed.child.pid!)
   if (image === 'gateway') gatewayUrl = `http://127.0.0.1:${Number(ready['httpPort'])}`
   say(`${image}: ready as user 65532 in a root that cannot be written`)
 }
@@ -100,9 +100,9 @@ for await (const batch of client.follow(id, AbortSignal.timeout(60_000))) state 
 if (state !== 'completed') throw new Error(`the farm of images did not render its picture: ${state}`)
 say('a farm of the three rendered a picture')
 
-for (const [image, process] of running.toReversed()) {
+for (const [image, sealed] of running.toReversed()) {
   const startedAt = performance.now()
-  const code = await process.stop()
+  const code = await sealed.stop()
   const tookMs = performance.now() - startedAt
   if (code !== 0 || tookMs > STOP_WITHIN_MS)
     throw new Error(`${image} left with ${code} after ${Math.round(tookMs)} ms`)

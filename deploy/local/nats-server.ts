@@ -20,21 +20,19 @@ export interface NatsServer extends AsyncDisposable {
 const START_TIMEOUT_MS = 10_000
 const GREETING_TIMEOUT_MS = 500
 
-/** A real nats-server with JetStream on loopback, its storage and log in `directory`. */
-export async function startNatsServer(options: { directory: string; port?: number }): Promise<NatsServer> {
+/** A real nats-server with JetStream on loopback, its storage and log in `directory`; as `configFile` says, where there is one. */
+export async function startNatsServer(options: {
+  directory: string
+  port?: number
+  configFile?: string
+}): Promise<NatsServer> {
   const binary = findNatsServer()
   if (binary === null) throw new Error('no nats-server: run npm run setup')
   mkdirSync(options.directory, { recursive: true })
   const port = options.port ?? (await freePort())
-  const args = [
-    '--addr',
-    '127.0.0.1',
-    '--port',
-    String(port),
-    '--jetstream',
-    '--store_dir',
-    path.join(options.directory, 'store'),
-  ]
+  const own = ['--jetstream', '--store_dir', path.join(options.directory, 'store')]
+  const as = options.configFile === undefined ? own : ['--config', options.configFile]
+  const args = ['--addr', '127.0.0.1', '--port', String(port), ...as]
   // In a group of its own: Ctrl-C in a terminal is for the launcher, which stops its children in order.
   const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true })
   endWithUs(child)

@@ -267,7 +267,8 @@ export class GatewayClient {
   async #send(method: string, path: string, init: RequestInit & { duplex?: 'half' } = {}): Promise<Response> {
     let response: Response
     try {
-      const headers = { ...init.headers, ...(this.#apiKey !== null && { authorization: `Bearer ${this.#apiKey}` }) }
+      const headers = new Headers(init.headers)
+      if (this.#apiKey !== null) headers.set('authorization', `Bearer ${this.#apiKey}`)
       response = await fetch(`${this.url}${path}`, { method, ...init, headers })
     } catch (reason) {
       if (init.signal?.aborted) throw reason

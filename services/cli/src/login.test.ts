@@ -38,6 +38,10 @@ afterEach(async () => {
 async function run(args: readonly string[], environment: Record<string, string> = {}): Promise<number> {
   process.exitCode = undefined
   await runProgram(args, { XDG_CONFIG_HOME: folder, ...environment })
+  return exitCode()
+}
+
+function exitCode(): number {
   return Number(process.exitCode ?? 0)
 }
 

@@ -27,6 +27,12 @@ export const COORDINATOR_VARIABLES = {
     'DARKROOM_COORDINATOR_TENANTS_FILE',
     "JSON file with the terms of tenants by name, the same as the gateway's; others have weight 1 and no cap",
   ),
+  natsReplicas: integer(
+    'DARKROOM_COORDINATOR_NATS_REPLICAS',
+    'servers of a NATS cluster that keep each stream; streams that are there already stay as they are',
+    1,
+    { min: 1, max: 5 },
+  ),
   leaderLeaseMs: integer(
     'DARKROOM_COORDINATOR_LEADER_LEASE_MS',
     'after so long without renewal a standby takes over',

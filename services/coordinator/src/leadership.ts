@@ -38,6 +38,7 @@ export class Leadership implements AsyncDisposable {
       identity,
       address,
       ttlMs: config.leaderLeaseMs,
+      replicas: config.natsReplicas,
       onAcquired: () => this.#begin(),
       onLost: () => this.#end(),
       log,

@@ -31,7 +31,8 @@ export async function start(config: CoordinatorConfig): Promise<AsyncDisposable>
   )
   await store.checkBucket()
   await store.probeConditionalWrites()
-  const nats = stack.use(await FarmNats.connect({ servers: config.natsUrl, name: 'coordinator' }, log))
+  const { natsUrl: servers, natsReplicas: replicas } = config
+  const nats = stack.use(await FarmNats.connect({ servers, name: 'coordinator', replicas }, log))
 
   const links = new WorkerLinks()
   const watchers = new Watchers()

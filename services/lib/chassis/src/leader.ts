@@ -16,6 +16,8 @@ export interface LeaderOptions {
   readonly address: string
   /** After so long without renewal the lease is anybody's. Renewed several times within it. */
   readonly ttlMs: number
+  /** Servers of a NATS cluster that keep the lease; 1 where it is not said. */
+  readonly replicas?: number
   readonly onAcquired: () => void
   readonly onLost: () => void
   readonly log: Logger
@@ -139,9 +141,9 @@ export class LeaderLease implements AsyncDisposable {
 
   /** Makes the bucket where it is missing: it vanishes with the server's storage. */
   async #open(): Promise<KV> {
-    const { ttlMs } = this.#options
+    const { ttlMs, replicas = 1 } = this.#options
     const jetstream = this.#nats.connection.jetstream({ timeout: this.#ttlMs / BEATS })
-    const bucket = await jetstream.views.kv(LEADER_BUCKET, { ttl: ttlMs, history: 1 })
+    const bucket = await jetstream.views.kv(LEADER_BUCKET, { ttl: ttlMs, history: 1, replicas })
     // One that was made with a shorter ttl keeps it.
     this.#ttlMs = Math.min(ttlMs, (await bucket.status()).ttl)
     return bucket

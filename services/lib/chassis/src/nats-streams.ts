@@ -21,9 +21,10 @@ const MESSAGE_GONE = [10_043, 10_057]
 
 /**
  * Makes what is missing of the farm's streams and the coordinator's consumer.
+ * @param replicas servers that keep each stream that has to be made
  * @returns the names of what had to be made: STREAM or STREAM/CONSUMER
  */
-export async function createMissing(manager: JetStreamManager): Promise<readonly string[]> {
+export async function createMissing(manager: JetStreamManager, replicas: number): Promise<readonly string[]> {
   const created: string[] = []
   const stream = async (name: string, subject: string): Promise<void> => {
     if ((await nullIfMissing(() => manager.streams.info(name))) !== null) return
@@ -32,6 +33,7 @@ export async function createMissing(manager: JetStreamManager): Promise<readonly
       subjects: [subject],
       retention: RetentionPolicy.Workqueue,
       storage: StorageType.File,
+      num_replicas: replicas,
       discard: DiscardPolicy.New,
       duplicate_window: nanos(DUPLICATE_WINDOW_MS),
     })

@@ -23,6 +23,8 @@ export interface NatsConfig {
   readonly servers: string
   /** How the connection calls itself in the server's lists. */
   readonly name: string
+  /** Servers of a cluster that keep each stream that this connection makes; 1 where it is not said. */
+  readonly replicas?: number
 }
 
 /** One shard in a worker's hands. */
@@ -51,11 +53,13 @@ export class FarmNats implements AsyncDisposable {
   readonly connection: NatsConnection
   readonly #jetstream: JetStreamClient
   readonly #manager: JetStreamManager
+  readonly #replicas: number
   readonly #log: Logger
   #connected = true
 
-  private constructor(connection: NatsConnection, manager: JetStreamManager, log: Logger) {
+  private constructor(connection: NatsConnection, manager: JetStreamManager, replicas: number, log: Logger) {
     this.connection = connection
+    this.#replicas = replicas
     this.#jetstream = connection.jetstream({ timeout: REQUEST_TIMEOUT_MS })
     this.#manager = manager
     this.#log = log
@@ -75,7 +79,7 @@ export class FarmNats implements AsyncDisposable {
       })
       const manager = await connection.jetstreamManager({ checkAPI: false, timeout: REQUEST_TIMEOUT_MS })
       log.info({ server: connection.getServer(), version: connection.info?.version }, 'nats connected')
-      return new FarmNats(connection, manager, log)
+      return new FarmNats(connection, manager, config.replicas ?? 1, log)
     } catch (reason) {
       throw unavailable(`cannot connect to ${config.servers}`, reason)
     }
@@ -90,7 +94,9 @@ export class FarmNats implements AsyncDisposable {
    * @returns the names that had to be made; on a running farm any means that the server's storage was lost
    */
   async ensureStreams(): Promise<{ created: readonly string[] }> {
-    return guard('cannot prepare the streams', async () => ({ created: await createMissing(this.#manager) }))
+    return guard('cannot prepare the streams', async () => ({
+      created: await createMissing(this.#manager, this.#replicas),
+    }))
   }
 
   /**
