@@ -80,7 +80,7 @@ export const batches: Dashboard = {
           'At the price of a device second that the coordinator was given.',
           'none',
           {
-            expr: 'scalar(max(darkroom_price_per_device_second)) * sum by (tenant) (increase(darkroom_tenant_device_seconds_total[1h]))',
+            expr: 'scalar(max(darkroom_device_second_price)) * sum by (tenant) (increase(darkroom_tenant_device_seconds_total[1h]))',
             legend: '{{tenant}}',
           },
           { decimals: 2 },

@@ -51,7 +51,7 @@ export const schedulers: Dashboard = {
           'Device seconds of committed images, at the price of a device second that the coordinator was given.',
           'none',
           {
-            expr: '1000 * scalar(max(darkroom_price_per_device_second)) * sum by (scheduler) (increase(darkroom_committed_device_seconds_total{scheduler=~"$scheduler"}[1h])) / sum by (scheduler) (increase(darkroom_committed_images_total{scheduler=~"$scheduler"}[1h]) > 0)',
+            expr: '1000 * scalar(max(darkroom_device_second_price)) * sum by (scheduler) (increase(darkroom_committed_device_seconds_total{scheduler=~"$scheduler"}[1h])) / sum by (scheduler) (increase(darkroom_committed_images_total{scheduler=~"$scheduler"}[1h]) > 0)',
             legend: '{{scheduler}}',
           },
           { decimals: 2 },
@@ -79,7 +79,7 @@ export const schedulers: Dashboard = {
               legend: 'Seconds an image',
             },
             {
-              expr: `sum by (scheduler, checkpoint) (increase(darkroom_image_seconds_sum{${CHOSEN}}[1h])) / sum by (scheduler, checkpoint) (increase(darkroom_image_seconds_count{${CHOSEN}}[1h]) > 0) * scalar(max(darkroom_price_per_device_second))`,
+              expr: `sum by (scheduler, checkpoint) (increase(darkroom_image_seconds_sum{${CHOSEN}}[1h])) / sum by (scheduler, checkpoint) (increase(darkroom_image_seconds_count{${CHOSEN}}[1h]) > 0) * scalar(max(darkroom_device_second_price))`,
               legend: 'Cost an image',
             },
           ],

@@ -139,7 +139,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
     'tenant',
   ])
   const price = metrics.gauge(
-    'darkroom_price_per_device_second',
+    'darkroom_device_second_price',
     "What a second of a device costs, in the operator's currency; 0 where no price is set.",
   )
   const tenants = new Set<string>()

@@ -2,12 +2,14 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 
 export type { Counter, Gauge, Histogram } from 'prom-client'
 
-/** What a label may be. Closed sets only: never an id, a prompt, a tenant or a path. */
+/** What a label may be. Closed sets only, or the first hundred of an open one, such as tenants: never an id, a prompt or a path. */
 const ALLOWED_LABELS = new Set([
+  'tenant',
   'bucket', 'checkpoint', 'code', 'device', 'direction', 'gpu', 'kind', 'method', 'op', 'outcome', 'pool', 'reason', 'route', 'scheduler',
   'service', 'stage', 'state', 'task', 'version', 'le', 'quantile',
 ]) // prettier-ignore
 const UNITS = [
+  'price',
   'seconds',
   'bytes',
   'ratio',
