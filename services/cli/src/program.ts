@@ -7,6 +7,7 @@ import { addCheckpoints } from './commands/checkpoints.ts'
 import { addControl } from './commands/control.ts'
 import { addDownload } from './commands/download.ts'
 import { addExplain } from './commands/explain.ts'
+import { addLedger } from './commands/ledger.ts'
 import { addList } from './commands/list.ts'
 import { addReplay } from './commands/replay.ts'
 import { addRetry } from './commands/retry.ts'
@@ -48,6 +49,7 @@ function createProgram(environment: Environment): Command {
     addDownload,
     addCheckpoints,
     addWorkers,
+    addLedger,
     addVerify,
     addReplay,
     addSimulate,

@@ -57,6 +57,7 @@ test('the OpenAPI document names every route, its answers and the item that a li
     'get /api/v1/batches/{id}/items/{index}/explanation',
     'get /api/v1/batches/{id}/output.jsonl',
     'get /api/v1/checkpoints',
+    'get /api/v1/ledger',
     'get /api/v1/schedulers',
     'get /api/v1/workers',
     'patch /api/v1/batches/{id}',

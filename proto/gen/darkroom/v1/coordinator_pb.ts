@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file darkroom/v1/coordinator.proto.
  */
 export const file_darkroom_v1_coordinator: GenFile = /*@__PURE__*/
-  fileDesc("Ch1kYXJrcm9vbS92MS9jb29yZGluYXRvci5wcm90bxILZGFya3Jvb20udjEiTwoKSXRlbUNvdW50cxIQCghyZW5kZXJlZBgBIAEoDRIOCgZmYWlsZWQYAiABKA0SEQoJY2FuY2VsbGVkGAMgASgNEgwKBG9wZW4YBCABKA0iWAoTU2NoZWR1bGVyVGhyb3VnaHB1dBIRCglzY2hlZHVsZXIYASABKAkSDgoGaW1hZ2VzGAIgASgEEg0KBXN0ZXBzGAMgASgEEg8KB3NlY29uZHMYBCABKAEi/wQKBUJhdGNoEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuZGFya3Jvb20udjEuQmF0Y2hTdGF0ZRISCgppdGVtX2NvdW50GAMgASgNEhMKC2ltYWdlX2NvdW50GAQgASgNEiYKBWl0ZW1zGAUgASgLMhcuZGFya3Jvb20udjEuSXRlbUNvdW50cxIXCg9pbWFnZXNfcmVuZGVyZWQYBiABKA0SLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWltYWdlc19wZXJfc2Vjb25kGAogASgBEhgKC2V0YV9zZWNvbmRzGAsgASgBSACIAQESNAoKc2NoZWR1bGVycxgMIAMoCzIgLmRhcmtyb29tLnYxLlNjaGVkdWxlclRocm91Z2hwdXQSFgoOcnVubmluZ19zaGFyZHMYDSADKAkSFQoNaW1hZ2VzX2ZhaWxlZBgOIAEoDRIWCg5pbWFnZXNfZmxhZ2dlZBgPIAEoDRIUCgxpdGVtc193YXJuZWQYECABKA0SDgoGdGVuYW50GBEgASgJEhAKCHByaW9yaXR5GBIgASgREg4KBnBhdXNlZBgTIAEoCBIvCgtjb21wbGV0ZV9ieRgUIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHYXRfcmlzaxgVIAEoCEIOCgxfZXRhX3NlY29uZHMiJgoSU3VibWl0QmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJIjgKE1N1Ym1pdEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCIjCg9HZXRCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkiNQoQR2V0QmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIjsKEkxpc3RCYXRjaGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCSJTChNMaXN0QmF0Y2hlc1Jlc3BvbnNlEiMKB2JhdGNoZXMYASADKAsyEi5kYXJrcm9vbS52MS5CYXRjaBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPQoRV2F0Y2hCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkSFgoOYWZ0ZXJfcmV2aXNpb24YAiABKAQicAoSV2F0Y2hCYXRjaFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgEEiEKBWJhdGNoGAIgASgLMhIuZGFya3Jvb20udjEuQmF0Y2gSJQoHcHJldmlldxgDIAEoCzIULmRhcmtyb29tLnYxLlByZXZpZXcidQoHUHJldmlldxIQCghiYXRjaF9pZBgBIAEoCRIMCgRpdGVtGAIgASgNEg0KBWltYWdlGAMgASgNEgwKBHN0ZXAYBCABKA0SDQoFc3RlcHMYBSABKA0SDAoEanBlZxgGIAEoDBIQCghzaGFyZF9pZBgHIAEoCSImChJDYW5jZWxCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkiOAoTQ2FuY2VsQmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIpsBChJVcGRhdGVCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkSFQoIcHJpb3JpdHkYAiABKBFIAIgBARITCgZwYXVzZWQYAyABKAhIAYgBARIvCgtjb21wbGV0ZV9ieRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCwoJX3ByaW9yaXR5QgkKB19wYXVzZWQiOAoTVXBkYXRlQmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIkoKBkRldmljZRIMCgRraW5kGAEgASgJEgwKBG5hbWUYAiABKAkSFAoMbWVtb3J5X2J5dGVzGAMgASgEEg4KBnJlYXNvbhgEIAEoCSKQAQoKR3B1RmlndXJlcxIZChF1dGlsaXphdGlvbl9yYXRpbxgBIAEoARIZChFtZW1vcnlfdXNlZF9ieXRlcxgCIAEoBBIaChJtZW1vcnlfdG90YWxfYnl0ZXMYAyABKAQSEwoLcG93ZXJfd2F0dHMYBCABKAESGwoTdGVtcGVyYXR1cmVfY2Vsc2l1cxgFIAEoASKDAQoMUnVubmluZ1NoYXJkEhAKCGJhdGNoX2lkGAEgASgJEhAKCHNoYXJkX2lkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SEgoKc3RlcHNfZG9uZRgEIAEoDRITCgtzdGVwc190b3RhbBgFIAEoDRIVCg1zdGVwc19yZXN1bWVkGAYgASgNIv8DCgZXb3JrZXISCgoCaWQYASABKAkSJwoFc3RhdGUYAiABKA4yGC5kYXJrcm9vbS52MS5Xb3JrZXJTdGF0ZRIMCgRwb29sGAMgASgJEg8KB3ZlcnNpb24YBCABKAkSIwoGZGV2aWNlGAUgASgLMhMuZGFya3Jvb20udjEuRGV2aWNlEhwKFHJlc2lkZW50X2NoZWNrcG9pbnRzGAYgAygJEioKB3J1bm5pbmcYByADKAsyGS5kYXJrcm9vbS52MS5SdW5uaW5nU2hhcmQSJAoDZ3B1GAggASgLMhcuZGFya3Jvb20udjEuR3B1RmlndXJlcxIwCgxjb25uZWN0ZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3NlZW5fYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD2ltYWdlc19yZW5kZXJlZBgLIAEoBBIUCgxidXN5X3NlY29uZHMYDCABKAESDwoHYWRkcmVzcxgNIAEoCRIMCgR0YWdzGA4gAygJEhgKEGNoZWNrcG9pbnRfbG9hZHMYDyABKA0SHwoXY2hlY2twb2ludF9sb2FkX3NlY29uZHMYECABKAESEAoIYWN0aXZpdHkYESABKAQSEgoKcXVhcmFudGluZRgSIAEoCSI0ChJFeHBsYWluSXRlbVJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkSDAoEaXRlbRgCIAEoDSJYChNFeHBsYWluSXRlbVJlc3BvbnNlEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEg4KBnJlbWVkeRgDIAEoCRIQCghzaGFyZF9pZBgEIAEoCSI9CgtRdW90ZWRJdGVtcxIfCgRpdGVtGAEgASgLMhEuZGFya3Jvb20udjEuSXRlbRINCgVjb3VudBgCIAEoBCI8ChFRdW90ZUJhdGNoUmVxdWVzdBInCgVpdGVtcxgBIAMoCzIYLmRhcmtyb29tLnYxLlF1b3RlZEl0ZW1zItYBChJRdW90ZUJhdGNoUmVzcG9uc2USFgoOZGV2aWNlX3NlY29uZHMYASABKAESDwoHd29ya2VycxgCIAEoDRIaCg1zZWNvbmRzX2Fsb25lGAMgASgBSACIAQESHwoSc2Vjb25kc19iZWhpbmRfYWxsGAQgASgBSAGIAQESEwoLaXNfbWVhc3VyZWQYBSABKAgSEgoFcHJpY2UYBiABKAFIAogBAUIQCg5fc2Vjb25kc19hbG9uZUIVChNfc2Vjb25kc19iZWhpbmRfYWxsQggKBl9wcmljZSIUChJMaXN0V29ya2Vyc1JlcXVlc3QiOwoTTGlzdFdvcmtlcnNSZXNwb25zZRIkCgd3b3JrZXJzGAEgAygLMhMuZGFya3Jvb20udjEuV29ya2VyKsgBCgpCYXRjaFN0YXRlEhsKF0JBVENIX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSQkFUQ0hfU1RBVEVfUVVFVUVEEAESFwoTQkFUQ0hfU1RBVEVfUlVOTklORxACEhoKFkJBVENIX1NUQVRFX0ZJTkFMSVpJTkcQAxIZChVCQVRDSF9TVEFURV9DT01QTEVURUQQBBIaChZCQVRDSF9TVEFURV9DQU5DRUxMSU5HEAUSGQoVQkFUQ0hfU1RBVEVfQ0FOQ0VMTEVEEAYqqwEKC1dvcmtlclN0YXRlEhwKGFdPUktFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVdPUktFUl9TVEFURV9TVEFSVElORxABEhUKEVdPUktFUl9TVEFURV9JRExFEAISGgoWV09SS0VSX1NUQVRFX1JFTkRFUklORxADEhkKFVdPUktFUl9TVEFURV9EUkFJTklORxAEEhUKEVdPUktFUl9TVEFURV9MT1NUEAUy6QUKEkNvb3JkaW5hdG9yU2VydmljZRJQCgtTdWJtaXRCYXRjaBIfLmRhcmtyb29tLnYxLlN1Ym1pdEJhdGNoUmVxdWVzdBogLmRhcmtyb29tLnYxLlN1Ym1pdEJhdGNoUmVzcG9uc2USRwoIR2V0QmF0Y2gSHC5kYXJrcm9vbS52MS5HZXRCYXRjaFJlcXVlc3QaHS5kYXJrcm9vbS52MS5HZXRCYXRjaFJlc3BvbnNlElAKC0xpc3RCYXRjaGVzEh8uZGFya3Jvb20udjEuTGlzdEJhdGNoZXNSZXF1ZXN0GiAuZGFya3Jvb20udjEuTGlzdEJhdGNoZXNSZXNwb25zZRJPCgpXYXRjaEJhdGNoEh4uZGFya3Jvb20udjEuV2F0Y2hCYXRjaFJlcXVlc3QaHy5kYXJrcm9vbS52MS5XYXRjaEJhdGNoUmVzcG9uc2UwARJQCgtDYW5jZWxCYXRjaBIfLmRhcmtyb29tLnYxLkNhbmNlbEJhdGNoUmVxdWVzdBogLmRhcmtyb29tLnYxLkNhbmNlbEJhdGNoUmVzcG9uc2USUAoLVXBkYXRlQmF0Y2gSHy5kYXJrcm9vbS52MS5VcGRhdGVCYXRjaFJlcXVlc3QaIC5kYXJrcm9vbS52MS5VcGRhdGVCYXRjaFJlc3BvbnNlElAKC0V4cGxhaW5JdGVtEh8uZGFya3Jvb20udjEuRXhwbGFpbkl0ZW1SZXF1ZXN0GiAuZGFya3Jvb20udjEuRXhwbGFpbkl0ZW1SZXNwb25zZRJNCgpRdW90ZUJhdGNoEh4uZGFya3Jvb20udjEuUXVvdGVCYXRjaFJlcXVlc3QaHy5kYXJrcm9vbS52MS5RdW90ZUJhdGNoUmVzcG9uc2USUAoLTGlzdFdvcmtlcnMSHy5kYXJrcm9vbS52MS5MaXN0V29ya2Vyc1JlcXVlc3QaIC5kYXJrcm9vbS52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlYgZwcm90bzM", [file_darkroom_v1_item, file_google_protobuf_timestamp]);
+  fileDesc("Ch1kYXJrcm9vbS92MS9jb29yZGluYXRvci5wcm90bxILZGFya3Jvb20udjEiTwoKSXRlbUNvdW50cxIQCghyZW5kZXJlZBgBIAEoDRIOCgZmYWlsZWQYAiABKA0SEQoJY2FuY2VsbGVkGAMgASgNEgwKBG9wZW4YBCABKA0iWAoTU2NoZWR1bGVyVGhyb3VnaHB1dBIRCglzY2hlZHVsZXIYASABKAkSDgoGaW1hZ2VzGAIgASgEEg0KBXN0ZXBzGAMgASgEEg8KB3NlY29uZHMYBCABKAEi/wQKBUJhdGNoEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuZGFya3Jvb20udjEuQmF0Y2hTdGF0ZRISCgppdGVtX2NvdW50GAMgASgNEhMKC2ltYWdlX2NvdW50GAQgASgNEiYKBWl0ZW1zGAUgASgLMhcuZGFya3Jvb20udjEuSXRlbUNvdW50cxIXCg9pbWFnZXNfcmVuZGVyZWQYBiABKA0SLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWltYWdlc19wZXJfc2Vjb25kGAogASgBEhgKC2V0YV9zZWNvbmRzGAsgASgBSACIAQESNAoKc2NoZWR1bGVycxgMIAMoCzIgLmRhcmtyb29tLnYxLlNjaGVkdWxlclRocm91Z2hwdXQSFgoOcnVubmluZ19zaGFyZHMYDSADKAkSFQoNaW1hZ2VzX2ZhaWxlZBgOIAEoDRIWCg5pbWFnZXNfZmxhZ2dlZBgPIAEoDRIUCgxpdGVtc193YXJuZWQYECABKA0SDgoGdGVuYW50GBEgASgJEhAKCHByaW9yaXR5GBIgASgREg4KBnBhdXNlZBgTIAEoCBIvCgtjb21wbGV0ZV9ieRgUIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHYXRfcmlzaxgVIAEoCEIOCgxfZXRhX3NlY29uZHMiJgoSU3VibWl0QmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJIjgKE1N1Ym1pdEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCIjCg9HZXRCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkiNQoQR2V0QmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIjsKEkxpc3RCYXRjaGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCSJTChNMaXN0QmF0Y2hlc1Jlc3BvbnNlEiMKB2JhdGNoZXMYASADKAsyEi5kYXJrcm9vbS52MS5CYXRjaBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPQoRV2F0Y2hCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkSFgoOYWZ0ZXJfcmV2aXNpb24YAiABKAQicAoSV2F0Y2hCYXRjaFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgEEiEKBWJhdGNoGAIgASgLMhIuZGFya3Jvb20udjEuQmF0Y2gSJQoHcHJldmlldxgDIAEoCzIULmRhcmtyb29tLnYxLlByZXZpZXcidQoHUHJldmlldxIQCghiYXRjaF9pZBgBIAEoCRIMCgRpdGVtGAIgASgNEg0KBWltYWdlGAMgASgNEgwKBHN0ZXAYBCABKA0SDQoFc3RlcHMYBSABKA0SDAoEanBlZxgGIAEoDBIQCghzaGFyZF9pZBgHIAEoCSImChJDYW5jZWxCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkiOAoTQ2FuY2VsQmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIpsBChJVcGRhdGVCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkSFQoIcHJpb3JpdHkYAiABKBFIAIgBARITCgZwYXVzZWQYAyABKAhIAYgBARIvCgtjb21wbGV0ZV9ieRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCwoJX3ByaW9yaXR5QgkKB19wYXVzZWQiOAoTVXBkYXRlQmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIkoKBkRldmljZRIMCgRraW5kGAEgASgJEgwKBG5hbWUYAiABKAkSFAoMbWVtb3J5X2J5dGVzGAMgASgEEg4KBnJlYXNvbhgEIAEoCSKQAQoKR3B1RmlndXJlcxIZChF1dGlsaXphdGlvbl9yYXRpbxgBIAEoARIZChFtZW1vcnlfdXNlZF9ieXRlcxgCIAEoBBIaChJtZW1vcnlfdG90YWxfYnl0ZXMYAyABKAQSEwoLcG93ZXJfd2F0dHMYBCABKAESGwoTdGVtcGVyYXR1cmVfY2Vsc2l1cxgFIAEoASKDAQoMUnVubmluZ1NoYXJkEhAKCGJhdGNoX2lkGAEgASgJEhAKCHNoYXJkX2lkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SEgoKc3RlcHNfZG9uZRgEIAEoDRITCgtzdGVwc190b3RhbBgFIAEoDRIVCg1zdGVwc19yZXN1bWVkGAYgASgNIv8DCgZXb3JrZXISCgoCaWQYASABKAkSJwoFc3RhdGUYAiABKA4yGC5kYXJrcm9vbS52MS5Xb3JrZXJTdGF0ZRIMCgRwb29sGAMgASgJEg8KB3ZlcnNpb24YBCABKAkSIwoGZGV2aWNlGAUgASgLMhMuZGFya3Jvb20udjEuRGV2aWNlEhwKFHJlc2lkZW50X2NoZWNrcG9pbnRzGAYgAygJEioKB3J1bm5pbmcYByADKAsyGS5kYXJrcm9vbS52MS5SdW5uaW5nU2hhcmQSJAoDZ3B1GAggASgLMhcuZGFya3Jvb20udjEuR3B1RmlndXJlcxIwCgxjb25uZWN0ZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3NlZW5fYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD2ltYWdlc19yZW5kZXJlZBgLIAEoBBIUCgxidXN5X3NlY29uZHMYDCABKAESDwoHYWRkcmVzcxgNIAEoCRIMCgR0YWdzGA4gAygJEhgKEGNoZWNrcG9pbnRfbG9hZHMYDyABKA0SHwoXY2hlY2twb2ludF9sb2FkX3NlY29uZHMYECABKAESEAoIYWN0aXZpdHkYESABKAQSEgoKcXVhcmFudGluZRgSIAEoCSI0ChJFeHBsYWluSXRlbVJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkSDAoEaXRlbRgCIAEoDSJYChNFeHBsYWluSXRlbVJlc3BvbnNlEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEg4KBnJlbWVkeRgDIAEoCRIQCghzaGFyZF9pZBgEIAEoCSI9CgtRdW90ZWRJdGVtcxIfCgRpdGVtGAEgASgLMhEuZGFya3Jvb20udjEuSXRlbRINCgVjb3VudBgCIAEoBCI8ChFRdW90ZUJhdGNoUmVxdWVzdBInCgVpdGVtcxgBIAMoCzIYLmRhcmtyb29tLnYxLlF1b3RlZEl0ZW1zItYBChJRdW90ZUJhdGNoUmVzcG9uc2USFgoOZGV2aWNlX3NlY29uZHMYASABKAESDwoHd29ya2VycxgCIAEoDRIaCg1zZWNvbmRzX2Fsb25lGAMgASgBSACIAQESHwoSc2Vjb25kc19iZWhpbmRfYWxsGAQgASgBSAGIAQESEwoLaXNfbWVhc3VyZWQYBSABKAgSEgoFcHJpY2UYBiABKAFIAogBAUIQCg5fc2Vjb25kc19hbG9uZUIVChNfc2Vjb25kc19iZWhpbmRfYWxsQggKBl9wcmljZSJVChBHZXRMZWRnZXJSZXF1ZXN0EgwKBGZyb20YASABKAkSCgoCdG8YAiABKAkSJwoCYnkYAyABKA4yGy5kYXJrcm9vbS52MS5MZWRnZXJHcm91cGluZyKRAQoKTGVkZ2VyTGluZRIMCgRuYW1lGAEgASgJEhYKDmRldmljZV9zZWNvbmRzGAIgASgBEg4KBmltYWdlcxgDIAEoBBINCgVzdGVwcxgEIAEoBBIUCgdyZXRyaWVzGAUgASgESACIAQESEgoFcHJpY2UYBiABKAFIAYgBAUIKCghfcmV0cmllc0IICgZfcHJpY2UiYwoRR2V0TGVkZ2VyUmVzcG9uc2USJgoFbGluZXMYASADKAsyFy5kYXJrcm9vbS52MS5MZWRnZXJMaW5lEiYKBXRvdGFsGAIgASgLMhcuZGFya3Jvb20udjEuTGVkZ2VyTGluZSIUChJMaXN0V29ya2Vyc1JlcXVlc3QiOwoTTGlzdFdvcmtlcnNSZXNwb25zZRIkCgd3b3JrZXJzGAEgAygLMhMuZGFya3Jvb20udjEuV29ya2VyKsgBCgpCYXRjaFN0YXRlEhsKF0JBVENIX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSQkFUQ0hfU1RBVEVfUVVFVUVEEAESFwoTQkFUQ0hfU1RBVEVfUlVOTklORxACEhoKFkJBVENIX1NUQVRFX0ZJTkFMSVpJTkcQAxIZChVCQVRDSF9TVEFURV9DT01QTEVURUQQBBIaChZCQVRDSF9TVEFURV9DQU5DRUxMSU5HEAUSGQoVQkFUQ0hfU1RBVEVfQ0FOQ0VMTEVEEAYqqwEKC1dvcmtlclN0YXRlEhwKGFdPUktFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVdPUktFUl9TVEFURV9TVEFSVElORxABEhUKEVdPUktFUl9TVEFURV9JRExFEAISGgoWV09SS0VSX1NUQVRFX1JFTkRFUklORxADEhkKFVdPUktFUl9TVEFURV9EUkFJTklORxAEEhUKEVdPUktFUl9TVEFURV9MT1NUEAUqpwEKDkxlZGdlckdyb3VwaW5nEh8KG0xFREdFUl9HUk9VUElOR19VTlNQRUNJRklFRBAAEhoKFkxFREdFUl9HUk9VUElOR19URU5BTlQQARIeChpMRURHRVJfR1JPVVBJTkdfQ0hFQ0tQT0lOVBACEh0KGUxFREdFUl9HUk9VUElOR19TQ0hFRFVMRVIQAxIZChVMRURHRVJfR1JPVVBJTkdfQkFUQ0gQBDK1BgoSQ29vcmRpbmF0b3JTZXJ2aWNlElAKC1N1Ym1pdEJhdGNoEh8uZGFya3Jvb20udjEuU3VibWl0QmF0Y2hSZXF1ZXN0GiAuZGFya3Jvb20udjEuU3VibWl0QmF0Y2hSZXNwb25zZRJHCghHZXRCYXRjaBIcLmRhcmtyb29tLnYxLkdldEJhdGNoUmVxdWVzdBodLmRhcmtyb29tLnYxLkdldEJhdGNoUmVzcG9uc2USUAoLTGlzdEJhdGNoZXMSHy5kYXJrcm9vbS52MS5MaXN0QmF0Y2hlc1JlcXVlc3QaIC5kYXJrcm9vbS52MS5MaXN0QmF0Y2hlc1Jlc3BvbnNlEk8KCldhdGNoQmF0Y2gSHi5kYXJrcm9vbS52MS5XYXRjaEJhdGNoUmVxdWVzdBofLmRhcmtyb29tLnYxLldhdGNoQmF0Y2hSZXNwb25zZTABElAKC0NhbmNlbEJhdGNoEh8uZGFya3Jvb20udjEuQ2FuY2VsQmF0Y2hSZXF1ZXN0GiAuZGFya3Jvb20udjEuQ2FuY2VsQmF0Y2hSZXNwb25zZRJQCgtVcGRhdGVCYXRjaBIfLmRhcmtyb29tLnYxLlVwZGF0ZUJhdGNoUmVxdWVzdBogLmRhcmtyb29tLnYxLlVwZGF0ZUJhdGNoUmVzcG9uc2USUAoLRXhwbGFpbkl0ZW0SHy5kYXJrcm9vbS52MS5FeHBsYWluSXRlbVJlcXVlc3QaIC5kYXJrcm9vbS52MS5FeHBsYWluSXRlbVJlc3BvbnNlEk0KClF1b3RlQmF0Y2gSHi5kYXJrcm9vbS52MS5RdW90ZUJhdGNoUmVxdWVzdBofLmRhcmtyb29tLnYxLlF1b3RlQmF0Y2hSZXNwb25zZRJKCglHZXRMZWRnZXISHS5kYXJrcm9vbS52MS5HZXRMZWRnZXJSZXF1ZXN0Gh4uZGFya3Jvb20udjEuR2V0TGVkZ2VyUmVzcG9uc2USUAoLTGlzdFdvcmtlcnMSHy5kYXJrcm9vbS52MS5MaXN0V29ya2Vyc1JlcXVlc3QaIC5kYXJrcm9vbS52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlYgZwcm90bzM", [file_darkroom_v1_item, file_google_protobuf_timestamp]);
 
 /**
  * Where the items of a batch are; the four always sum to the accepted count.
@@ -945,6 +945,111 @@ export const QuoteBatchResponseSchema: GenMessage<QuoteBatchResponse> = /*@__PUR
   messageDesc(file_darkroom_v1_coordinator, 24);
 
 /**
+ * @generated from message darkroom.v1.GetLedgerRequest
+ */
+export type GetLedgerRequest = Message<"darkroom.v1.GetLedgerRequest"> & {
+  /**
+   * The first and the last day, YYYY-MM-DD in UTC.
+   *
+   * @generated from field: string from = 1;
+   */
+  from: string;
+
+  /**
+   * @generated from field: string to = 2;
+   */
+  to: string;
+
+  /**
+   * @generated from field: darkroom.v1.LedgerGrouping by = 3;
+   */
+  by: LedgerGrouping;
+};
+
+/**
+ * Describes the message darkroom.v1.GetLedgerRequest.
+ * Use `create(GetLedgerRequestSchema)` to create a new message.
+ */
+export const GetLedgerRequestSchema: GenMessage<GetLedgerRequest> = /*@__PURE__*/
+  messageDesc(file_darkroom_v1_coordinator, 25);
+
+/**
+ * @generated from message darkroom.v1.LedgerLine
+ */
+export type LedgerLine = Message<"darkroom.v1.LedgerLine"> & {
+  /**
+   * Of the tenant, checkpoint (its pin), scheduler or batch; empty in the total.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Those of committed images: nobody is charged for attempts that were lost.
+   *
+   * @generated from field: double device_seconds = 2;
+   */
+  deviceSeconds: number;
+
+  /**
+   * @generated from field: uint64 images = 3;
+   */
+  images: bigint;
+
+  /**
+   * Model calls that were made for the images.
+   *
+   * @generated from field: uint64 steps = 4;
+   */
+  steps: bigint;
+
+  /**
+   * Attempts before those that ended shards; absent by scheduler, as a shard may have several.
+   *
+   * @generated from field: optional uint64 retries = 5;
+   */
+  retries?: bigint | undefined;
+
+  /**
+   * In the operator's currency; absent where the operator has set no price.
+   *
+   * @generated from field: optional double price = 6;
+   */
+  price?: number | undefined;
+};
+
+/**
+ * Describes the message darkroom.v1.LedgerLine.
+ * Use `create(LedgerLineSchema)` to create a new message.
+ */
+export const LedgerLineSchema: GenMessage<LedgerLine> = /*@__PURE__*/
+  messageDesc(file_darkroom_v1_coordinator, 26);
+
+/**
+ * @generated from message darkroom.v1.GetLedgerResponse
+ */
+export type GetLedgerResponse = Message<"darkroom.v1.GetLedgerResponse"> & {
+  /**
+   * The most device seconds first.
+   *
+   * @generated from field: repeated darkroom.v1.LedgerLine lines = 1;
+   */
+  lines: LedgerLine[];
+
+  /**
+   * @generated from field: darkroom.v1.LedgerLine total = 2;
+   */
+  total?: LedgerLine | undefined;
+};
+
+/**
+ * Describes the message darkroom.v1.GetLedgerResponse.
+ * Use `create(GetLedgerResponseSchema)` to create a new message.
+ */
+export const GetLedgerResponseSchema: GenMessage<GetLedgerResponse> = /*@__PURE__*/
+  messageDesc(file_darkroom_v1_coordinator, 27);
+
+/**
  * @generated from message darkroom.v1.ListWorkersRequest
  */
 export type ListWorkersRequest = Message<"darkroom.v1.ListWorkersRequest"> & {
@@ -955,7 +1060,7 @@ export type ListWorkersRequest = Message<"darkroom.v1.ListWorkersRequest"> & {
  * Use `create(ListWorkersRequestSchema)` to create a new message.
  */
 export const ListWorkersRequestSchema: GenMessage<ListWorkersRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 25);
+  messageDesc(file_darkroom_v1_coordinator, 28);
 
 /**
  * @generated from message darkroom.v1.ListWorkersResponse
@@ -972,7 +1077,7 @@ export type ListWorkersResponse = Message<"darkroom.v1.ListWorkersResponse"> & {
  * Use `create(ListWorkersResponseSchema)` to create a new message.
  */
 export const ListWorkersResponseSchema: GenMessage<ListWorkersResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 26);
+  messageDesc(file_darkroom_v1_coordinator, 29);
 
 /**
  * @generated from enum darkroom.v1.BatchState
@@ -1072,6 +1177,47 @@ export const WorkerStateSchema: GenEnum<WorkerState> = /*@__PURE__*/
   enumDesc(file_darkroom_v1_coordinator, 1);
 
 /**
+ * @generated from enum darkroom.v1.LedgerGrouping
+ */
+export const LedgerGrouping = {
+  /**
+   * @generated from enum value: LEDGER_GROUPING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: LEDGER_GROUPING_TENANT = 1;
+   */
+  TENANT: 1,
+
+  /**
+   * @generated from enum value: LEDGER_GROUPING_CHECKPOINT = 2;
+   */
+  CHECKPOINT: 2,
+
+  /**
+   * @generated from enum value: LEDGER_GROUPING_SCHEDULER = 3;
+   */
+  SCHEDULER: 3,
+
+  /**
+   * @generated from enum value: LEDGER_GROUPING_BATCH = 4;
+   */
+  BATCH: 4,
+} as const;
+
+/**
+ * @generated from enum darkroom.v1.LedgerGrouping
+ */
+export type LedgerGrouping = (typeof LedgerGrouping)[keyof typeof LedgerGrouping] | UnknownEnum;
+
+/**
+ * Describes the enum darkroom.v1.LedgerGrouping.
+ */
+export const LedgerGroupingSchema: GenEnum<LedgerGrouping> = /*@__PURE__*/
+  enumDesc(file_darkroom_v1_coordinator, 2);
+
+/**
  * What the gateway and operators ask of the coordinator. Only the leader answers; a standby refuses with UNAVAILABLE.
  *
  * @generated from service darkroom.v1.CoordinatorService
@@ -1152,6 +1298,16 @@ export const CoordinatorService: GenService<{
     methodKind: "unary";
     input: typeof QuoteBatchRequestSchema;
     output: typeof QuoteBatchResponseSchema;
+  },
+  /**
+   * What ended batches used on some days. It is booked when a batch ends, by the days its work was committed on.
+   *
+   * @generated from rpc darkroom.v1.CoordinatorService.GetLedger
+   */
+  getLedger: {
+    methodKind: "unary";
+    input: typeof GetLedgerRequestSchema;
+    output: typeof GetLedgerResponseSchema;
   },
   /**
    * @generated from rpc darkroom.v1.CoordinatorService.ListWorkers

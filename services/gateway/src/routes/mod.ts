@@ -6,6 +6,7 @@ import { cancelBatch } from './cancel-batch.ts'
 import { explainItem } from './explain-item.ts'
 import { getBatch } from './get-batch.ts'
 import { getImage } from './get-image.ts'
+import { getLedger } from './get-ledger.ts'
 import { indexPage } from './index-page.ts'
 import { listBatches } from './list-batches.ts'
 import { listCheckpoints } from './list-checkpoints.ts'
@@ -36,6 +37,7 @@ export const ROUTES: readonly ((app: App, context: GatewayContext) => void)[] = 
   explainItem,
   resultFiles,
   getImage,
+  getLedger,
   listWorkers,
   listCheckpoints,
   listSchedulers,
