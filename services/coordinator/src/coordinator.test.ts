@@ -116,6 +116,21 @@ test('a batch that is paused starts nothing, also after a restart, until it is r
   await expect(caller.client.updateBatch({ batchId, priority: 1 })).rejects.toMatchObject({ code: 'CONFLICT' })
 })
 
+test('of changes that come at the same time none is lost, also after a restart', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  const first = await startCoordinator(harness, ports[0]!)
+  using caller = createCaller(addresses)
+  const batchId = await acceptBatch(harness.store, ITEMS)
+  await caller.submit(batchId)
+  const completeBy = timestampFromDate(new Date('2020-01-01T00:00:00Z'))
+  const changes = [{ priority: 7 }, { paused: true }, { completeBy }]
+  await Promise.all(changes.map((change) => caller.client.updateBatch({ batchId, ...change })))
+  await first[Symbol.asyncDispose]()
+  await using _second = await startCoordinator(harness, ports[0]!)
+  const { batch } = await caller.patiently(() => caller.client.getBatch({ batchId }))
+  expect(batch).toMatchObject({ priority: 7, paused: true, completeBy })
+})
+
 test('a quote says what a batch would take, on the workers that are there', async () => {
   const { ports, addresses } = await freeAddresses(1)
   await using _coordinator = await startCoordinator(harness, ports[0]!)
