@@ -229,6 +229,28 @@ export interface DoneDocument {
   readonly errors: ResultFile
 }
 
+/** What was done with one checkpoint, by scheduler. */
+export interface LedgerCheckpoint {
+  readonly checkpoint: string
+  /** Shards that ended with a record of their own: rendered, failed or cancelled. */
+  readonly shards: number
+  /** Their attempts before the one that has the record, and those of shards that were split. Nobody is charged for these. */
+  readonly retries: number
+  /** `seconds` are those of devices; they sum to the `deviceSeconds` of the records. */
+  readonly schedulers: readonly { scheduler: string; images: number; steps: number; seconds: number }[]
+}
+
+/**
+ * ledger/DAY/ID.json: what an ended batch used on a day (UTC), by when its records were committed. It follows from these alone,
+ * so that whoever writes it, however often, writes the same. Written before done.json.
+ */
+export interface LedgerDocument {
+  readonly batchId: string
+  readonly tenant: string
+  readonly day: string
+  readonly checkpoints: readonly LedgerCheckpoint[]
+}
+
 /** A line of output.jsonl. The picture is at `image` of keys.ts with its `name`. */
 export type OutputLine = Extract<ItemResult, { state: 'rendered' }> & { readonly shardId: string }
 

@@ -57,6 +57,11 @@ export const keys = {
   output: (batchId: string) => `batches/${batchId}/output.jsonl`,
   errors: (batchId: string) => `batches/${batchId}/errors.jsonl`,
   done: (batchId: string) => `batches/${batchId}/done.json`,
+
+  ledger: 'ledger/',
+  /** Days as YYYY-MM-DD, in UTC. */
+  ledgerDay: (day: string) => `ledger/${day}/`,
+  ledgerEntry: (day: string, batchId: string) => `ledger/${day}/${batchId}.json`,
 } as const
 
 /** Names image `n` (from 0) of item `index` by its content: whoever loses a race never overwrites what was committed. */

@@ -25,6 +25,8 @@ export type {
   InputPart,
   ItemLine,
   ItemResult,
+  LedgerCheckpoint,
+  LedgerDocument,
   ManifestFile,
   OutputLine,
   PlannedShard,

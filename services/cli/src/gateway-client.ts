@@ -46,6 +46,23 @@ export interface QuoteJson {
   readonly price: number | null
 }
 
+interface LedgerSumJson {
+  readonly deviceSeconds: number
+  readonly images: number
+  readonly steps: number
+  readonly retries: number | null
+  readonly price: number | null
+}
+
+/** What ended batches used. */
+export interface LedgerJson {
+  readonly from: string
+  readonly to: string
+  readonly by: string
+  readonly lines: readonly (LedgerSumJson & { readonly name: string })[]
+  readonly total: LedgerSumJson
+}
+
 /** Why an item is where it is. */
 export interface ExplanationJson {
   readonly reason: string
@@ -191,6 +208,10 @@ export class GatewayClient {
 
   cancel(id: string): Promise<BatchJson> {
     return this.#json('POST', `/api/v1/batches/${encodeURIComponent(id)}/cancel`)
+  }
+
+  ledger(query: Readonly<Record<string, string>>): Promise<LedgerJson> {
+    return this.#json('GET', `/api/v1/ledger?${new URLSearchParams(query).toString()}`)
   }
 
   async workers(): Promise<readonly WorkerJson[]> {

@@ -357,3 +357,24 @@ describe('printing', () => {
     expect(printed).toEqual(['b0123456789abcdefghijkl  cancelled: 1 items rendered, 1 not'])
   })
 })
+
+test('ledger shows what was used by a name, and the whole', async () => {
+  const sum = { deviceSeconds: 90.04, images: 8, steps: 160, retries: 1, price: 1.234 }
+  const ledger = {
+    from: '2026-11-01',
+    to: '2026-11-30',
+    by: 'tenant',
+    lines: [{ name: 'default', ...sum }],
+    total: sum,
+  }
+  gateway.answer = (_, response) => sendJson(response, ledger)
+  expect(await run('ledger', '--from', '2026-11-01')).toBe(0)
+  expect(gateway.requests.map(({ url }) => url)).toEqual(['/api/v1/ledger?by=tenant&from=2026-11-01'])
+  expect(printed[0]!.split('\n')).toEqual([
+    '2026-11-01 to 2026-11-30',
+    'tenant   device s  images  steps  retries  price',
+    'default        90       8    160        1  1.23',
+    'total          90       8    160        1  1.23',
+  ])
+  expect(await run('ledger', '--by', 'weather')).toBe(2)
+})

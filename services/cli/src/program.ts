@@ -9,6 +9,7 @@ import { addControl } from './commands/control.ts'
 import { addDownload } from './commands/download.ts'
 import { addExplain } from './commands/explain.ts'
 import { addKeys } from './commands/keys.ts'
+import { addLedger } from './commands/ledger.ts'
 import { addList } from './commands/list.ts'
 import { addLogin } from './commands/login.ts'
 import { addReplay } from './commands/replay.ts'
@@ -54,6 +55,7 @@ function createProgram(environment: Environment): Command {
     addDownload,
     addCheckpoints,
     addWorkers,
+    addLedger,
     addVerify,
     addReplay,
     addSimulate,

@@ -62,7 +62,7 @@ export const COORDINATOR_VARIABLES = {
   ),
   pricePerDeviceSecond: number(
     'DARKROOM_COORDINATOR_PRICE_PER_DEVICE_SECOND',
-    'what a quote asks for a second of a device, in a currency of your own; 0 for no price',
+    'what quotes and the ledger ask for a second of a device, in a currency of your own; 0 for no price',
     0,
     { min: 0, max: 1_000_000 },
   ),

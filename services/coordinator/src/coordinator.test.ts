@@ -1,6 +1,6 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { createGrpcClient } from '@darkroom/chassis'
-import { BatchState, COMPLETION_STREAM, keys, SHARD_STREAM, WorkerLinkService } from '@darkroom/proto'
+import { BatchState, COMPLETION_STREAM, keys, LedgerGrouping, SHARD_STREAM, WorkerLinkService } from '@darkroom/proto'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import {
   acceptBatch,
@@ -116,6 +116,21 @@ test('a batch that is paused starts nothing, also after a restart, until it is r
   await expect(caller.client.updateBatch({ batchId, priority: 1 })).rejects.toMatchObject({ code: 'CONFLICT' })
 })
 
+test('of changes that come at the same time none is lost, also after a restart', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  const first = await startCoordinator(harness, ports[0]!)
+  using caller = createCaller(addresses)
+  const batchId = await acceptBatch(harness.store, ITEMS)
+  await caller.submit(batchId)
+  const completeBy = timestampFromDate(new Date('2020-01-01T00:00:00Z'))
+  const changes = [{ priority: 7 }, { paused: true }, { completeBy }]
+  await Promise.all(changes.map((change) => caller.client.updateBatch({ batchId, ...change })))
+  await first[Symbol.asyncDispose]()
+  await using _second = await startCoordinator(harness, ports[0]!)
+  const { batch } = await caller.patiently(() => caller.client.getBatch({ batchId }))
+  expect(batch).toMatchObject({ priority: 7, paused: true, completeBy })
+})
+
 test('a quote says what a batch would take, on the workers that are there', async () => {
   const { ports, addresses } = await freeAddresses(1)
   await using _coordinator = await startCoordinator(harness, ports[0]!)
@@ -126,6 +141,28 @@ test('a quote says what a batch would take, on the workers that are there', asyn
   expect(many.deviceSeconds / one.deviceSeconds).toBeCloseTo(1_000)
   expect(one).toMatchObject({ workers: 0, isMeasured: false })
   expect([one.secondsAlone, one.price]).toEqual([undefined, undefined])
+})
+
+test('what batches used is in the ledger once they have ended, by any name', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  await using _coordinator = await startCoordinator(harness, ports[0]!)
+  await using _worker = new PlayedWorker(harness, addresses)
+  using caller = createCaller(addresses)
+  const ids = [await acceptBatch(harness.store, ITEMS), await acceptBatch(harness.store, ITEMS)]
+  for (const id of ids) await caller.submit(id)
+  for (const id of ids) await caller.end(id)
+  const ask = (by: LedgerGrouping, from = '2000-01-01', to = '9999-12-31') => caller.client.getLedger({ from, to, by })
+  const { lines, total } = await ask(LedgerGrouping.BATCH)
+  expect(lines.map(({ name }) => name).sort()).toEqual(ids.toSorted())
+  expect(total).toMatchObject({ deviceSeconds: expect.closeTo(0.02 * ITEMS), images: BigInt(2 * ITEMS) })
+  for (const by of [LedgerGrouping.TENANT, LedgerGrouping.CHECKPOINT, LedgerGrouping.SCHEDULER])
+    expect(await ask(by)).toMatchObject({ lines: [{ images: total!.images }], total })
+  expect(await ask(LedgerGrouping.TENANT, '2000-01-01', '2000-12-31')).toMatchObject({
+    lines: [],
+    total: { images: 0n },
+  })
+  await expect(ask(LedgerGrouping.TENANT, 'yesterday')).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
+  await expect(ask(LedgerGrouping.UNSPECIFIED)).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
 })
 
 test('a worker of a pool that gets no work is told so', async () => {

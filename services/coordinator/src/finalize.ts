@@ -3,6 +3,7 @@ import type { ObjectStore } from '@darkroom/chassis'
 import { keys, readShard } from '@darkroom/proto'
 import type { BatchDocument, CommitRecord, DoneDocument, PlannedShard, PlanSegment } from '@darkroom/proto'
 import { inOrder } from './in-order.ts'
+import { LedgerEntries } from './ledger/ledger-entries.ts'
 import { OutputFiles } from './output-files.ts'
 import { segmentCountOf } from './planner/batch-reader.ts'
 import type { BatchReader } from './planner/batch-reader.ts'
@@ -12,7 +13,7 @@ const READ_AHEAD = 64
 
 /**
  * Ends a batch: output.jsonl and errors.jsonl from the commit records, in memory that does not grow with the batch, and
- * done.json last; what was kept to resume shards is deleted. Doing it again gives the same.
+ * its entries of the ledger, and done.json last; what was kept to resume shards is deleted. Doing it again gives the same.
  * @throws DarkroomError INTERNAL when the records do not add up
  */
 export async function finalizeBatch(
@@ -26,8 +27,10 @@ export async function finalizeBatch(
   const files = new OutputFiles(store, reader, batch.id)
   try {
     const totals = new Totals()
+    const ledger = new LedgerEntries(batch)
     for await (const { shard, record } of endedShards(store, batch)) {
       totals.add(shard, record)
+      ledger.add(shard, record)
       await files.add(shard, record)
     }
     const items = totals.itemsOf(batch, isCancelled)
@@ -43,6 +46,7 @@ export async function finalizeBatch(
       schedulers: totals.schedulers,
       ...written,
     }
+    await ledger.write(store)
     await deleteProgress(store, batch.id)
     await store.putIfAbsent(keys.done(batch.id), JSON.stringify(done), { contentType: 'application/json' })
   } catch (reason) {

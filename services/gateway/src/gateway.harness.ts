@@ -16,7 +16,7 @@ import { startS3Server } from '@darkroom/local/s3'
 import type { S3Server } from '@darkroom/local/s3'
 import { create } from '@bufbuild/protobuf'
 import { BatchSchema, BatchState, CoordinatorService, keys } from '@darkroom/proto'
-import type { Batch, BatchDocument, Item, WatchBatchRequest, Worker } from '@darkroom/proto'
+import type { Batch, BatchDocument, GetLedgerRequest, Item, WatchBatchRequest, Worker } from '@darkroom/proto'
 import { GATEWAY_VARIABLES } from './config.ts'
 import { start } from './service.ts'
 
@@ -32,6 +32,7 @@ class PlayedCoordinator implements AsyncDisposable {
   /** Whose batches were asked for, in order. */
   readonly listedTenants: string[] = []
   workers: Worker[] = []
+  ledgerAsked: GetLedgerRequest | null = null
   /** What was last asked for a quote of. */
   quoted: { readonly item: Item; readonly count: bigint }[] = []
   /** What WatchBatch streams; each test sets its own. */
@@ -76,6 +77,11 @@ class PlayedCoordinator implements AsyncDisposable {
         const { paused } = this.#find(batchId)
         if (!paused) return { reason: 'running', message: `item ${item} runs`, remedy: '', shardId: '00000-00000' }
         return { reason: 'paused', message: 'its batch is paused', remedy: 'resume it', shardId: '' }
+      },
+      getLedger: async (request) => {
+        this.ledgerAsked = request
+        const sum = { deviceSeconds: 12.5, images: 4n, steps: 80n }
+        return { lines: [{ name: 'default', ...sum, retries: 1n, price: 0.25 }], total: { ...sum, retries: 1n } }
       },
       listWorkers: async () => ({ workers: this.workers }),
     })

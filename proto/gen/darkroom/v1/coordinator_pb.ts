@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file darkroom/v1/coordinator.proto.
  */
 export const file_darkroom_v1_coordinator: GenFile = /*@__PURE__*/
-  fileDesc("Ch1kYXJrcm9vbS92MS9jb29yZGluYXRvci5wcm90bxILZGFya3Jvb20udjEiTwoKSXRlbUNvdW50cxIQCghyZW5kZXJlZBgBIAEoDRIOCgZmYWlsZWQYAiABKA0SEQoJY2FuY2VsbGVkGAMgASgNEgwKBG9wZW4YBCABKA0iWAoTU2NoZWR1bGVyVGhyb3VnaHB1dBIRCglzY2hlZHVsZXIYASABKAkSDgoGaW1hZ2VzGAIgASgEEg0KBXN0ZXBzGAMgASgEEg8KB3NlY29uZHMYBCABKAEi/wQKBUJhdGNoEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuZGFya3Jvb20udjEuQmF0Y2hTdGF0ZRISCgppdGVtX2NvdW50GAMgASgNEhMKC2ltYWdlX2NvdW50GAQgASgNEiYKBWl0ZW1zGAUgASgLMhcuZGFya3Jvb20udjEuSXRlbUNvdW50cxIXCg9pbWFnZXNfcmVuZGVyZWQYBiABKA0SLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWltYWdlc19wZXJfc2Vjb25kGAogASgBEhgKC2V0YV9zZWNvbmRzGAsgASgBSACIAQESNAoKc2NoZWR1bGVycxgMIAMoCzIgLmRhcmtyb29tLnYxLlNjaGVkdWxlclRocm91Z2hwdXQSFgoOcnVubmluZ19zaGFyZHMYDSADKAkSFQoNaW1hZ2VzX2ZhaWxlZBgOIAEoDRIWCg5pbWFnZXNfZmxhZ2dlZBgPIAEoDRIUCgxpdGVtc193YXJuZWQYECABKA0SDgoGdGVuYW50GBEgASgJEhAKCHByaW9yaXR5GBIgASgREg4KBnBhdXNlZBgTIAEoCBIvCgtjb21wbGV0ZV9ieRgUIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHYXRfcmlzaxgVIAEoCEIOCgxfZXRhX3NlY29uZHMiJgoSU3VibWl0QmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJIjgKE1N1Ym1pdEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCIjCg9HZXRCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkiNQoQR2V0QmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIksKEkxpc3RCYXRjaGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZ0ZW5hbnQYAyABKAkiUwoTTGlzdEJhdGNoZXNSZXNwb25zZRIjCgdiYXRjaGVzGAEgAygLMhIuZGFya3Jvb20udjEuQmF0Y2gSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj0KEVdhdGNoQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEhYKDmFmdGVyX3JldmlzaW9uGAIgASgEInAKEldhdGNoQmF0Y2hSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoBBIhCgViYXRjaBgCIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoEiUKB3ByZXZpZXcYAyABKAsyFC5kYXJrcm9vbS52MS5QcmV2aWV3InUKB1ByZXZpZXcSEAoIYmF0Y2hfaWQYASABKAkSDAoEaXRlbRgCIAEoDRINCgVpbWFnZRgDIAEoDRIMCgRzdGVwGAQgASgNEg0KBXN0ZXBzGAUgASgNEgwKBGpwZWcYBiABKAwSEAoIc2hhcmRfaWQYByABKAkiJgoSQ2FuY2VsQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJIjgKE0NhbmNlbEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCKbAQoSVXBkYXRlQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEhUKCHByaW9yaXR5GAIgASgRSACIAQESEwoGcGF1c2VkGAMgASgISAGIAQESLwoLY29tcGxldGVfYnkYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgsKCV9wcmlvcml0eUIJCgdfcGF1c2VkIjgKE1VwZGF0ZUJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCJKCgZEZXZpY2USDAoEa2luZBgBIAEoCRIMCgRuYW1lGAIgASgJEhQKDG1lbW9yeV9ieXRlcxgDIAEoBBIOCgZyZWFzb24YBCABKAkikAEKCkdwdUZpZ3VyZXMSGQoRdXRpbGl6YXRpb25fcmF0aW8YASABKAESGQoRbWVtb3J5X3VzZWRfYnl0ZXMYAiABKAQSGgoSbWVtb3J5X3RvdGFsX2J5dGVzGAMgASgEEhMKC3Bvd2VyX3dhdHRzGAQgASgBEhsKE3RlbXBlcmF0dXJlX2NlbHNpdXMYBSABKAEigwEKDFJ1bm5pbmdTaGFyZBIQCghiYXRjaF9pZBgBIAEoCRIQCghzaGFyZF9pZBgCIAEoCRIPCgdhdHRlbXB0GAMgASgNEhIKCnN0ZXBzX2RvbmUYBCABKA0SEwoLc3RlcHNfdG90YWwYBSABKA0SFQoNc3RlcHNfcmVzdW1lZBgGIAEoDSL/AwoGV29ya2VyEgoKAmlkGAEgASgJEicKBXN0YXRlGAIgASgOMhguZGFya3Jvb20udjEuV29ya2VyU3RhdGUSDAoEcG9vbBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJEiMKBmRldmljZRgFIAEoCzITLmRhcmtyb29tLnYxLkRldmljZRIcChRyZXNpZGVudF9jaGVja3BvaW50cxgGIAMoCRIqCgdydW5uaW5nGAcgAygLMhkuZGFya3Jvb20udjEuUnVubmluZ1NoYXJkEiQKA2dwdRgIIAEoCzIXLmRhcmtyb29tLnYxLkdwdUZpZ3VyZXMSMAoMY29ubmVjdGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdzZWVuX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9pbWFnZXNfcmVuZGVyZWQYCyABKAQSFAoMYnVzeV9zZWNvbmRzGAwgASgBEg8KB2FkZHJlc3MYDSABKAkSDAoEdGFncxgOIAMoCRIYChBjaGVja3BvaW50X2xvYWRzGA8gASgNEh8KF2NoZWNrcG9pbnRfbG9hZF9zZWNvbmRzGBAgASgBEhAKCGFjdGl2aXR5GBEgASgEEhIKCnF1YXJhbnRpbmUYEiABKAkiNAoSRXhwbGFpbkl0ZW1SZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEgwKBGl0ZW0YAiABKA0iWAoTRXhwbGFpbkl0ZW1SZXNwb25zZRIOCgZyZWFzb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCRIOCgZyZW1lZHkYAyABKAkSEAoIc2hhcmRfaWQYBCABKAkiPQoLUXVvdGVkSXRlbXMSHwoEaXRlbRgBIAEoCzIRLmRhcmtyb29tLnYxLkl0ZW0SDQoFY291bnQYAiABKAQiPAoRUXVvdGVCYXRjaFJlcXVlc3QSJwoFaXRlbXMYASADKAsyGC5kYXJrcm9vbS52MS5RdW90ZWRJdGVtcyLWAQoSUXVvdGVCYXRjaFJlc3BvbnNlEhYKDmRldmljZV9zZWNvbmRzGAEgASgBEg8KB3dvcmtlcnMYAiABKA0SGgoNc2Vjb25kc19hbG9uZRgDIAEoAUgAiAEBEh8KEnNlY29uZHNfYmVoaW5kX2FsbBgEIAEoAUgBiAEBEhMKC2lzX21lYXN1cmVkGAUgASgIEhIKBXByaWNlGAYgASgBSAKIAQFCEAoOX3NlY29uZHNfYWxvbmVCFQoTX3NlY29uZHNfYmVoaW5kX2FsbEIICgZfcHJpY2UiFAoSTGlzdFdvcmtlcnNSZXF1ZXN0IjsKE0xpc3RXb3JrZXJzUmVzcG9uc2USJAoHd29ya2VycxgBIAMoCzITLmRhcmtyb29tLnYxLldvcmtlcirIAQoKQmF0Y2hTdGF0ZRIbChdCQVRDSF9TVEFURV9VTlNQRUNJRklFRBAAEhYKEkJBVENIX1NUQVRFX1FVRVVFRBABEhcKE0JBVENIX1NUQVRFX1JVTk5JTkcQAhIaChZCQVRDSF9TVEFURV9GSU5BTElaSU5HEAMSGQoVQkFUQ0hfU1RBVEVfQ09NUExFVEVEEAQSGgoWQkFUQ0hfU1RBVEVfQ0FOQ0VMTElORxAFEhkKFUJBVENIX1NUQVRFX0NBTkNFTExFRBAGKqsBCgtXb3JrZXJTdGF0ZRIcChhXT1JLRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVXT1JLRVJfU1RBVEVfU1RBUlRJTkcQARIVChFXT1JLRVJfU1RBVEVfSURMRRACEhoKFldPUktFUl9TVEFURV9SRU5ERVJJTkcQAxIZChVXT1JLRVJfU1RBVEVfRFJBSU5JTkcQBBIVChFXT1JLRVJfU1RBVEVfTE9TVBAFMukFChJDb29yZGluYXRvclNlcnZpY2USUAoLU3VibWl0QmF0Y2gSHy5kYXJrcm9vbS52MS5TdWJtaXRCYXRjaFJlcXVlc3QaIC5kYXJrcm9vbS52MS5TdWJtaXRCYXRjaFJlc3BvbnNlEkcKCEdldEJhdGNoEhwuZGFya3Jvb20udjEuR2V0QmF0Y2hSZXF1ZXN0Gh0uZGFya3Jvb20udjEuR2V0QmF0Y2hSZXNwb25zZRJQCgtMaXN0QmF0Y2hlcxIfLmRhcmtyb29tLnYxLkxpc3RCYXRjaGVzUmVxdWVzdBogLmRhcmtyb29tLnYxLkxpc3RCYXRjaGVzUmVzcG9uc2USTwoKV2F0Y2hCYXRjaBIeLmRhcmtyb29tLnYxLldhdGNoQmF0Y2hSZXF1ZXN0Gh8uZGFya3Jvb20udjEuV2F0Y2hCYXRjaFJlc3BvbnNlMAESUAoLQ2FuY2VsQmF0Y2gSHy5kYXJrcm9vbS52MS5DYW5jZWxCYXRjaFJlcXVlc3QaIC5kYXJrcm9vbS52MS5DYW5jZWxCYXRjaFJlc3BvbnNlElAKC1VwZGF0ZUJhdGNoEh8uZGFya3Jvb20udjEuVXBkYXRlQmF0Y2hSZXF1ZXN0GiAuZGFya3Jvb20udjEuVXBkYXRlQmF0Y2hSZXNwb25zZRJQCgtFeHBsYWluSXRlbRIfLmRhcmtyb29tLnYxLkV4cGxhaW5JdGVtUmVxdWVzdBogLmRhcmtyb29tLnYxLkV4cGxhaW5JdGVtUmVzcG9uc2USTQoKUXVvdGVCYXRjaBIeLmRhcmtyb29tLnYxLlF1b3RlQmF0Y2hSZXF1ZXN0Gh8uZGFya3Jvb20udjEuUXVvdGVCYXRjaFJlc3BvbnNlElAKC0xpc3RXb3JrZXJzEh8uZGFya3Jvb20udjEuTGlzdFdvcmtlcnNSZXF1ZXN0GiAuZGFya3Jvb20udjEuTGlzdFdvcmtlcnNSZXNwb25zZWIGcHJvdG8z", [file_darkroom_v1_item, file_google_protobuf_timestamp]);
+  fileDesc("Ch1kYXJrcm9vbS92MS9jb29yZGluYXRvci5wcm90bxILZGFya3Jvb20udjEiTwoKSXRlbUNvdW50cxIQCghyZW5kZXJlZBgBIAEoDRIOCgZmYWlsZWQYAiABKA0SEQoJY2FuY2VsbGVkGAMgASgNEgwKBG9wZW4YBCABKA0iWAoTU2NoZWR1bGVyVGhyb3VnaHB1dBIRCglzY2hlZHVsZXIYASABKAkSDgoGaW1hZ2VzGAIgASgEEg0KBXN0ZXBzGAMgASgEEg8KB3NlY29uZHMYBCABKAEi/wQKBUJhdGNoEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuZGFya3Jvb20udjEuQmF0Y2hTdGF0ZRISCgppdGVtX2NvdW50GAMgASgNEhMKC2ltYWdlX2NvdW50GAQgASgNEiYKBWl0ZW1zGAUgASgLMhcuZGFya3Jvb20udjEuSXRlbUNvdW50cxIXCg9pbWFnZXNfcmVuZGVyZWQYBiABKA0SLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWltYWdlc19wZXJfc2Vjb25kGAogASgBEhgKC2V0YV9zZWNvbmRzGAsgASgBSACIAQESNAoKc2NoZWR1bGVycxgMIAMoCzIgLmRhcmtyb29tLnYxLlNjaGVkdWxlclRocm91Z2hwdXQSFgoOcnVubmluZ19zaGFyZHMYDSADKAkSFQoNaW1hZ2VzX2ZhaWxlZBgOIAEoDRIWCg5pbWFnZXNfZmxhZ2dlZBgPIAEoDRIUCgxpdGVtc193YXJuZWQYECABKA0SDgoGdGVuYW50GBEgASgJEhAKCHByaW9yaXR5GBIgASgREg4KBnBhdXNlZBgTIAEoCBIvCgtjb21wbGV0ZV9ieRgUIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHYXRfcmlzaxgVIAEoCEIOCgxfZXRhX3NlY29uZHMiJgoSU3VibWl0QmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJIjgKE1N1Ym1pdEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCIjCg9HZXRCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkiNQoQR2V0QmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIksKEkxpc3RCYXRjaGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZ0ZW5hbnQYAyABKAkiUwoTTGlzdEJhdGNoZXNSZXNwb25zZRIjCgdiYXRjaGVzGAEgAygLMhIuZGFya3Jvb20udjEuQmF0Y2gSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj0KEVdhdGNoQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEhYKDmFmdGVyX3JldmlzaW9uGAIgASgEInAKEldhdGNoQmF0Y2hSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoBBIhCgViYXRjaBgCIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoEiUKB3ByZXZpZXcYAyABKAsyFC5kYXJrcm9vbS52MS5QcmV2aWV3InUKB1ByZXZpZXcSEAoIYmF0Y2hfaWQYASABKAkSDAoEaXRlbRgCIAEoDRINCgVpbWFnZRgDIAEoDRIMCgRzdGVwGAQgASgNEg0KBXN0ZXBzGAUgASgNEgwKBGpwZWcYBiABKAwSEAoIc2hhcmRfaWQYByABKAkiJgoSQ2FuY2VsQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJIjgKE0NhbmNlbEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCKbAQoSVXBkYXRlQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEhUKCHByaW9yaXR5GAIgASgRSACIAQESEwoGcGF1c2VkGAMgASgISAGIAQESLwoLY29tcGxldGVfYnkYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgsKCV9wcmlvcml0eUIJCgdfcGF1c2VkIjgKE1VwZGF0ZUJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCJKCgZEZXZpY2USDAoEa2luZBgBIAEoCRIMCgRuYW1lGAIgASgJEhQKDG1lbW9yeV9ieXRlcxgDIAEoBBIOCgZyZWFzb24YBCABKAkikAEKCkdwdUZpZ3VyZXMSGQoRdXRpbGl6YXRpb25fcmF0aW8YASABKAESGQoRbWVtb3J5X3VzZWRfYnl0ZXMYAiABKAQSGgoSbWVtb3J5X3RvdGFsX2J5dGVzGAMgASgEEhMKC3Bvd2VyX3dhdHRzGAQgASgBEhsKE3RlbXBlcmF0dXJlX2NlbHNpdXMYBSABKAEigwEKDFJ1bm5pbmdTaGFyZBIQCghiYXRjaF9pZBgBIAEoCRIQCghzaGFyZF9pZBgCIAEoCRIPCgdhdHRlbXB0GAMgASgNEhIKCnN0ZXBzX2RvbmUYBCABKA0SEwoLc3RlcHNfdG90YWwYBSABKA0SFQoNc3RlcHNfcmVzdW1lZBgGIAEoDSL/AwoGV29ya2VyEgoKAmlkGAEgASgJEicKBXN0YXRlGAIgASgOMhguZGFya3Jvb20udjEuV29ya2VyU3RhdGUSDAoEcG9vbBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJEiMKBmRldmljZRgFIAEoCzITLmRhcmtyb29tLnYxLkRldmljZRIcChRyZXNpZGVudF9jaGVja3BvaW50cxgGIAMoCRIqCgdydW5uaW5nGAcgAygLMhkuZGFya3Jvb20udjEuUnVubmluZ1NoYXJkEiQKA2dwdRgIIAEoCzIXLmRhcmtyb29tLnYxLkdwdUZpZ3VyZXMSMAoMY29ubmVjdGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdzZWVuX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9pbWFnZXNfcmVuZGVyZWQYCyABKAQSFAoMYnVzeV9zZWNvbmRzGAwgASgBEg8KB2FkZHJlc3MYDSABKAkSDAoEdGFncxgOIAMoCRIYChBjaGVja3BvaW50X2xvYWRzGA8gASgNEh8KF2NoZWNrcG9pbnRfbG9hZF9zZWNvbmRzGBAgASgBEhAKCGFjdGl2aXR5GBEgASgEEhIKCnF1YXJhbnRpbmUYEiABKAkiNAoSRXhwbGFpbkl0ZW1SZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEgwKBGl0ZW0YAiABKA0iWAoTRXhwbGFpbkl0ZW1SZXNwb25zZRIOCgZyZWFzb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCRIOCgZyZW1lZHkYAyABKAkSEAoIc2hhcmRfaWQYBCABKAkiPQoLUXVvdGVkSXRlbXMSHwoEaXRlbRgBIAEoCzIRLmRhcmtyb29tLnYxLkl0ZW0SDQoFY291bnQYAiABKAQiPAoRUXVvdGVCYXRjaFJlcXVlc3QSJwoFaXRlbXMYASADKAsyGC5kYXJrcm9vbS52MS5RdW90ZWRJdGVtcyLWAQoSUXVvdGVCYXRjaFJlc3BvbnNlEhYKDmRldmljZV9zZWNvbmRzGAEgASgBEg8KB3dvcmtlcnMYAiABKA0SGgoNc2Vjb25kc19hbG9uZRgDIAEoAUgAiAEBEh8KEnNlY29uZHNfYmVoaW5kX2FsbBgEIAEoAUgBiAEBEhMKC2lzX21lYXN1cmVkGAUgASgIEhIKBXByaWNlGAYgASgBSAKIAQFCEAoOX3NlY29uZHNfYWxvbmVCFQoTX3NlY29uZHNfYmVoaW5kX2FsbEIICgZfcHJpY2UiZQoQR2V0TGVkZ2VyUmVxdWVzdBIMCgRmcm9tGAEgASgJEgoKAnRvGAIgASgJEicKAmJ5GAMgASgOMhsuZGFya3Jvb20udjEuTGVkZ2VyR3JvdXBpbmcSDgoGdGVuYW50GAQgASgJIpEBCgpMZWRnZXJMaW5lEgwKBG5hbWUYASABKAkSFgoOZGV2aWNlX3NlY29uZHMYAiABKAESDgoGaW1hZ2VzGAMgASgEEg0KBXN0ZXBzGAQgASgEEhQKB3JldHJpZXMYBSABKARIAIgBARISCgVwcmljZRgGIAEoAUgBiAEBQgoKCF9yZXRyaWVzQggKBl9wcmljZSJjChFHZXRMZWRnZXJSZXNwb25zZRImCgVsaW5lcxgBIAMoCzIXLmRhcmtyb29tLnYxLkxlZGdlckxpbmUSJgoFdG90YWwYAiABKAsyFy5kYXJrcm9vbS52MS5MZWRnZXJMaW5lIhQKEkxpc3RXb3JrZXJzUmVxdWVzdCI7ChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiQKB3dvcmtlcnMYASADKAsyEy5kYXJrcm9vbS52MS5Xb3JrZXIqyAEKCkJhdGNoU3RhdGUSGwoXQkFUQ0hfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJCQVRDSF9TVEFURV9RVUVVRUQQARIXChNCQVRDSF9TVEFURV9SVU5OSU5HEAISGgoWQkFUQ0hfU1RBVEVfRklOQUxJWklORxADEhkKFUJBVENIX1NUQVRFX0NPTVBMRVRFRBAEEhoKFkJBVENIX1NUQVRFX0NBTkNFTExJTkcQBRIZChVCQVRDSF9TVEFURV9DQU5DRUxMRUQQBiqrAQoLV29ya2VyU3RhdGUSHAoYV09SS0VSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVV09SS0VSX1NUQVRFX1NUQVJUSU5HEAESFQoRV09SS0VSX1NUQVRFX0lETEUQAhIaChZXT1JLRVJfU1RBVEVfUkVOREVSSU5HEAMSGQoVV09SS0VSX1NUQVRFX0RSQUlOSU5HEAQSFQoRV09SS0VSX1NUQVRFX0xPU1QQBSqnAQoOTGVkZ2VyR3JvdXBpbmcSHwobTEVER0VSX0dST1VQSU5HX1VOU1BFQ0lGSUVEEAASGgoWTEVER0VSX0dST1VQSU5HX1RFTkFOVBABEh4KGkxFREdFUl9HUk9VUElOR19DSEVDS1BPSU5UEAISHQoZTEVER0VSX0dST1VQSU5HX1NDSEVEVUxFUhADEhkKFUxFREdFUl9HUk9VUElOR19CQVRDSBAEMrUGChJDb29yZGluYXRvclNlcnZpY2USUAoLU3VibWl0QmF0Y2gSHy5kYXJrcm9vbS52MS5TdWJtaXRCYXRjaFJlcXVlc3QaIC5kYXJrcm9vbS52MS5TdWJtaXRCYXRjaFJlc3BvbnNlEkcKCEdldEJhdGNoEhwuZGFya3Jvb20udjEuR2V0QmF0Y2hSZXF1ZXN0Gh0uZGFya3Jvb20udjEuR2V0QmF0Y2hSZXNwb25zZRJQCgtMaXN0QmF0Y2hlcxIfLmRhcmtyb29tLnYxLkxpc3RCYXRjaGVzUmVxdWVzdBogLmRhcmtyb29tLnYxLkxpc3RCYXRjaGVzUmVzcG9uc2USTwoKV2F0Y2hCYXRjaBIeLmRhcmtyb29tLnYxLldhdGNoQmF0Y2hSZXF1ZXN0Gh8uZGFya3Jvb20udjEuV2F0Y2hCYXRjaFJlc3BvbnNlMAESUAoLQ2FuY2VsQmF0Y2gSHy5kYXJrcm9vbS52MS5DYW5jZWxCYXRjaFJlcXVlc3QaIC5kYXJrcm9vbS52MS5DYW5jZWxCYXRjaFJlc3BvbnNlElAKC1VwZGF0ZUJhdGNoEh8uZGFya3Jvb20udjEuVXBkYXRlQmF0Y2hSZXF1ZXN0GiAuZGFya3Jvb20udjEuVXBkYXRlQmF0Y2hSZXNwb25zZRJQCgtFeHBsYWluSXRlbRIfLmRhcmtyb29tLnYxLkV4cGxhaW5JdGVtUmVxdWVzdBogLmRhcmtyb29tLnYxLkV4cGxhaW5JdGVtUmVzcG9uc2USTQoKUXVvdGVCYXRjaBIeLmRhcmtyb29tLnYxLlF1b3RlQmF0Y2hSZXF1ZXN0Gh8uZGFya3Jvb20udjEuUXVvdGVCYXRjaFJlc3BvbnNlEkoKCUdldExlZGdlchIdLmRhcmtyb29tLnYxLkdldExlZGdlclJlcXVlc3QaHi5kYXJrcm9vbS52MS5HZXRMZWRnZXJSZXNwb25zZRJQCgtMaXN0V29ya2VycxIfLmRhcmtyb29tLnYxLkxpc3RXb3JrZXJzUmVxdWVzdBogLmRhcmtyb29tLnYxLkxpc3RXb3JrZXJzUmVzcG9uc2ViBnByb3RvMw", [file_darkroom_v1_item, file_google_protobuf_timestamp]);
 
 /**
  * Where the items of a batch are; the four always sum to the accepted count.
@@ -952,6 +952,118 @@ export const QuoteBatchResponseSchema: GenMessage<QuoteBatchResponse> = /*@__PUR
   messageDesc(file_darkroom_v1_coordinator, 24);
 
 /**
+ * @generated from message darkroom.v1.GetLedgerRequest
+ */
+export type GetLedgerRequest = Message<"darkroom.v1.GetLedgerRequest"> & {
+  /**
+   * The first and the last day, YYYY-MM-DD in UTC.
+   *
+   * @generated from field: string from = 1;
+   */
+  from: string;
+
+  /**
+   * @generated from field: string to = 2;
+   */
+  to: string;
+
+  /**
+   * @generated from field: darkroom.v1.LedgerGrouping by = 3;
+   */
+  by: LedgerGrouping;
+
+  /**
+   * Whose; empty for all tenants.
+   *
+   * @generated from field: string tenant = 4;
+   */
+  tenant: string;
+};
+
+/**
+ * Describes the message darkroom.v1.GetLedgerRequest.
+ * Use `create(GetLedgerRequestSchema)` to create a new message.
+ */
+export const GetLedgerRequestSchema: GenMessage<GetLedgerRequest> = /*@__PURE__*/
+  messageDesc(file_darkroom_v1_coordinator, 25);
+
+/**
+ * @generated from message darkroom.v1.LedgerLine
+ */
+export type LedgerLine = Message<"darkroom.v1.LedgerLine"> & {
+  /**
+   * Of the tenant, checkpoint (its pin), scheduler or batch; empty in the total.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Those of committed images: nobody is charged for attempts that were lost.
+   *
+   * @generated from field: double device_seconds = 2;
+   */
+  deviceSeconds: number;
+
+  /**
+   * @generated from field: uint64 images = 3;
+   */
+  images: bigint;
+
+  /**
+   * Model calls that were made for the images.
+   *
+   * @generated from field: uint64 steps = 4;
+   */
+  steps: bigint;
+
+  /**
+   * Attempts before those that ended shards; absent by scheduler, as a shard may have several.
+   *
+   * @generated from field: optional uint64 retries = 5;
+   */
+  retries?: bigint | undefined;
+
+  /**
+   * In the operator's currency; absent where the operator has set no price.
+   *
+   * @generated from field: optional double price = 6;
+   */
+  price?: number | undefined;
+};
+
+/**
+ * Describes the message darkroom.v1.LedgerLine.
+ * Use `create(LedgerLineSchema)` to create a new message.
+ */
+export const LedgerLineSchema: GenMessage<LedgerLine> = /*@__PURE__*/
+  messageDesc(file_darkroom_v1_coordinator, 26);
+
+/**
+ * @generated from message darkroom.v1.GetLedgerResponse
+ */
+export type GetLedgerResponse = Message<"darkroom.v1.GetLedgerResponse"> & {
+  /**
+   * The most device seconds first.
+   *
+   * @generated from field: repeated darkroom.v1.LedgerLine lines = 1;
+   */
+  lines: LedgerLine[];
+
+  /**
+   * @generated from field: darkroom.v1.LedgerLine total = 2;
+   */
+  total?: LedgerLine | undefined;
+};
+
+/**
+ * Describes the message darkroom.v1.GetLedgerResponse.
+ * Use `create(GetLedgerResponseSchema)` to create a new message.
+ */
+export const GetLedgerResponseSchema: GenMessage<GetLedgerResponse> = /*@__PURE__*/
+  messageDesc(file_darkroom_v1_coordinator, 27);
+
+/**
  * @generated from message darkroom.v1.ListWorkersRequest
  */
 export type ListWorkersRequest = Message<"darkroom.v1.ListWorkersRequest"> & {
@@ -962,7 +1074,7 @@ export type ListWorkersRequest = Message<"darkroom.v1.ListWorkersRequest"> & {
  * Use `create(ListWorkersRequestSchema)` to create a new message.
  */
 export const ListWorkersRequestSchema: GenMessage<ListWorkersRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 25);
+  messageDesc(file_darkroom_v1_coordinator, 28);
 
 /**
  * @generated from message darkroom.v1.ListWorkersResponse
@@ -979,7 +1091,7 @@ export type ListWorkersResponse = Message<"darkroom.v1.ListWorkersResponse"> & {
  * Use `create(ListWorkersResponseSchema)` to create a new message.
  */
 export const ListWorkersResponseSchema: GenMessage<ListWorkersResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 26);
+  messageDesc(file_darkroom_v1_coordinator, 29);
 
 /**
  * @generated from enum darkroom.v1.BatchState
@@ -1079,6 +1191,47 @@ export const WorkerStateSchema: GenEnum<WorkerState> = /*@__PURE__*/
   enumDesc(file_darkroom_v1_coordinator, 1);
 
 /**
+ * @generated from enum darkroom.v1.LedgerGrouping
+ */
+export const LedgerGrouping = {
+  /**
+   * @generated from enum value: LEDGER_GROUPING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: LEDGER_GROUPING_TENANT = 1;
+   */
+  TENANT: 1,
+
+  /**
+   * @generated from enum value: LEDGER_GROUPING_CHECKPOINT = 2;
+   */
+  CHECKPOINT: 2,
+
+  /**
+   * @generated from enum value: LEDGER_GROUPING_SCHEDULER = 3;
+   */
+  SCHEDULER: 3,
+
+  /**
+   * @generated from enum value: LEDGER_GROUPING_BATCH = 4;
+   */
+  BATCH: 4,
+} as const;
+
+/**
+ * @generated from enum darkroom.v1.LedgerGrouping
+ */
+export type LedgerGrouping = (typeof LedgerGrouping)[keyof typeof LedgerGrouping] | UnknownEnum;
+
+/**
+ * Describes the enum darkroom.v1.LedgerGrouping.
+ */
+export const LedgerGroupingSchema: GenEnum<LedgerGrouping> = /*@__PURE__*/
+  enumDesc(file_darkroom_v1_coordinator, 2);
+
+/**
  * What the gateway and operators ask of the coordinator. Only the leader answers; a standby refuses with UNAVAILABLE.
  *
  * @generated from service darkroom.v1.CoordinatorService
@@ -1159,6 +1312,16 @@ export const CoordinatorService: GenService<{
     methodKind: "unary";
     input: typeof QuoteBatchRequestSchema;
     output: typeof QuoteBatchResponseSchema;
+  },
+  /**
+   * What ended batches used on some days. It is booked when a batch ends, by the days its work was committed on.
+   *
+   * @generated from rpc darkroom.v1.CoordinatorService.GetLedger
+   */
+  getLedger: {
+    methodKind: "unary";
+    input: typeof GetLedgerRequestSchema;
+    output: typeof GetLedgerResponseSchema;
   },
   /**
    * @generated from rpc darkroom.v1.CoordinatorService.ListWorkers

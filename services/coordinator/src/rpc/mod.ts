@@ -6,6 +6,7 @@ import { cancelBatch } from './cancel-batch.ts'
 import type { RpcContext } from './context.ts'
 import { explainItem } from './explain-item.ts'
 import { getBatch } from './get-batch.ts'
+import { getLedger } from './get-ledger.ts'
 import { listBatches } from './list-batches.ts'
 import { listWorkers } from './list-workers.ts'
 import { quoteBatch } from './quote-batch.ts'
@@ -24,6 +25,7 @@ export function registerServices(context: RpcContext): ServiceRegistration[] {
       updateBatch: updateBatch(context),
       explainItem: explainItem(context),
       quoteBatch: quoteBatch(context),
+      getLedger: getLedger(context),
       listWorkers: listWorkers(context),
     }),
     implement(WorkerLinkService, { attach: attach(context) }),

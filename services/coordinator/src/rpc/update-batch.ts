@@ -1,17 +1,19 @@
 import { timestampDate, timestampMs } from '@bufbuild/protobuf/wkt'
-import { DarkroomError } from '@darkroom/chassis'
+import { DarkroomError, Limit } from '@darkroom/chassis'
 import type { ServiceImpl } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
 import type { ControlDocument, CoordinatorService } from '@darkroom/proto'
 import type { RpcContext } from './context.ts'
 
-/** Stores what is asked for first, so that it survives a restart. What the request leaves out stays as it is. */
-export function updateBatch({
-  leadership,
-  batches,
-  store,
-}: RpcContext): ServiceImpl<typeof CoordinatorService>['updateBatch'] {
-  return async ({ batchId, priority, paused, completeBy }) => {
+type UpdateBatch = ServiceImpl<typeof CoordinatorService>['updateBatch']
+
+/**
+ * Stores what is asked for first, so that it survives a restart. What the request leaves out stays as it is: the next change
+ * waits until this one is known, or it would store what was before.
+ */
+export function updateBatch({ leadership, batches, store }: RpcContext): UpdateBatch {
+  const oneAtATime = new Limit(1)
+  const change: UpdateBatch = async ({ batchId, priority, paused, completeBy }) => {
     const farm = await leadership.farm()
     const { batch } = await batches.view(farm, batchId)
     if (!farm.state.batches.has(batchId))
@@ -32,4 +34,5 @@ export function updateBatch({
     if (paused !== undefined) farm.handle({ type: paused ? 'batchPaused' : 'batchResumed', batchId })
     return { batch: (await batches.view(farm, batchId)).batch }
   }
+  return (request, call) => oneAtATime.run(async () => change(request, call))
 }

@@ -29,6 +29,7 @@ const MATRIX: Readonly<Record<string, RouteScope>> = {
   'GET /api/v1/workers': 'admin',
   'GET /api/v1/checkpoints': 'read',
   'GET /api/v1/schedulers': 'read',
+  'GET /api/v1/ledger': 'read',
   'GET /api/v1/me': 'read',
   'GET /api/v1/tenants': 'admin',
   'GET /api/v1/keys': 'admin',
@@ -178,6 +179,10 @@ test('a list shows a tenant its own, and the operator everything', async () => {
   await call('GET', '/api/v1/batches', key.read)
   await call('GET', '/api/v1/batches', key.admin)
   expect(gateway.coordinator.listedTenants.slice(-2)).toEqual(['acme', ''])
+  await call('GET', '/api/v1/ledger', key.read)
+  expect(gateway.coordinator.ledgerAsked).toMatchObject({ tenant: 'acme' })
+  await call('GET', '/api/v1/ledger', key.admin)
+  expect(gateway.coordinator.ledgerAsked).toMatchObject({ tenant: '' })
 })
 
 test('a batch belongs to the tenant of its key, and the operator may see it', async () => {

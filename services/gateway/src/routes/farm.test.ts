@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { BatchState, WorkerSchema, WorkerState } from '@darkroom/proto'
+import { BatchState, LedgerGrouping, WorkerSchema, WorkerState } from '@darkroom/proto'
 import { startTestGateway } from '../gateway.harness.ts'
 import type { TestGateway } from '../gateway.harness.ts'
 
@@ -166,5 +166,20 @@ test('without a coordinator, what needs one is 503 and says when to come back', 
     const response = await fetch(alone.url + path)
     expect([response.status, response.headers.get('retry-after')]).toEqual([503, '2'])
     expect(await response.json()).toMatchObject({ code: 'COORDINATOR_UNAVAILABLE' })
+  }
+})
+
+test('the ledger is asked for by days and a name to sum by, and says null where there is no price', async () => {
+  expect(await get('/api/v1/ledger?from=2026-01-02&to=2026-01-31&by=batch')).toEqual({
+    from: '2026-01-02',
+    to: '2026-01-31',
+    by: 'batch',
+    lines: [{ name: 'default', deviceSeconds: 12.5, images: 4, steps: 80, retries: 1, price: 0.25 }],
+    total: { deviceSeconds: 12.5, images: 4, steps: 80, retries: 1, price: null },
+  })
+  expect(gateway.coordinator.ledgerAsked).toMatchObject({ by: LedgerGrouping.BATCH })
+  expect(await get('/api/v1/ledger?to=2026-01-31')).toMatchObject({ from: '2026-01-02', by: 'tenant' })
+  for (const query of ['by=nobody', 'from=yesterday']) {
+    expect((await fetch(`${gateway.url}/api/v1/ledger?${query}`)).status).toBe(400)
   }
 })

@@ -10,6 +10,7 @@ import { explainItem } from './explain-item.ts'
 import { getBatch } from './get-batch.ts'
 import { getImage } from './get-image.ts'
 import { huggingFace } from './hugging-face.ts'
+import { getLedger } from './get-ledger.ts'
 import { listBatches } from './list-batches.ts'
 import { listCheckpoints } from './list-checkpoints.ts'
 import { listSchedulers } from './list-schedulers.ts'
@@ -44,6 +45,7 @@ export const ROUTES: readonly ((app: App, context: GatewayContext) => void)[] = 
   explainItem,
   resultFiles,
   getImage,
+  getLedger,
   listWorkers,
   listCheckpoints,
   listSchedulers,

@@ -35,6 +35,9 @@ export interface Paths {
   '/api/v1/batches/{id}/images/{name}': {
     get: { query: { proxy?: number; expires?: number; signature?: string }; body: undefined; answer: unknown }
   }
+  '/api/v1/ledger': {
+    get: { query: { from?: string; to?: string; by?: "tenant" | "checkpoint" | "scheduler" | "batch" }; body: undefined; answer: { 'from': string; 'to': string; 'by': "tenant" | "checkpoint" | "scheduler" | "batch"; 'lines': ({ 'name': string; 'deviceSeconds': number; 'images': number; 'steps': number; 'retries': number | null; 'price': number | null })[]; 'total': { 'deviceSeconds': number; 'images': number; 'steps': number; 'retries': number | null; 'price': number | null } } }
+  }
   '/api/v1/workers': {
     get: { query: {  }; body: undefined; answer: { 'workers': ({ 'id': string; 'state': "starting" | "idle" | "rendering" | "draining" | "lost"; 'pool': string; 'version': string; 'address': string; 'device': { 'kind': string; 'name': string; 'memoryBytes': number; 'reason': string } | null; 'tags': (string)[]; 'quarantine': string | null; 'residentCheckpoints': (string)[]; 'running': ({ 'batchId': string; 'shardId': string; 'attempt': number; 'stepsDone': number; 'stepsTotal': number; 'stepsResumed': number })[]; 'gpu': { 'utilizationRatio': number; 'memoryUsedBytes': number; 'memoryTotalBytes': number; 'powerWatts': number; 'temperatureCelsius': number } | null; 'connectedAt': string | null; 'seenAt': string | null; 'imagesRendered': number; 'busySeconds': number })[] } }
   }

@@ -1,5 +1,5 @@
-import { halvesOf } from '@darkroom/proto'
-import type { CommitRecord, DoneDocument, PlanSegment } from '@darkroom/proto'
+import { halvesOf, keys } from '@darkroom/proto'
+import type { CommitRecord, DoneDocument, LedgerDocument, PlanSegment } from '@darkroom/proto'
 import type { Nature } from './item.ts'
 import type { Invariant } from './violation.ts'
 import type { VirtualBucket } from './virtual-bucket.ts'
@@ -12,6 +12,8 @@ interface WatchedBatch {
   readonly sizes: Map<string, number>
   readonly records: Map<string, CommitRecord>
   readonly images: Set<string>
+  /** Its entries of the ledger, by key. */
+  readonly ledger: Map<string, LedgerDocument>
   /** What the records sum to. */
   readonly states: { rendered: number; failed: number; cancelled: number }
   /** Its cancellation was acknowledged. */
@@ -23,7 +25,7 @@ const NO_SHARD = { checkpoint: '', task: '', width: 0, height: 0 }
 
 type Report = (invariant: Invariant, message: string) => void
 
-/** Looks at each write of the bucket as it happens: I1, I3, I4, I9, I10 and, at a batch's end, I13. */
+/** Looks at each write of the bucket as it happens: I1, I3, I4, I9, I10 and, at a batch's end, I11 and I13. */
 export class BucketChecks {
   readonly #batches = new Map<string, WatchedBatch>()
   readonly #bucket: VirtualBucket
@@ -42,6 +44,7 @@ export class BucketChecks {
       sizes: new Map(),
       records: new Map(),
       images: new Set(),
+      ledger: new Map(),
       states: { rendered: 0, failed: 0, cancelled: 0 },
       isCancelled: false,
       done: null,
@@ -84,12 +87,18 @@ export class BucketChecks {
   }
 
   #written(key: string, body: string, before: string | null): void {
+    if (key.startsWith(keys.ledger)) return this.#booked(JSON.parse(body) as LedgerDocument, key, body, before)
     const [, batchId = '', folder = ''] = key.split('/')
     const batch = this.#batches.get(batchId)
     if (batch === undefined) return
     if (folder === 'plan') return this.#planned(batch, JSON.parse(body) as PlanSegment, key, before)
     if (folder === 'results') return this.#committed(batch, JSON.parse(body) as CommitRecord, key, before)
     if (folder === 'done.json') return this.#ended(batch, JSON.parse(body) as DoneDocument, key, before)
+  }
+
+  #booked(entry: LedgerDocument, key: string, body: string, before: string | null): void {
+    if (before !== null && before !== body) this.#report('I11', `${key} was written again and says something else`)
+    this.#batches.get(entry.batchId)!.ledger.set(key, entry)
   }
 
   #planned(batch: WatchedBatch, { segment, shards }: PlanSegment, key: string, before: string | null): void {
@@ -158,6 +167,7 @@ export class BucketChecks {
   #ended(batch: WatchedBatch, done: DoneDocument, key: string, before: string | null): void {
     if (before !== null) return this.#report('I4', `${key} was written twice`)
     batch.done = done
+    this.#reconciled(batch, key)
     const { states } = batch
     for (const shardId of batch.sizes.keys())
       if (!batch.records.has(shardId)) this.#report('I1', `${key} is written, and shard ${shardId} has no record`)
@@ -171,5 +181,24 @@ export class BucketChecks {
     const lines = (file: string): number => this.#bucket.get(file)?.split('\n').filter(Boolean).length ?? -1
     if (lines(done.output.key) !== states.rendered || lines(done.errors.key) !== states.failed + states.cancelled)
       this.#report('I13', `the lines of ${done.output.key} and ${done.errors.key} are not those of the records`)
+  }
+  /** What is charged is what the records say, each once. */
+  #reconciled(batch: WatchedBatch, key: string): void {
+    const sum = { seconds: 0, images: 0, shards: 0 }
+    for (const { shards, schedulers } of [...batch.ledger.values()].flatMap(({ checkpoints }) => checkpoints)) {
+      sum.shards += shards
+      for (const { seconds, images } of schedulers) {
+        sum.seconds += seconds
+        sum.images += images
+      }
+    }
+    const records = [...batch.records.values()]
+    const seconds = records.reduce((all, record) => all + (record.kind === 'rendered' ? record.deviceSeconds : 0), 0)
+    const shards = records.filter(({ kind }) => kind !== 'split').length
+    if (Math.abs(sum.seconds - seconds) > 1e-6 || sum.images !== batch.images.size || sum.shards !== shards)
+      this.#report(
+        'I11',
+        `${key}: the ledger has ${JSON.stringify(sum)}, the records ${seconds} seconds, ${shards} shards`,
+      )
   }
 }

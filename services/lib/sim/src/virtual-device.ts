@@ -120,6 +120,7 @@ export class VirtualDevice {
   #recordOf({ batchId, shardId, attempt, checkpoint, items }: ShardAssignment, startedAt: string, seconds: number) {
     const { workerId, process, traits } = this.#parts
     const committedAt = new Date(process.time.nowMs).toISOString()
+    const results = items.map((item) => resultOf(item, seconds / items.length, traits.isWrong ? workerId : PIN))
     return {
       kind: 'rendered' as const,
       batchId,
@@ -129,8 +130,9 @@ export class VirtualDevice {
       workerId,
       checkpoint,
       startedAt,
-      deviceSeconds: seconds,
-      items: items.map((item) => resultOf(item, seconds / items.length, traits.isWrong ? workerId : PIN)),
+      // As a worker has it: what failed is not counted.
+      deviceSeconds: results.reduce((sum, item) => sum + (item.state === 'rendered' ? item.seconds : 0), 0),
+      items: results,
     }
   }
 }

@@ -1,0 +1,62 @@
+import type { ObjectStore } from '@darkroom/chassis'
+import { keys } from '@darkroom/proto'
+import type { BatchDocument, CommitRecord, LedgerDocument, PlannedShard } from '@darkroom/proto'
+import { addTally } from '../core/tally.ts'
+import type { Tallies } from '../core/tally.ts'
+import { summariseRecord } from '../records.ts'
+
+interface CheckpointSum {
+  shards: number
+  retries: number
+  readonly schedulers: Tallies
+}
+
+/** What a batch used, by day and checkpoint, from its commit records alone. */
+export class LedgerEntries {
+  readonly #batch: BatchDocument
+  readonly #days = new Map<string, Map<string, CheckpointSum>>()
+
+  constructor(batch: BatchDocument) {
+    this.#batch = batch
+  }
+
+  /** Records have to come in the order of their shards, so that the sums are the same each time. */
+  add({ checkpoint }: PlannedShard, record: CommitRecord): void {
+    const sum = this.#sumOf(record.committedAt.slice(0, 'YYYY-MM-DD'.length), checkpoint)
+    // The attempts of one that was split all failed: its halves begin anew.
+    sum.shards += record.kind === 'split' ? 0 : 1
+    sum.retries += Math.max(0, record.attempt - (record.kind === 'split' ? 0 : 1))
+    for (const tally of summariseRecord(record).schedulers) addTally(sum.schedulers, tally)
+  }
+
+  get documents(): LedgerDocument[] {
+    const { id: batchId, tenant } = this.#batch
+    return [...this.#days].map(([day, checkpoints]) => ({
+      batchId,
+      tenant,
+      day,
+      checkpoints: [...checkpoints].map(([checkpoint, { shards, retries, schedulers }]) => ({
+        checkpoint,
+        shards,
+        retries,
+        schedulers: [...schedulers.values()],
+      })),
+    }))
+  }
+
+  /** Doing it again, here or in another coordinator, writes the same bytes to the same keys. */
+  async write(store: ObjectStore): Promise<void> {
+    for (const document of this.documents) {
+      const key = keys.ledgerEntry(document.day, document.batchId)
+      await store.put(key, JSON.stringify(document), { contentType: 'application/json' })
+    }
+  }
+
+  #sumOf(day: string, checkpoint: string): CheckpointSum {
+    let checkpoints = this.#days.get(day)
+    if (checkpoints === undefined) this.#days.set(day, (checkpoints = new Map()))
+    let sum = checkpoints.get(checkpoint)
+    if (sum === undefined) checkpoints.set(checkpoint, (sum = { shards: 0, retries: 0, schedulers: new Map() }))
+    return sum
+  }
+}

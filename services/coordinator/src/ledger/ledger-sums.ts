@@ -1,0 +1,47 @@
+import type { LedgerDocument } from '@darkroom/proto'
+
+export type Grouping = 'tenant' | 'checkpoint' | 'scheduler' | 'batch'
+
+export interface LedgerSum {
+  deviceSeconds: number
+  images: number
+  steps: number
+  retries: number
+}
+
+/** What entries of the ledger sum to, by one of their names, and in all. */
+export class LedgerSums {
+  readonly #by: Grouping
+  readonly groups = new Map<string, LedgerSum>()
+  readonly total: LedgerSum = nothing()
+
+  constructor(by: Grouping) {
+    this.#by = by
+  }
+
+  add({ batchId, tenant, checkpoints }: LedgerDocument): void {
+    for (const { checkpoint, retries, schedulers } of checkpoints) {
+      this.total.retries += retries
+      // A shard may have several schedulers: its retries are of none.
+      if (this.#by !== 'scheduler') this.#group({ tenant, checkpoint, batch: batchId }[this.#by]).retries += retries
+      for (const { scheduler, images, steps, seconds } of schedulers) {
+        const names = { tenant, checkpoint, scheduler, batch: batchId }
+        for (const sum of [this.total, this.#group(names[this.#by])]) {
+          sum.deviceSeconds += seconds
+          sum.images += images
+          sum.steps += steps
+        }
+      }
+    }
+  }
+
+  #group(name: string): LedgerSum {
+    let sum = this.groups.get(name)
+    if (sum === undefined) this.groups.set(name, (sum = nothing()))
+    return sum
+  }
+}
+
+function nothing(): LedgerSum {
+  return { deviceSeconds: 0, images: 0, steps: 0, retries: 0 }
+}

@@ -1,0 +1,66 @@
+import { DarkroomError } from '@darkroom/chassis'
+import type { ObjectStore, ServiceImpl } from '@darkroom/chassis'
+import { keys, LedgerGrouping } from '@darkroom/proto'
+import type { CoordinatorService, LedgerDocument } from '@darkroom/proto'
+import { inOrder } from '../in-order.ts'
+import { LedgerSums } from '../ledger/ledger-sums.ts'
+import type { Grouping, LedgerSum } from '../ledger/ledger-sums.ts'
+import type { RpcContext } from './context.ts'
+
+const READ_AHEAD = 64
+/** What fits into one answer. */
+const MAX_LINES = 10_000
+
+const GROUPINGS: Readonly<Record<number, Grouping>> = {
+  [LedgerGrouping.TENANT]: 'tenant',
+  [LedgerGrouping.CHECKPOINT]: 'checkpoint',
+  [LedgerGrouping.SCHEDULER]: 'scheduler',
+  [LedgerGrouping.BATCH]: 'batch',
+}
+
+export function getLedger({
+  leadership,
+  store,
+  pricePerDeviceSecond,
+}: RpcContext): ServiceImpl<typeof CoordinatorService>['getLedger'] {
+  return async ({ from, to, by, tenant }) => {
+    const grouping = GROUPINGS[by]
+    if (grouping === undefined) throw new DarkroomError('INVALID_REQUEST', `${by} is nothing to sum the ledger by`)
+    for (const day of [from, to])
+      if (!isDay(day)) throw new DarkroomError('INVALID_REQUEST', `'${day}' is no day: it is written YYYY-MM-DD`)
+    await leadership.farm()
+    const sums = new LedgerSums(grouping)
+    const entries = await entriesBetween(store, from, to)
+    for await (const document of inOrder(entries, READ_AHEAD, (key) => store.getJson<LedgerDocument>(key)))
+      if (document !== null && (tenant === '' || document.tenant === tenant)) sums.add(document)
+    if (sums.groups.size > MAX_LINES)
+      throw new DarkroomError('INVALID_REQUEST', `more than ${MAX_LINES} lines: ask for fewer days`)
+    const line = (name: string, { deviceSeconds, images, steps, retries }: LedgerSum, hasRetries: boolean) => ({
+      name,
+      deviceSeconds,
+      images: BigInt(images),
+      steps: BigInt(steps),
+      ...(hasRetries && { retries: BigInt(retries) }),
+      ...(pricePerDeviceSecond > 0 && { price: deviceSeconds * pricePerDeviceSecond }),
+    })
+    const largestFirst = [...sums.groups].sort(([, a], [, b]) => b.deviceSeconds - a.deviceSeconds)
+    return {
+      lines: largestFirst.map(([name, sum]) => line(name, sum, grouping !== 'scheduler')),
+      total: line('', sums.total, true),
+    }
+  }
+}
+
+/** Keys of both days and of those between. */
+async function entriesBetween(store: ObjectStore, from: string, to: string): Promise<string[]> {
+  const found: string[] = []
+  for await (const { key } of store.list(keys.ledger, { startAfter: keys.ledgerDay(from) })) {
+    if (key.slice(keys.ledger.length, keys.ledgerDay(to).length - 1) > to) break
+    found.push(key)
+  }
+  return found
+}
+
+function isDay(text: string): boolean {
+  return /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(Date.parse(text))
+}

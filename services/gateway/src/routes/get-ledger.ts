@@ -1,0 +1,104 @@
+import { LedgerGrouping } from '@darkroom/proto'
+import type { LedgerLine } from '@darkroom/proto'
+import { Type } from 'typebox'
+import type { Static, TSchema } from 'typebox'
+import { callerOf, isAllowed } from '../auth/caller.ts'
+import type { GatewayContext } from '../context.ts'
+import type { App } from '../http/app.ts'
+import { problemResponses } from '../http/problem.ts'
+
+const DAY_MS = 86_400_000
+/** What is answered where no day is given, today among them. */
+const DEFAULT_DAYS = 30
+
+const GROUPINGS = {
+  tenant: LedgerGrouping.TENANT,
+  checkpoint: LedgerGrouping.CHECKPOINT,
+  scheduler: LedgerGrouping.SCHEDULER,
+  batch: LedgerGrouping.BATCH,
+} as const
+
+const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+const day = (description: string) => Type.Optional(Type.String({ format: 'date', description }))
+const by = Type.Enum(Object.keys(GROUPINGS) as (keyof typeof GROUPINGS)[])
+
+const sum = {
+  deviceSeconds: Type.Number({ description: 'Of committed images: attempts that were lost are not charged.' }),
+  images: Type.Integer(),
+  steps: Type.Integer({ description: 'Model calls that were made for the images.' }),
+  retries: orNull(
+    Type.Integer({
+      description: 'Attempts before those that ended shards; null by scheduler, as a shard may have several.',
+    }),
+  ),
+  price: orNull(
+    Type.Number({ description: "In the operator's currency; null where no price of a device second is set." }),
+  ),
+}
+
+const sumSchema = Type.Object(sum)
+const lineSchema = Type.Object({
+  name: Type.String({ description: 'Of the tenant, checkpoint (its pin), scheduler or batch.' }),
+  ...sum,
+})
+
+export function getLedger(app: App, { coordinator }: GatewayContext): void {
+  app.route({
+    method: 'GET',
+    url: '/api/v1/ledger',
+    config: { scope: 'read' },
+    schema: {
+      operationId: 'getLedger',
+      summary: 'What ended batches used, and its price',
+      description:
+        'A batch is booked when it ends, on the days (UTC) that its work was committed on. The most device seconds first. A tenant is shown its own, an admin everybody’s.',
+      tags: ['farm'],
+      querystring: Type.Object(
+        {
+          from: day(`The first day; without it, ${DEFAULT_DAYS} days are told of.`),
+          to: day('The last day; without it, today.'),
+          by: Type.Optional({ ...by, default: 'tenant' }),
+        },
+        { additionalProperties: false },
+      ),
+      response: {
+        200: Type.Object({
+          from: Type.String({ format: 'date' }),
+          to: Type.String({ format: 'date' }),
+          by,
+          lines: Type.Array(lineSchema),
+          total: sumSchema,
+        }),
+        ...problemResponses,
+      },
+    },
+    handler: async (request) => {
+      const { by: grouping = 'tenant', to = dayOf(Date.now()) } = request.query
+      const { from = dayOf(Date.parse(to) - (DEFAULT_DAYS - 1) * DAY_MS) } = request.query
+      const caller = callerOf(request)
+      const tenant = isAllowed(caller, 'admin') ? '' : caller.tenant
+      const { lines, total } = await coordinator.getLedger({ from, to, by: GROUPINGS[grouping], tenant })
+      return {
+        from,
+        to,
+        by: grouping,
+        lines: lines.map((line) => ({ name: line.name, ...sumJson(line) })),
+        total: sumJson(total!),
+      }
+    },
+  })
+}
+
+function sumJson({ deviceSeconds, images, steps, retries, price }: LedgerLine): Static<typeof sumSchema> {
+  return {
+    deviceSeconds,
+    images: Number(images),
+    steps: Number(steps),
+    retries: retries === undefined ? null : Number(retries),
+    price: price ?? null,
+  }
+}
+
+function dayOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 'YYYY-MM-DD'.length)
+}
