@@ -1,5 +1,7 @@
 export { Farm } from './farm.ts'
 export type { FarmOptions, ProcessKind } from './farm.ts'
+export { CertificateAuthority } from './certificate-authority.ts'
+export type { CertificateFiles, CertificateOptions } from './certificate-authority.ts'
 export { freePort } from './free-port.ts'
 export { startNatsServer } from './nats-server.ts'
 export type { NatsServer } from './nats-server.ts'

@@ -2,10 +2,12 @@ import {
   createLogger,
   FarmNats,
   Metrics,
+  natsConfigFrom,
   ObjectStore,
   startAdminServer,
   startGrpcServer,
   storeConfigFrom,
+  TlsFiles,
 } from '@darkroom/chassis'
 import { CoordinatorService, WorkerLinkService } from '@darkroom/proto'
 import { randomUUID } from 'node:crypto'
@@ -25,12 +27,13 @@ export async function start(config: CoordinatorConfig): Promise<AsyncDisposable>
   const events = createEvents(metrics, log)
   events.leading(false)
 
+  const tls = stack.use(TlsFiles.open(config, log))
   const store = stack.use(
     ObjectStore.open(storeConfigFrom(config), { onRequest: (...request) => events.storeRequested(...request) }),
   )
   await store.checkBucket()
   await store.probeConditionalWrites()
-  const nats = stack.use(await FarmNats.connect({ servers: config.natsUrl, name: 'coordinator' }, log))
+  const nats = stack.use(await FarmNats.connect(natsConfigFrom(config, { name: 'coordinator', tls }), log))
 
   const links = new WorkerLinks()
   const watchers = new Watchers()
@@ -39,7 +42,7 @@ export async function start(config: CoordinatorConfig): Promise<AsyncDisposable>
   const batches = new Batches(store)
   const context = { leadership, batches, watchers, links, store, events, pools, pricePerDeviceSecond }
   const grpc = stack.use(
-    await startGrpcServer({ host: config.host, port: config.port, services: registerServices(context), log }),
+    await startGrpcServer({ host: config.host, port: config.port, services: registerServices(context), tls, log }),
   )
   stack.use(leadership)
   grpc.setServing('', true)

@@ -2,7 +2,14 @@ import { fastifySSE } from '@fastify/sse'
 import swagger from '@fastify/swagger'
 import type { FastifyDynamicSwaggerOptions, SwaggerTransform } from '@fastify/swagger'
 import type { AddressInfo } from 'node:net'
-import { createGrpcClient, createLogger, ObjectStore, startAdminServer, storeConfigFrom } from '@darkroom/chassis'
+import {
+  createGrpcClient,
+  createLogger,
+  ObjectStore,
+  startAdminServer,
+  storeConfigFrom,
+  TlsFiles,
+} from '@darkroom/chassis'
 import { CoordinatorService } from '@darkroom/proto'
 import manifest from '../package.json' with { type: 'json' }
 import { BatchDocuments } from './batches/batch-documents.ts'
@@ -39,6 +46,7 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
   const events = new GatewayEvents(log)
   const strangers = unknownTenants(config.safetyCheckerOffTenants ?? [])
   if (strangers.length > 0) events.tenantsUnknown(GATEWAY_VARIABLES.safetyCheckerOffTenants.name, strangers)
+  const tls = stack.use(TlsFiles.open(config, log))
   const store = stack.use(
     ObjectStore.open(storeConfigFrom(config), {
       onRequest: (op, outcome, seconds) => events.storeRequested(op, outcome, seconds),
@@ -47,7 +55,10 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
   await store.checkBucket()
   await store.probeConditionalWrites()
   const coordinator = stack.use(
-    createGrpcClient(CoordinatorService, config.coordinators, { defaultTimeoutMs: COORDINATOR_TIMEOUT_MS }),
+    createGrpcClient(CoordinatorService, config.coordinators, {
+      defaultTimeoutMs: COORDINATOR_TIMEOUT_MS,
+      tls: tls && { files: tls, server: 'coordinator' },
+    }),
   )
   const stopping = new AbortController()
   const openWork: OpenWork = new Set()

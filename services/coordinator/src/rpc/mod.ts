@@ -15,7 +15,7 @@ import { watchBatch } from './watch-batch.ts'
 
 export function registerServices(context: RpcContext): ServiceRegistration[] {
   return [
-    implement(CoordinatorService, {
+    implement(CoordinatorService, ['gateway'], {
       submitBatch: submitBatch(context),
       getBatch: getBatch(context),
       listBatches: listBatches(context),
@@ -26,6 +26,6 @@ export function registerServices(context: RpcContext): ServiceRegistration[] {
       quoteBatch: quoteBatch(context),
       listWorkers: listWorkers(context),
     }),
-    implement(WorkerLinkService, { attach: attach(context) }),
+    implement(WorkerLinkService, ['worker'], { attach: attach(context) }),
   ]
 }

@@ -7,6 +7,7 @@ import {
   SHARD_STREAM,
   ShardAssignmentSchema,
   ShardCompletionSchema,
+  inboxPrefix,
   shardSubject,
   workerConsumer,
 } from '@darkroom/proto'
@@ -14,15 +15,21 @@ import type { ShardAssignment, ShardCompletion } from '@darkroom/proto'
 import { connect, Events } from 'nats'
 import type { JetStreamClient, JetStreamManager, JsMsg, NatsConnection } from 'nats'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Secret } from './config.ts'
 import { DarkroomError } from './errors.ts'
 import type { Logger } from './log.ts'
+import { remedyOf, tlsOptions } from './nats-security.ts'
 import { createMissing, nullIfMissing, openWorkerConsumer } from './nats-streams.ts'
+import type { TlsFiles } from './tls/tls-files.ts'
 
 export interface NatsConfig {
   /** Comma-separated URLs. */
   readonly servers: string
-  /** How the connection calls itself in the server's lists. */
+  /** How the connection calls itself in the server's lists; answers come to the inbox of that name alone. */
   readonly name: string
+  readonly login?: { readonly user: string; readonly password: Secret } | null
+  /** Used where a server's URL is tls://. */
+  readonly tls?: TlsFiles | null
 }
 
 /** One shard in a worker's hands. */
@@ -72,12 +79,17 @@ export class FarmNats implements AsyncDisposable {
         reconnectJitter: RETRY_MS,
         waitOnFirstConnect: false,
         pingInterval: 10_000,
+        inboxPrefix: inboxPrefix(config.name),
+        // A password that is changed at the server first must not end a service that has the new one a moment later.
+        ignoreAuthErrorAbort: true,
+        ...(config.login && { user: config.login.user, pass: config.login.password.reveal() }),
+        ...tlsOptions(config),
       })
       const manager = await connection.jetstreamManager({ checkAPI: false, timeout: REQUEST_TIMEOUT_MS })
       log.info({ server: connection.getServer(), version: connection.info?.version }, 'nats connected')
       return new FarmNats(connection, manager, log)
     } catch (reason) {
-      throw unavailable(`cannot connect to ${config.servers}`, reason)
+      throw unavailable(`cannot connect to ${config.servers}`, reason, remedyOf(reason, config))
     }
   }
 
@@ -205,11 +217,12 @@ export class FarmNats implements AsyncDisposable {
   }
 
   async #watchStatus(): Promise<void> {
-    for await (const { type } of this.connection.status()) {
+    for await (const { type, data } of this.connection.status()) {
       if (type === Events.Disconnect) {
         this.#connected = false
         this.#log.warn('nats disconnected')
       }
+      if (type === Events.Error) this.#log.error({ problem: data }, 'nats refused something')
       if (type === Events.Reconnect) {
         this.#connected = true
         this.#log.info('nats reconnected')
@@ -261,7 +274,7 @@ async function guard<T>(what: string, action: () => Promise<T>): Promise<T> {
   }
 }
 
-function unavailable(what: string, cause: unknown): DarkroomError {
+function unavailable(what: string, cause: unknown, remedy = ''): DarkroomError {
   const detail = cause instanceof Error ? cause.message : String(cause)
-  return new DarkroomError('NATS_UNAVAILABLE', `${what}: ${detail}`, { cause })
+  return new DarkroomError('NATS_UNAVAILABLE', `${what}: ${detail}${remedy}`, { cause })
 }
