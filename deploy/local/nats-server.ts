@@ -17,11 +17,22 @@ export interface NatsServer extends AsyncDisposable {
   stop(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>
 }
 
+export interface NatsServerOptions {
+  readonly directory: string
+  readonly port?: number
+  /** For users, permissions and TLS. */
+  readonly configFile?: string
+  /** Of the variables that the config file names. */
+  readonly env?: Readonly<Record<string, string>>
+  /** What clients are to write before its address: tls where the config file has TLS. */
+  readonly scheme?: 'nats' | 'tls'
+}
+
 const START_TIMEOUT_MS = 10_000
 const GREETING_TIMEOUT_MS = 500
 
 /** A real nats-server with JetStream on loopback, its storage and log in `directory`. */
-export async function startNatsServer(options: { directory: string; port?: number }): Promise<NatsServer> {
+export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
   const binary = findNatsServer()
   if (binary === null) throw new Error('no nats-server: run npm run setup')
   mkdirSync(options.directory, { recursive: true })
@@ -34,9 +45,14 @@ export async function startNatsServer(options: { directory: string; port?: numbe
     '--jetstream',
     '--store_dir',
     path.join(options.directory, 'store'),
+    ...(options.configFile === undefined ? [] : ['--config', options.configFile]),
   ]
   // In a group of its own: Ctrl-C in a terminal is for the launcher, which stops its children in order.
-  const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true })
+  const child = spawn(binary, args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    detached: true,
+    env: { ...process.env, ...options.env },
+  })
   endWithUs(child)
   child.stderr.pipe(createWriteStream(path.join(options.directory, 'nats-server.log'), { flags: 'a' }))
   const exited = once(child, 'exit')
@@ -45,7 +61,8 @@ export async function startNatsServer(options: { directory: string; port?: numbe
     if (child.exitCode === null && child.signalCode === null) child.kill(signal)
     await exited
   }
-  return { url: `nats://127.0.0.1:${port}`, port, pid: child.pid!, stop, [Symbol.asyncDispose]: () => stop() }
+  const url = `${options.scheme ?? 'nats'}://127.0.0.1:${port}`
+  return { url, port, pid: child.pid!, stop, [Symbol.asyncDispose]: () => stop() }
 }
 
 /** JetStream is up when the server greets a client with it. */

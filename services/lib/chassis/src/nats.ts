@@ -78,6 +78,7 @@ export class FarmNats implements AsyncDisposable {
         reconnectTimeWait: RETRY_MS,
         reconnectJitter: RETRY_MS,
         waitOnFirstConnect: false,
+        timeout: REQUEST_TIMEOUT_MS,
         pingInterval: 10_000,
         inboxPrefix: inboxPrefix(config.name),
         // A password that is changed at the server first must not end a service that has the new one a moment later.
