@@ -3,7 +3,7 @@ import type { ObjectStoreConfig } from '@darkroom/chassis'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { startNatsServer } from './nats-server.ts'
-import type { NatsServer } from './nats-server.ts'
+import type { NatsServer, NatsServerOptions } from './nats-server.ts'
 import { freePort } from './free-port.ts'
 import { startProgram, tailOf } from './program.ts'
 import type { Program } from './program.ts'
@@ -22,6 +22,9 @@ export interface FarmOptions {
     readonly worker?: Record<string, string>
     readonly s3?: Record<string, string>
   }
+  /** Further environment of one process, by its name: 'gateway', 'coordinator-0', 'worker-1', … */
+  readonly envOf?: (name: string) => Record<string, string>
+  readonly nats?: Pick<NatsServerOptions, 'configFile' | 'env' | 'scheme'>
   /** Called with a line for people, and the process's name, when one ends that nobody stopped. */
   readonly onDeath?: (message: string, name: string) => void
   /** The port through which one kind of process reaches another: that one's own, unless something is put between them. */
@@ -85,7 +88,7 @@ export class Farm implements AsyncDisposable {
       },
     })
     stack.defer(() => s3.stop())
-    const nats = await startNatsServer({ directory: path.join(options.directory, 'nats') })
+    const nats = await startNatsServer({ ...options.nats, directory: path.join(options.directory, 'nats') })
     stack.defer(() => nats.stop())
     const pins = await pushAll(storeConfig(s3), options.checkpoints ?? shippedCheckpoints())
     const ports = await Promise.all(Array.from({ length: options.coordinators ?? 1 }, freePort))
@@ -189,7 +192,11 @@ export class Farm implements AsyncDisposable {
     const { port } = this.#nats
     await this.#nats.stop('SIGKILL')
     meanwhile()
-    this.#nats = await startNatsServer({ directory: path.join(this.directory, 'nats'), port })
+    this.#nats = await startNatsServer({
+      ...this.#options.nats,
+      directory: path.join(this.directory, 'nats'),
+      port,
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -221,13 +228,14 @@ export class Farm implements AsyncDisposable {
       main: MAIN[kind],
       logFolder: path.join(this.directory, 'logs'),
       env: {
-        DARKROOM_NATS_URL: `nats://127.0.0.1:${natsPort}`,
+        DARKROOM_NATS_URL: `${this.#options.nats?.scheme ?? 'nats'}://127.0.0.1:${natsPort}`,
         ...storeEnvironment(s3Port),
         [`${prefix}_HOST`]: '127.0.0.1',
         [`${prefix}_PORT`]: '0',
         [`${prefix}_ADMIN_PORT`]: '0',
         ...own,
         ...this.#options.env?.[kind],
+        ...this.#options.envOf?.(name),
       },
     })
     this.#programs.set(name, program)

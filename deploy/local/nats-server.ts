@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { createWriteStream, mkdirSync } from 'node:fs'
+import { createWriteStream, mkdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -17,24 +17,40 @@ export interface NatsServer extends AsyncDisposable {
   stop(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>
 }
 
+export interface NatsServerOptions {
+  readonly directory: string
+  readonly port?: number
+  /** For users, permissions and TLS; storage too, where it has a block for it. */
+  readonly configFile?: string
+  /** Of the variables that the config file names. */
+  readonly env?: Readonly<Record<string, string>>
+  /** What clients are to write before its address: tls where the config file has TLS. */
+  readonly scheme?: 'nats' | 'tls'
+}
+
 const START_TIMEOUT_MS = 10_000
 const GREETING_TIMEOUT_MS = 500
 
-/** A real nats-server with JetStream on loopback, its storage and log in `directory`; as `configFile` says, where there is one. */
-export async function startNatsServer(options: {
-  directory: string
-  port?: number
-  configFile?: string
-}): Promise<NatsServer> {
+/** A real nats-server with JetStream on loopback, its storage and log in `directory`. */
+export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
   const binary = findNatsServer()
   if (binary === null) throw new Error('no nats-server: run npm run setup')
   mkdirSync(options.directory, { recursive: true })
   const port = options.port ?? (await freePort())
-  const own = ['--jetstream', '--store_dir', path.join(options.directory, 'store')]
-  const as = options.configFile === undefined ? own : ['--config', options.configFile]
-  const args = ['--addr', '127.0.0.1', '--port', String(port), ...as]
+  const store = ['--jetstream', '--store_dir', path.join(options.directory, 'store')]
+  const { configFile } = options
+  const args = [
+    '--addr=127.0.0.1',
+    `--port=${port}`,
+    ...(configFile !== undefined && placesStorage(configFile) ? [] : store),
+    ...(configFile === undefined ? [] : ['--config', configFile]),
+  ]
   // In a group of its own: Ctrl-C in a terminal is for the launcher, which stops its children in order.
-  const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true })
+  const child = spawn(binary, args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    detached: true,
+    env: { ...process.env, ...options.env },
+  })
   endWithUs(child)
   child.stderr.pipe(createWriteStream(path.join(options.directory, 'nats-server.log'), { flags: 'a' }))
   const exited = once(child, 'exit')
@@ -43,7 +59,13 @@ export async function startNatsServer(options: {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal)
     await exited
   }
-  return { url: `nats://127.0.0.1:${port}`, port, pid: child.pid!, stop, [Symbol.asyncDispose]: () => stop() }
+  const url = `${options.scheme ?? 'nats'}://127.0.0.1:${port}`
+  return { url, port, pid: child.pid!, stop, [Symbol.asyncDispose]: () => stop() }
+}
+
+/** nats-server takes JetStream's storage from its file or from its arguments, not from both. */
+function placesStorage(configFile: string): boolean {
+  return /^jetstream\b/m.test(readFileSync(configFile, 'utf8'))
 }
 
 /** JetStream is up when the server greets a client with it. */

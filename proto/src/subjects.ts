@@ -23,6 +23,11 @@ export function workerConsumer(workerId: string): string {
   return `worker-${tokenOf(workerId)}`
 }
 
+/** Where a connection's answers come to: below a subject of its own, so that nobody else can be allowed to read them. */
+export function inboxPrefix(connectionName: string): string {
+  return `darkroom.v1.inbox.${tokenOf(connectionName)}`
+}
+
 /** An id as one token of a subject: what is not allowed there is written as =HEX. */
 function tokenOf(id: string): string {
   return id.replaceAll(/[^A-Za-z0-9_-]/gu, (character) => `=${character.codePointAt(0)!.toString(16)}=`)

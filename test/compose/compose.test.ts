@@ -124,10 +124,7 @@ test('its environment starts the real processes, and they render a picture', { t
   const moved = (value: string): string => moves.find(([from]) => from.test(value))?.[1] ?? value
   await using programs = new AsyncDisposableStack()
   const start = async (role: string) => {
-    const environment = Object.entries(services[role]!.environment!).map(([name, value]) => [
-      name,
-      moved(String(value)),
-    ])
+    const environment = Object.entries(services[role]!.environment!).map(([name, value]) => [name, moved(value)])
     const program = await startProgram({
       name: role,
       main: path.join(ROOT, 'services', role, 'src/main.ts'),

@@ -2,10 +2,12 @@ import {
   createLogger,
   FarmNats,
   Metrics,
+  natsConfigFrom,
   ObjectStore,
   startAdminServer,
   startGrpcServer,
   storeConfigFrom,
+  TlsFiles,
 } from '@darkroom/chassis'
 import { CoordinatorService, WorkerLinkService } from '@darkroom/proto'
 import { randomUUID } from 'node:crypto'
@@ -26,13 +28,14 @@ export async function start(config: CoordinatorConfig): Promise<AsyncDisposable>
   events.priced(config.pricePerDeviceSecond)
   events.leading(false)
 
+  const tls = stack.use(TlsFiles.open(config, log))
   const store = stack.use(
     ObjectStore.open(storeConfigFrom(config), { onRequest: (...request) => events.storeRequested(...request) }),
   )
   await store.checkBucket()
   await store.probeConditionalWrites()
-  const { natsUrl: servers, natsReplicas: replicas } = config
-  const nats = stack.use(await FarmNats.connect({ servers, name: 'coordinator', replicas }, log))
+  const natsConfig = { ...natsConfigFrom(config, { name: 'coordinator', tls }), replicas: config.natsReplicas }
+  const nats = stack.use(await FarmNats.connect(natsConfig, log))
 
   const links = new WorkerLinks()
   const watchers = new Watchers()
@@ -41,7 +44,7 @@ export async function start(config: CoordinatorConfig): Promise<AsyncDisposable>
   const batches = new Batches(store)
   const context = { leadership, batches, watchers, links, store, events, pools, pricePerDeviceSecond }
   const grpc = stack.use(
-    await startGrpcServer({ host: config.host, port: config.port, services: registerServices(context), log }),
+    await startGrpcServer({ host: config.host, port: config.port, services: registerServices(context), tls, log }),
   )
   stack.use(leadership)
   grpc.setServing('', true)

@@ -43,7 +43,7 @@ class PlayedCoordinator implements AsyncDisposable {
   #port = 0
 
   async start(): Promise<void> {
-    const impl = implement(CoordinatorService, {
+    const impl = implement(CoordinatorService, ['gateway'], {
       submitBatch: async ({ batchId }) => {
         this.submitted.push(batchId)
         if (!this.batches.has(batchId)) this.put(batchId, {})

@@ -3,7 +3,14 @@ import swagger from '@fastify/swagger'
 import type { FastifyDynamicSwaggerOptions, SwaggerTransform } from '@fastify/swagger'
 import type { AddressInfo } from 'node:net'
 import type { TObject } from 'typebox'
-import { createGrpcClient, createLogger, ObjectStore, startAdminServer, storeConfigFrom } from '@darkroom/chassis'
+import {
+  createGrpcClient,
+  createLogger,
+  ObjectStore,
+  startAdminServer,
+  storeConfigFrom,
+  TlsFiles,
+} from '@darkroom/chassis'
 import { CoordinatorService } from '@darkroom/proto'
 import manifest from '../package.json' with { type: 'json' }
 import { ApiKeys } from './auth/api-keys.ts'
@@ -44,6 +51,7 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
   const log = createLogger('gateway', config.logLevel)
   const events = new GatewayEvents(log)
   if (config.auth === 'open') events.isOpenToAll(config.host)
+  const tls = stack.use(TlsFiles.open(config, log))
   const store = stack.use(
     ObjectStore.open(storeConfigFrom(config), {
       onRequest: (op, outcome, seconds) => events.storeRequested(op, outcome, seconds),
@@ -52,7 +60,10 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
   await store.checkBucket()
   await store.probeConditionalWrites()
   const coordinator = stack.use(
-    createGrpcClient(CoordinatorService, config.coordinators, { defaultTimeoutMs: COORDINATOR_TIMEOUT_MS }),
+    createGrpcClient(CoordinatorService, config.coordinators, {
+      defaultTimeoutMs: COORDINATOR_TIMEOUT_MS,
+      tls: tls && { files: tls, server: 'coordinator' },
+    }),
   )
   const stopping = new AbortController()
   const openWork: OpenWork = new Set()

@@ -4,12 +4,14 @@ import {
   implement,
   Limit,
   Metrics,
+  natsConfigFrom,
   ObjectStore,
   startAdminServer,
   startGrpcServer,
   storeConfigFrom,
+  TlsFiles,
 } from '@darkroom/chassis'
-import { WorkerService, WorkerState } from '@darkroom/proto'
+import { workerConsumer, WorkerService, WorkerState } from '@darkroom/proto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CheckpointShelf } from './checkpoint-shelf.ts'
 import type { WorkerConfig } from './config.ts'
@@ -58,12 +60,13 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
     process.kill(process.pid, 'SIGTERM')
   }
 
+  const tls = stack.use(TlsFiles.open(config, log))
   const store = stack.use(
     ObjectStore.open(storeConfigFrom(config), { onRequest: (...request) => events.storeRequested(...request) }),
   )
   await store.checkBucket()
   await store.probeConditionalWrites()
-  const nats = stack.use(await FarmNats.connect({ servers: config.natsUrl, name: workerId }, log))
+  const nats = stack.use(await FarmNats.connect(natsConfigFrom(config, { name: workerConsumer(workerId), tls }), log))
 
   let shards: ShardLoop | null = null
   const engine = stack.use(
@@ -146,7 +149,8 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
     await startGrpcServer({
       host,
       port: config.port,
-      services: [implement(WorkerService, { describe: describe(current), drain: drain(drainOnce) })],
+      services: [implement(WorkerService, ['cli'], { describe: describe(current), drain: drain(drainOnce) })],
+      tls,
       log,
     }),
   )
@@ -161,6 +165,7 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
   stack.use(
     new CoordinatorLink({
       coordinators: config.coordinators,
+      tls: tls && { files: tls, server: 'coordinator' },
       describe: current,
       previews,
       onLossRate: (meanSeconds) => {

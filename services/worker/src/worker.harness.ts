@@ -91,7 +91,7 @@ async function startLink() {
     port: 0,
     log: createLogger('link', 'silent'),
     services: [
-      implement(WorkerLinkService, {
+      implement(WorkerLinkService, ['worker'], {
         async *attach(requests, { signal }) {
           void (async () => {
             for await (const { worker, preview } of requests) {

@@ -16,7 +16,7 @@ import { watchBatch } from './watch-batch.ts'
 
 export function registerServices(context: RpcContext): ServiceRegistration[] {
   return [
-    implement(CoordinatorService, {
+    implement(CoordinatorService, ['gateway'], {
       submitBatch: submitBatch(context),
       getBatch: getBatch(context),
       listBatches: listBatches(context),
@@ -28,6 +28,6 @@ export function registerServices(context: RpcContext): ServiceRegistration[] {
       getLedger: getLedger(context),
       listWorkers: listWorkers(context),
     }),
-    implement(WorkerLinkService, { attach: attach(context) }),
+    implement(WorkerLinkService, ['worker'], { attach: attach(context) }),
   ]
 }

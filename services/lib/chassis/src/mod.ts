@@ -26,7 +26,15 @@ export { DarkroomError, ERROR_CODES, isErrorCode } from './errors.ts'
 export type { ErrorCode, Problem } from './errors.ts'
 export type { PictureTexts } from './exif.ts'
 export { createGrpcClient, implement, startGrpcServer } from './grpc/mod.ts'
-export type { CallContext, CallOptions, Client, GrpcServer, ServiceImpl, ServiceRegistration } from './grpc/mod.ts'
+export type {
+  CallContext,
+  CallOptions,
+  Client,
+  ClientTls,
+  GrpcServer,
+  ServiceImpl,
+  ServiceRegistration,
+} from './grpc/mod.ts'
 export { LeaderLease } from './leader.ts'
 export type { LeaderOptions } from './leader.ts'
 export { runService } from './lifecycle.ts'
@@ -45,5 +53,7 @@ export { withPngText } from './png.ts'
 export { readPictureTexts } from './read-picture-texts.ts'
 export { DEFAULT_TERMS, isTenantName, tenantsFile } from './tenants-file.ts'
 export type { TenantsFile, TenantTerms } from './tenants-file.ts'
-export { COMMON_VARIABLES, NATS_VARIABLES, STORE_VARIABLES, storeConfigFrom } from './variables.ts'
+export type { Role } from './tls/roles.ts'
+export { TlsFiles } from './tls/tls-files.ts'
+export { COMMON_VARIABLES, NATS_VARIABLES, natsConfigFrom, STORE_VARIABLES, storeConfigFrom } from './variables.ts'
 export { withJpegExif, withWebpExif } from './with-exif.ts'

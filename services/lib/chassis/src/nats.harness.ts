@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import { startNatsServer } from '@darkroom/local'
-import type { NatsServer } from '@darkroom/local'
+import type { NatsServer, NatsServerOptions } from '@darkroom/local'
 import { ShardAssignmentSchema, ShardCompletionSchema } from '@darkroom/proto'
 import type { ShardAssignment, ShardCompletion } from '@darkroom/proto'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -9,22 +9,27 @@ import path from 'node:path'
 import { onTestFinished } from 'vitest'
 import { createLogger } from './log.ts'
 import { FarmNats } from './nats.ts'
+import type { NatsConfig } from './nats.ts'
 
 export const log = createLogger('test', 'silent')
+
+type Security = Pick<NatsServerOptions, 'configFile' | 'env' | 'scheme'>
 
 /** A nats-server of one test's own, gone with it. */
 export class TestServer {
   readonly #directory: string
+  readonly #security: Security
   #server: NatsServer
 
-  private constructor(directory: string, server: NatsServer) {
+  private constructor(directory: string, security: Security, server: NatsServer) {
     this.#directory = directory
+    this.#security = security
     this.#server = server
   }
 
-  static async start(): Promise<TestServer> {
+  static async start(security: Security = {}): Promise<TestServer> {
     const directory = mkdtempSync(path.join(os.tmpdir(), 'darkroom-nats-'))
-    const server = new TestServer(directory, await startNatsServer({ directory }))
+    const server = new TestServer(directory, security, await startNatsServer({ ...security, directory }))
     onTestFinished(async () => {
       await server.kill()
       rmSync(directory, { recursive: true })
@@ -37,8 +42,8 @@ export class TestServer {
   }
 
   /** Connected until the test ends. */
-  async connect(name = 'test'): Promise<FarmNats> {
-    const nats = await FarmNats.connect({ servers: this.url, name }, log)
+  async connect(name = 'test', options: Pick<NatsConfig, 'login' | 'tls'> = {}): Promise<FarmNats> {
+    const nats = await FarmNats.connect({ servers: this.url, name, ...options }, log)
     onTestFinished(() => nats[Symbol.asyncDispose]())
     return nats
   }
@@ -51,7 +56,7 @@ export class TestServer {
   async restart(storage: 'kept' | 'lost'): Promise<void> {
     await this.kill()
     if (storage === 'lost') rmSync(path.join(this.#directory, 'store'), { recursive: true })
-    this.#server = await startNatsServer({ directory: this.#directory, port: this.#server.port })
+    this.#server = await startNatsServer({ ...this.#security, directory: this.#directory, port: this.#server.port })
   }
 }
 

@@ -7,6 +7,7 @@ import {
   SHARD_STREAM,
   ShardAssignmentSchema,
   ShardCompletionSchema,
+  inboxPrefix,
   shardSubject,
   workerConsumer,
 } from '@darkroom/proto'
@@ -14,17 +15,23 @@ import type { ShardAssignment, ShardCompletion } from '@darkroom/proto'
 import { connect, Events } from 'nats'
 import type { JetStreamClient, JetStreamManager, JsMsg, NatsConnection } from 'nats'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Secret } from './config.ts'
 import { DarkroomError } from './errors.ts'
 import type { Logger } from './log.ts'
+import { remedyOf, tlsOptions } from './nats-security.ts'
 import { createMissing, nullIfMissing, openWorkerConsumer } from './nats-streams.ts'
+import type { TlsFiles } from './tls/tls-files.ts'
 
 export interface NatsConfig {
   /** Comma-separated URLs. */
   readonly servers: string
-  /** How the connection calls itself in the server's lists. */
+  /** How the connection calls itself in the server's lists; answers come to the inbox of that name alone. */
   readonly name: string
   /** Servers of a cluster that keep each stream that this connection makes; 1 where it is not said. */
   readonly replicas?: number
+  readonly login?: { readonly user: string; readonly password: Secret } | null
+  /** Used where a server's URL is tls://. */
+  readonly tls?: TlsFiles | null
 }
 
 /** One shard in a worker's hands. */
@@ -75,13 +82,19 @@ export class FarmNats implements AsyncDisposable {
         reconnectTimeWait: RETRY_MS,
         reconnectJitter: RETRY_MS,
         waitOnFirstConnect: false,
+        timeout: REQUEST_TIMEOUT_MS,
         pingInterval: 10_000,
+        inboxPrefix: inboxPrefix(config.name),
+        // A password that is changed at the server first must not end a service that has the new one a moment later.
+        ignoreAuthErrorAbort: true,
+        ...(config.login && { user: config.login.user, pass: config.login.password.reveal() }),
+        ...tlsOptions(config),
       })
       const manager = await connection.jetstreamManager({ checkAPI: false, timeout: REQUEST_TIMEOUT_MS })
       log.info({ server: connection.getServer(), version: connection.info?.version }, 'nats connected')
       return new FarmNats(connection, manager, config.replicas ?? 1, log)
     } catch (reason) {
-      throw unavailable(`cannot connect to ${config.servers}`, reason)
+      throw unavailable(`cannot connect to ${config.servers}`, reason, remedyOf(reason, config))
     }
   }
 
@@ -211,11 +224,12 @@ export class FarmNats implements AsyncDisposable {
   }
 
   async #watchStatus(): Promise<void> {
-    for await (const { type } of this.connection.status()) {
+    for await (const { type, data } of this.connection.status()) {
       if (type === Events.Disconnect) {
         this.#connected = false
         this.#log.warn('nats disconnected')
       }
+      if (type === Events.Error) this.#log.error({ problem: data }, 'nats refused something')
       if (type === Events.Reconnect) {
         this.#connected = true
         this.#log.info('nats reconnected')
@@ -267,7 +281,7 @@ async function guard<T>(what: string, action: () => Promise<T>): Promise<T> {
   }
 }
 
-function unavailable(what: string, cause: unknown): DarkroomError {
+function unavailable(what: string, cause: unknown, remedy = ''): DarkroomError {
   const detail = cause instanceof Error ? cause.message : String(cause)
-  return new DarkroomError('NATS_UNAVAILABLE', `${what}: ${detail}`, { cause })
+  return new DarkroomError('NATS_UNAVAILABLE', `${what}: ${detail}${remedy}`, { cause })
 }

@@ -14,10 +14,10 @@ const log = createLogger('test', 'silent')
 const events = (): ReturnType<typeof createEvents> => createEvents(new Metrics(), log)
 
 type Order = NonNullable<MessageInitShape<typeof AttachResponseSchema>['order']>
-type Attach = Parameters<typeof implement<typeof WorkerLinkService>>[1]['attach']
+type Attach = Parameters<typeof implement<typeof WorkerLinkService>>[2]['attach']
 
 const serve = (port: number, attach: Attach): Promise<GrpcServer> =>
-  startGrpcServer({ host: '127.0.0.1', port, log, services: [implement(WorkerLinkService, { attach })] })
+  startGrpcServer({ host: '127.0.0.1', port, log, services: [implement(WorkerLinkService, ['worker'], { attach })] })
 
 const untilGone = ({ signal }: CallContext): Promise<unknown> =>
   signal.aborted ? Promise.resolve() : once(signal, 'abort')

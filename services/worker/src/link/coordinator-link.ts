@@ -1,5 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { createGrpcClient, DarkroomError } from '@darkroom/chassis'
+import type { ClientTls } from '@darkroom/chassis'
 import { WorkerLinkService } from '@darkroom/proto'
 import type { AttachRequestSchema, CancelShard, Worker } from '@darkroom/proto'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -8,6 +9,7 @@ import type { PreviewOutbox } from './preview-outbox.ts'
 
 export interface LinkOptions {
   readonly coordinators: readonly string[]
+  readonly tls?: ClientTls | null
   /** The worker as it is now. */
   readonly describe: () => Worker
   readonly previews: PreviewOutbox
@@ -45,9 +47,9 @@ export class CoordinatorLink implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const { coordinators, events } = this.#options
+    const { coordinators, tls = null, events } = this.#options
     const signal = this.#leave.signal
-    using client = createGrpcClient(WorkerLinkService, coordinators, { defaultTimeoutMs: 5_000 })
+    using client = createGrpcClient(WorkerLinkService, coordinators, { defaultTimeoutMs: 5_000, tls })
     let waitMs = RECONNECT_MIN_MS
     while (!signal.aborted) {
       try {

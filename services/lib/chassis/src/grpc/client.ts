@@ -1,8 +1,10 @@
 import type { DescMethod, DescService } from '@bufbuild/protobuf'
-import { Client as Channel, credentials, Metadata } from '@grpc/grpc-js'
+import { Client as Channel, Metadata } from '@grpc/grpc-js'
 import type { ClientDuplexStream, MethodDefinition, ServiceError } from '@grpc/grpc-js'
 import { once } from 'node:events'
 import { DarkroomError } from '../errors.ts'
+import { channelCredentials, withRemedy } from './credentials.ts'
+import type { ClientTls } from './credentials.ts'
 import { definitionOf } from './service-types.ts'
 import type { CallOptions, Client } from './service-types.ts'
 import { fromStatus } from './status.ts'
@@ -26,11 +28,10 @@ const CHANNEL_OPTIONS = {
 export function createGrpcClient<S extends DescService>(
   service: S,
   addresses: string | readonly string[],
-  options: { defaultTimeoutMs: number },
+  options: { defaultTimeoutMs: number; tls?: ClientTls | null },
 ): Client<S> {
-  const channels = [addresses]
-    .flat()
-    .map((address) => new Channel(address, credentials.createInsecure(), CHANNEL_OPTIONS))
+  const { tls = null } = options
+  const channels = [addresses].flat().map((address) => new Channel(address, channelCredentials(tls), CHANNEL_OPTIONS))
   const definitions = definitionOf(service)
   let preferred = 0
 
@@ -45,7 +46,8 @@ export function createGrpcClient<S extends DescService>(
       } catch (reason) {
         const isElsewhere =
           reason instanceof DarkroomError && (reason.code === 'NOT_LEADER' || reason.code === 'COORDINATOR_UNAVAILABLE')
-        if (!isElsewhere || tried === channels.length) throw reason
+        if (!isElsewhere || tried === channels.length)
+          throw reason instanceof DarkroomError ? withRemedy(reason, tls) : reason
       }
     }
   }

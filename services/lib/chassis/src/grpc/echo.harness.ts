@@ -8,7 +8,9 @@ import {
 } from '@bufbuild/protobuf/wkt'
 import type { StringValueSchema } from '@bufbuild/protobuf/wkt'
 import { createLogger } from '../log.ts'
+import type { TlsFiles } from '../tls/tls-files.ts'
 import { createGrpcClient } from './client.ts'
+import type { ClientTls } from './credentials.ts'
 import { implement, startGrpcServer } from './server.ts'
 import type { GrpcServer } from './server.ts'
 import type { Client, ServiceImpl } from './service-types.ts'
@@ -65,13 +67,21 @@ const unexpected = (): never => {
   throw new Error('this test does not call that')
 }
 
-export function serveEcho(impl: Partial<ServiceImpl<Echo>>, port = 0): Promise<GrpcServer> {
+export function serveEcho(
+  impl: Partial<ServiceImpl<Echo>>,
+  { port = 0, tls = null }: { port?: number; tls?: TlsFiles | null } = {},
+): Promise<GrpcServer> {
   const all: ServiceImpl<Echo> = { once: unexpected, down: unexpected, up: unexpected, both: unexpected, ...impl }
   const log = createLogger('echo', 'silent')
-  return startGrpcServer({ host: '127.0.0.1', port, services: [implement(EchoService, all)], log })
+  const services = [implement(EchoService, ['gateway'], all)]
+  return startGrpcServer({ host: '127.0.0.1', port, services, tls, log })
 }
 
 export function callEcho(...servers: readonly { readonly port: number }[]): Client<Echo> {
+  return callEchoOver(null, ...servers)
+}
+
+export function callEchoOver(tls: ClientTls | null, ...servers: readonly { readonly port: number }[]): Client<Echo> {
   const addresses = servers.map(({ port }) => `127.0.0.1:${port}`)
-  return createGrpcClient(EchoService, addresses, { defaultTimeoutMs: 10_000 })
+  return createGrpcClient(EchoService, addresses, { defaultTimeoutMs: 10_000, tls })
 }

@@ -88,5 +88,5 @@ test('two servers live in one process, each with methods and health of its own',
 
 test('a port that is taken is an error at start', async () => {
   await using server = await serveEcho({})
-  await expect(serveEcho({}, server.port)).rejects.toThrow(/EADDRINUSE|address already in use/)
+  await expect(serveEcho({}, { port: server.port })).rejects.toThrow(/EADDRINUSE|address already in use/)
 })

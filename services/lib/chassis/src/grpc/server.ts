@@ -1,7 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import type { DescFile, DescService } from '@bufbuild/protobuf'
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
-import { Server, ServerCredentials } from '@grpc/grpc-js'
+import { Server } from '@grpc/grpc-js'
 import type {
   ServerDuplexStream,
   ServerUnaryCall,
@@ -15,6 +15,10 @@ import { HealthImplementation } from 'grpc-health-check'
 import { once } from 'node:events'
 import { DarkroomError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { checkCaller } from '../tls/roles.ts'
+import type { Role } from '../tls/roles.ts'
+import type { TlsFiles } from '../tls/tls-files.ts'
+import { serverCredentials } from './credentials.ts'
 import { definitionOf } from './service-types.ts'
 import type { CallContext, ServiceImpl } from './service-types.ts'
 import { toStatus } from './status.ts'
@@ -22,6 +26,8 @@ import { toStatus } from './status.ts'
 export interface ServiceRegistration {
   readonly service: DescService
   readonly impl: Readonly<Record<string, unknown>>
+  /** Over TLS, the roles of certificates that may call it. */
+  readonly callers: readonly Role[]
 }
 
 export interface GrpcServer extends AsyncDisposable {
@@ -30,36 +36,48 @@ export interface GrpcServer extends AsyncDisposable {
   setServing(service: string, serving: boolean): void
 }
 
-export function implement<S extends DescService>(service: S, impl: ServiceImpl<S>): ServiceRegistration {
-  return { service, impl }
+export function implement<S extends DescService>(
+  service: S,
+  callers: readonly Role[],
+  impl: ServiceImpl<S>,
+): ServiceRegistration {
+  return { service, impl, callers }
 }
 
 type AnyCall = ServerUnaryCall<unknown, unknown> & ServerDuplexStream<unknown, unknown>
+/** Throws for a caller that may not. */
+type Admit = (call: AnyCall) => void
 type Handler = (argument: unknown, context: CallContext) => unknown
 
 const STOP_GRACE_MS = 2_000
 
 /**
- * Serves protobuf-es services beside grpc.health.v1 and server reflection, without TLS.
+ * Serves protobuf-es services beside grpc.health.v1 and server reflection. With `tls` each caller shows a certificate, whose role
+ * says what it may call; health and reflection are for all who have one.
  * What a method throws becomes a status in one place (status.ts); a bug is logged and its text hidden.
  */
 export async function startGrpcServer(options: {
   host: string
   port: number
   services: readonly ServiceRegistration[]
+  tls?: TlsFiles | null
   log: Logger
 }): Promise<GrpcServer> {
-  const { host, services, log } = options
+  const { host, services, log, tls = null } = options
+  const credentials = serverCredentials(tls)
   const stopping = new AbortController()
   const server = new Server({
     'grpc.keepalive_time_ms': 10_000,
     'grpc.keepalive_timeout_ms': 5_000,
   })
-  for (const { service, impl } of services) {
-    const handlers = service.methods.map((method) => [
-      method.localName,
-      handle(method.methodKind, impl[method.localName] as Handler, stopping.signal, log.child({ rpc: method.name })),
-    ])
+  for (const { service, impl, callers } of services) {
+    const handlers = service.methods.map((method) => {
+      const admit: Admit = (call) => {
+        if (tls !== null) checkCaller(call.getAuthContext().sslPeerCertificate, callers, method.name)
+      }
+      const act = impl[method.localName] as Handler
+      return [method.localName, handle(method.methodKind, act, admit, stopping.signal, log.child({ rpc: method.name }))]
+    })
     server.addService(definitionOf(service), Object.fromEntries(handlers))
   }
   const health = new HealthImplementation({
@@ -69,7 +87,7 @@ export async function startGrpcServer(options: {
   health.addToServer(server)
   new ReflectionService(packageDefinition(services.map(({ service }) => service.file))).addToServer(server)
   const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync(`${host}:${options.port}`, ServerCredentials.createInsecure(), (error, bound) =>
+    server.bindAsync(`${host}:${options.port}`, credentials, (error, bound) =>
       error === null ? resolve(bound) : reject(error),
     ),
   )
@@ -78,14 +96,21 @@ export async function startGrpcServer(options: {
     setServing: (service, serving) => health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING'),
     async [Symbol.asyncDispose]() {
       stopping.abort(new DarkroomError('CANCELLED', 'the server is stopping'))
-      const forced = setTimeout(() => server.forceShutdown(), STOP_GRACE_MS)
-      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()))
+      const closed = Promise.withResolvers<void>()
+      server.tryShutdown(() => closed.resolve())
+      const forced = setTimeout(() => {
+        server.forceShutdown()
+        // Not told of connections that never came to speak HTTP/2, such as those of TLS clients to a server without: they end
+        // with their peers.
+        closed.resolve()
+      }, STOP_GRACE_MS)
+      await closed.promise
       clearTimeout(forced)
     },
   }
 }
 
-function handle(kind: string, method: Handler, stopping: AbortSignal, log: Logger): UntypedHandleCall {
+function handle(kind: string, method: Handler, admit: Admit, stopping: AbortSignal, log: Logger): UntypedHandleCall {
   const streamsIn = kind === 'client_streaming' || kind === 'bidi_streaming'
   const streamsOut = kind === 'server_streaming' || kind === 'bidi_streaming'
   const failed = (reason: unknown, signal: AbortSignal): ReturnType<typeof toStatus> => {
@@ -94,8 +119,10 @@ function handle(kind: string, method: Handler, stopping: AbortSignal, log: Logge
     if (error.code === 'INTERNAL') log.error({ err: error.cause }, 'rpc failed')
     return toStatus(error)
   }
-  const invoke = (call: AnyCall, context: CallContext): unknown =>
-    method(streamsIn ? requestsOf(call, context.signal) : call.request, context)
+  const invoke = (call: AnyCall, context: CallContext): unknown => {
+    admit(call)
+    return method(streamsIn ? requestsOf(call, context.signal) : call.request, context)
+  }
   if (!streamsOut) {
     return ((call: AnyCall, callback: sendUnaryData<unknown>) => {
       const { context, done } = contextOf(call, stopping)

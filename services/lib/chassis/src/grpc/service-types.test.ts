@@ -6,13 +6,13 @@ import type { Client, ServiceImpl } from './service-types.ts'
 test('a service lacking an RPC, or answering one with another shape, does not compile', () => {
   const describe = async () => ({ worker: { id: 'w' } })
   const drain = async () => ({})
-  implement(WorkerService, { describe, drain })
+  implement(WorkerService, ['cli'], { describe, drain })
   // @ts-expect-error drain is missing
-  implement(WorkerService, { describe })
+  implement(WorkerService, ['cli'], { describe })
   // @ts-expect-error describe answers with something else
-  implement(WorkerService, { describe: async () => ({ batch: {} }), drain })
+  implement(WorkerService, ['cli'], { describe: async () => ({ batch: {} }), drain })
   // @ts-expect-error no RPC has that name
-  implement(WorkerService, { describe, drain, undrain: drain })
+  implement(WorkerService, ['cli'], { describe, drain, undrain: drain })
   // @ts-expect-error a server stream is not a promise
   const watchBatch: ServiceImpl<typeof CoordinatorService>['watchBatch'] = async () => ({ revision: 1n })
   expectTypeOf(watchBatch).toBeFunction()
