@@ -1,5 +1,6 @@
 import { DarkroomError } from '@darkroom/chassis'
 import { Command } from 'commander'
+import manifest from '../package.json' with { type: 'json' }
 import { CommandContext } from './command-context.ts'
 import type { GlobalOptions } from './command-context.ts'
 import { addCancel } from './commands/cancel.ts'
@@ -28,6 +29,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 function createProgram(environment: Environment): Command {
   const program = new Command('darkroom')
     .description('a render farm for diffusion models')
+    .version(manifest.version)
     .option('--json', 'print JSON')
     .option(
       '-g, --gateway <url>',

@@ -1,0 +1,12 @@
+// What Node 20 lacks of what the sources use comes first.
+import 'core-js/actual/array/from-async.js'
+import 'core-js/actual/async-disposable-stack/index.js'
+import 'core-js/actual/disposable-stack/index.js'
+import 'core-js/actual/iterator/index.js'
+import 'core-js/actual/map/group-by.js'
+import 'core-js/actual/object/group-by.js'
+import 'core-js/actual/promise/try.js'
+import 'core-js/actual/promise/with-resolvers.js'
+import 'core-js/actual/set/index.js'
+import 'core-js/actual/suppressed-error.js'
+import './main.ts'
