@@ -19,6 +19,9 @@ export const keys = {
   /** What signs addresses of pictures. */
   urlSecret: 'secrets/url-signing',
 
+  /** Of a day, YYYY-MM-DD. */
+  auditDay: (day: string) => `audit/${day}/`,
+  auditEntry: (at: string, id: string) => `audit/${at.slice(0, 10)}/${at}-${id}.json`,
   /** What an Idempotency-Key stands for. */
   idempotency: (tenant: string, hex: string) => `idempotency/${tenant}/${hex}.json`,
 

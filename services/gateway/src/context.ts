@@ -1,6 +1,7 @@
 import type { Client, ObjectStore } from '@darkroom/chassis'
 import type { CoordinatorService } from '@darkroom/proto'
 import type { TProperties } from 'typebox'
+import type { AuditLog } from './audit/audit-log.ts'
 import type { Credentials } from './auth/authentication.ts'
 import type { ImageUrls } from './auth/image-urls.ts'
 import type { BatchDocuments } from './batches/batch-documents.ts'
@@ -24,6 +25,7 @@ export interface CoreContext {
   readonly itemProperties: TProperties
   readonly credentials: Credentials
   readonly imageUrls: ImageUrls
+  readonly auditLog: AuditLog
   readonly events: GatewayEvents
   /** Batches on their way in: the service waits for them at its end, so that none leaves a half. */
   readonly openWork: OpenWork

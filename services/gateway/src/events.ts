@@ -50,6 +50,11 @@ export class GatewayEvents {
     ['code'],
   )
 
+  readonly #auditGaps = this.metrics.counter(
+    'darkroom_gateway_audit_gaps_total',
+    'Entries of the audit log that could not be written; the log of the gateway has them',
+  )
+
   constructor(log: Logger) {
     this.#log = log
   }
@@ -117,6 +122,11 @@ export class GatewayEvents {
 
   signInRefused(code: ErrorCode): void {
     this.#refused.inc({ code })
+  }
+
+  auditNotWritten(entry: object, err: unknown): void {
+    this.#auditGaps.inc()
+    this.#log.error({ ...entry, err }, 'an entry of the audit log could not be written: this line is all of it')
   }
 
   batchNotChecked(batchId: string, err: unknown): void {

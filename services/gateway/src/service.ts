@@ -13,6 +13,7 @@ import {
 } from '@darkroom/chassis'
 import { CoordinatorService } from '@darkroom/proto'
 import manifest from '../package.json' with { type: 'json' }
+import { AuditLog } from './audit/audit-log.ts'
 import { ApiKeys } from './auth/api-keys.ts'
 import { authenticate } from './auth/authentication.ts'
 import type { Credentials } from './auth/authentication.ts'
@@ -82,6 +83,7 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
     openWork,
     credentials,
     imageUrls,
+    auditLog: new AuditLog(store, events),
     stopping: stopping.signal,
   })
   app.register(async (scope) => {

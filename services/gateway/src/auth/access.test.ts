@@ -32,6 +32,7 @@ const MATRIX: Readonly<Record<string, RouteScope>> = {
   'GET /api/v1/ledger': 'read',
   'GET /api/v1/me': 'read',
   'GET /api/v1/tenants': 'admin',
+  'GET /api/v1/audit': 'admin',
   'GET /api/v1/keys': 'admin',
   'POST /api/v1/keys': 'admin',
   'DELETE /api/v1/keys/{id}': 'admin',
@@ -326,6 +327,36 @@ describe('a key', () => {
       expect(await response.json()).toMatchObject({ status: 400, errors: [{ field: 'tenant', value: tenant }] })
     }
   })
+})
+
+test('who changed what is noted, with what was asked and how it was before', async () => {
+  const { id } = await submit(key.write)
+  await call('PATCH', `/api/v1/batches/${id}`, key.write, { paused: true, priority: 5 })
+  await call('POST', `/api/v1/batches/${id}/cancel`, key.admin)
+  const made = await createKey({ tenant: 'acme', scopes: ['read'] })
+  await call('DELETE', `/api/v1/keys/${made.id}`, key.admin)
+  const entries: { action: string; subject: string; target: string }[] = []
+  for (let cursor: string | null = ''; cursor !== null;) {
+    const page: { entries: typeof entries; nextCursor: string | null } = (await (
+      await call('GET', `/api/v1/audit?limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`, ROOT_KEY)
+    ).json()) as never
+    entries.push(...page.entries)
+    cursor = page.nextCursor
+  }
+  expect(entries.filter(({ target }) => target === id)).toMatchObject([
+    {
+      action: 'batch.update',
+      subject: `key:${key.write.split('_')[1]}`,
+      tenant: 'acme',
+      change: { paused: true, priority: 5, before: { paused: false, priority: 0 } },
+    },
+    { action: 'batch.cancel', subject: `key:${key.admin.split('_')[1]}`, tenant: 'default' },
+  ])
+  expect(entries.filter(({ target }) => target === made.id).map(({ action, subject }) => [action, subject])).toEqual([
+    ['key.create', 'root'],
+    ['key.revoke', `key:${key.admin.split('_')[1]}`],
+  ])
+  expect(JSON.stringify(entries)).not.toContain(made.key)
 })
 
 test('a tenant over its requests a minute is told when to go on, and the others are not held up', async () => {

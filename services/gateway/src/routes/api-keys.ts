@@ -27,7 +27,7 @@ const createdKeySchema = Type.Object({
 const idParams = Type.Object({ id: Type.String({ pattern: '^[0-9a-f]{16}$', description: 'Of the key.' }) })
 
 /** Keys: made, listed, ended, and replaced while the old one still works. */
-export function apiKeys(app: App, { credentials, config }: GatewayContext): void {
+export function apiKeys(app: App, { credentials, config, auditLog }: GatewayContext): void {
   const { apiKeys: stored } = credentials
 
   app.route({
@@ -59,6 +59,7 @@ export function apiKeys(app: App, { credentials, config }: GatewayContext): void
         throw invalid('expiresAt', expiresAt, 'lies behind: want a time to come, or leave it out')
       }
       const { document, key } = await stored.create({ name, tenant, scopes, expiresAt: expiresAt ?? null }, now)
+      await auditLog.note(request, 'key.create', document.id, { ...request.body })
       return reply
         .code(201)
         .header('cache-control', 'no-store')
@@ -112,6 +113,7 @@ export function apiKeys(app: App, { credentials, config }: GatewayContext): void
         new Date(now.getTime() + (request.body.overlapSeconds ?? OVERLAP_SECONDS) * 1000),
         now,
       )
+      await auditLog.note(request, 'key.rotate', request.params.id, { key: document.id, tenant })
       return reply
         .code(201)
         .header('cache-control', 'no-store')
@@ -133,7 +135,9 @@ export function apiKeys(app: App, { credentials, config }: GatewayContext): void
     },
     handler: async (request) => {
       const now = new Date()
-      return shown(await stored.expire(request.params.id, now, now))
+      const ended = await stored.expire(request.params.id, now, now)
+      await auditLog.note(request, 'key.revoke', ended.id, { tenant: ended.tenant })
+      return shown(ended)
     },
   })
 }

@@ -23,6 +23,7 @@ export function cancelBatch(app: App, context: GatewayContext): void {
     handler: async (request) => {
       const { document } = await findBatch(context, callerOf(request), request.params.id)
       const { batch } = await context.coordinator.cancelBatch({ batchId: document.id })
+      await context.auditLog.note(request, 'batch.cancel', document.id)
       return batchJson(batchProgress(batch!), document)
     },
   })

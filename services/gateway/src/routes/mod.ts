@@ -2,6 +2,7 @@ import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { a1111 } from './a1111.ts'
 import { apiKeys } from './api-keys.ts'
+import { audit } from './audit.ts'
 import { batchEvents } from './batch-events.ts'
 import { batchItems } from './batch-items.ts'
 import { cancelBatch } from './cancel-batch.ts'
@@ -50,6 +51,7 @@ export const ROUTES: readonly ((app: App, context: GatewayContext) => void)[] = 
   listCheckpoints,
   listSchedulers,
   apiKeys,
+  audit,
   me,
   openAiFiles,
   openAiBatches,

@@ -15,7 +15,7 @@ const idParams = Type.Object({ id: Type.String({ maxLength: 100, description: 'O
 
 /** OpenAI's Batches. */
 export function openAiBatches(app: App, context: GatewayContext): void {
-  const { openAi, coordinator } = context
+  const { openAi, coordinator, auditLog } = context
   const { files, batches } = openAi
 
   app.route({
@@ -106,6 +106,7 @@ export function openAiBatches(app: App, context: GatewayContext): void {
       const { document, outcome } = await batches.get(callerOf(request).tenant, request.params.id)
       const known = outcome ?? (await batches.cancelCheck(document))
       if (known.kind === 'accepted') await coordinator.cancelBatch({ batchId: known.document.id })
+      await auditLog.note(request, 'batch.cancel', document.id)
       return viewOpenAiBatch(context, document, known)
     },
   })

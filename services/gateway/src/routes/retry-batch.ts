@@ -28,6 +28,7 @@ export function retryBatch(app: App, context: GatewayContext): void {
       const source = await findDocument(context, callerOf(request), request.params.id)
       const traceparent = traceparentOf(request.headers['traceparent'])
       const document = await acceptRetry(context, source, { traceparent, now: new Date() })
+      await context.auditLog.note(request, 'batch.retry', source.id, { batch: document.id })
       context.documents.keep(document)
       const progress = await tellCoordinator(context, document)
       return reply.code(201).header('location', `/api/v1/batches/${document.id}`).send(batchJson(progress, document))

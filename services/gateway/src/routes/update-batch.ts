@@ -42,12 +42,17 @@ export function updateBatch(app: App, context: GatewayContext): void {
       response: { 200: batchSchema, ...problemResponses },
     },
     handler: async (request) => {
-      const { document } = await findBatch(context, callerOf(request), request.params.id)
+      const { document, batch: before } = await findBatch(context, callerOf(request), request.params.id)
       const { completeBy, ...change } = request.body
       const { batch } = await context.coordinator.updateBatch({
         batchId: document.id,
         ...change,
         ...(completeBy !== undefined && { completeBy: timestampFromDate(new Date(completeBy)) }),
+      })
+      const { priority, paused } = before
+      await context.auditLog.note(request, 'batch.update', document.id, {
+        ...request.body,
+        before: { priority, paused },
       })
       return batchJson(batchProgress(batch!), document)
     },

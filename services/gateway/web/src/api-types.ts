@@ -57,6 +57,9 @@ export interface Paths {
   '/api/v1/keys/{id}': {
     delete: { query: {  }; body: undefined; answer: { 'id': string; 'name': string; 'tenant': string; 'scopes': ("read" | "write" | "admin")[]; 'createdAt': string; 'expiresAt': string | null } }
   }
+  '/api/v1/audit': {
+    get: { query: { limit?: number; cursor?: string; day?: string }; body: undefined; answer: { 'entries': ({ 'at': string; 'action': "batch.update" | "batch.cancel" | "batch.retry" | "key.create" | "key.rotate" | "key.revoke"; 'subject': string; 'tenant': string; 'target': string; 'requestId': string; 'change': Record<string, unknown> })[]; 'nextCursor': string | null } }
+  }
   '/api/v1/me': {
     get: { query: {  }; body: undefined; answer: { 'tenant': string; 'subject': string; 'scopes': ("read" | "write" | "admin")[]; 'isOpen': boolean; 'terms': { 'weight': number; 'cap': number | null; 'burst': number; 'checkpoints': (string)[] | null; 'maySkipSafetyChecker': boolean; 'requestsPerMinute': number | null } } }
   }
