@@ -12,6 +12,7 @@ const BENCHES: Record<string, () => Promise<{ run: (args: readonly string[]) => 
   encode: () => import('./encode.ts'),
   'farm-overhead': () => import('./farm-overhead.ts'),
   fairness: () => import('./fairness.ts'),
+  gateway: () => import('./gateway.ts'),
   gpu: () => import('./gpu.ts'),
   identity: () => import('./identity.ts'),
   ingest: () => import('./ingest.ts'),

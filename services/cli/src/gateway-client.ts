@@ -108,6 +108,16 @@ interface ProblemJson {
   readonly errors?: readonly Problem[]
 }
 
+/** Something that somebody changed. */
+export interface AuditJson {
+  readonly at: string
+  readonly action: string
+  readonly subject: string
+  readonly tenant: string
+  readonly target: string
+  readonly change: object
+}
+
 /** An API key without its secret. */
 export interface KeyJson {
   readonly id: string
@@ -143,6 +153,21 @@ export class GatewayClient {
 
   async keys(): Promise<readonly KeyJson[]> {
     return (await this.#json<{ keys: KeyJson[] }>('GET', '/api/v1/keys')).keys
+  }
+
+  /** Who has changed what on a day: all pages of it. */
+  async audit(day?: string): Promise<readonly AuditJson[]> {
+    const entries: AuditJson[] = []
+    for (let cursor: string | null = ''; cursor !== null;) {
+      const query = new URLSearchParams({ limit: '1000', ...(day && { day }), ...(cursor && { cursor }) }).toString()
+      const page: { entries: AuditJson[]; nextCursor: string | null } = await this.#json(
+        'GET',
+        `/api/v1/audit?${query}`,
+      )
+      entries.push(...page.entries)
+      cursor = page.nextCursor
+    }
+    return entries
   }
 
   createKey(request: object): Promise<KeyJson & { readonly key: string }> {

@@ -85,6 +85,32 @@ test('contexts are listed, chosen and forgotten', async () => {
   expect(complained.at(-1)).toMatch('no context two; known: one')
 })
 
+test('audit reads every page of a day', async () => {
+  const entry = (target: string): object => ({
+    at: '2026-11-26T10:00:00.000Z',
+    action: 'batch.cancel',
+    subject: 'root',
+    tenant: 'default',
+    target,
+    change: {},
+  })
+  gateway.answer = (request, response) => {
+    const isFirst = !request.url.includes('cursor')
+    sendJson(response, { entries: [entry(isFirst ? 'b1' : 'b2')], nextCursor: isFirst ? 'next' : null })
+  }
+  expect(await run(['audit', '--day', '2026-11-26'], { DARKROOM_GATEWAY_URL: gateway.url })).toBe(0)
+  expect(gateway.requests.map(({ url }) => url)).toEqual([
+    '/api/v1/audit?limit=1000&day=2026-11-26',
+    '/api/v1/audit?limit=1000&day=2026-11-26&cursor=next',
+  ])
+  expect(
+    printed[0]!
+      .split('\n')
+      .slice(1)
+      .map((line) => line.split(/ {2,}/)[4]),
+  ).toEqual(['b1', 'b2'])
+})
+
 test('a config file that is no JSON is named', async () => {
   await run(['login', gateway.url], { DARKROOM_API_KEY: KEY })
   await writeFile(path.join(folder, 'darkroom', 'config.json'), '{')

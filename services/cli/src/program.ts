@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
 import { CommandContext } from './command-context.ts'
 import type { GlobalOptions } from './command-context.ts'
+import { addAudit } from './commands/audit.ts'
 import { addCancel } from './commands/cancel.ts'
 import { addCheckpoints } from './commands/checkpoints.ts'
 import { addCompletion } from './commands/completion.ts'
@@ -63,6 +64,7 @@ function createProgram(environment: Environment): Command {
     addSimulate,
     addLogin,
     addKeys,
+    addAudit,
     addCompletion,
   ])
     add(program, context)

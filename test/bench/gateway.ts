@@ -1,0 +1,192 @@
+import { GatewayClient } from '@darkroom/cli'
+import { Farm } from '@darkroom/local'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { Agent, get, request } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import os from 'node:os'
+import path from 'node:path'
+import { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import type { BenchResult } from './main.ts'
+import { rssMiBOf } from './processes.ts'
+import { quantile, ratioSummary, round } from './statistics.ts'
+
+/**
+ * The gateway over a bare Fastify route that answers the same bytes, each in a process of its own, asked by one client process
+ * over 16 connections; no worker is there. `ratio`: how a batch stands; `submitRatio`: a batch of one item, stored and told to the
+ * coordinator before it is answered. Then a file of 200 MB, a thousand clients that follow one batch, and how long status takes
+ * while a hundred thousand prompts come in.
+ *
+ * Predicted: status 0.3 to 0.5, as each asks the coordinator by gRPC, which shares the machine's two cores; submit below 0.05, as
+ * it waits for two writes with fsync.
+ */
+const CHECKPOINT = path.resolve(import.meta.dirname, '../../deploy/checkpoints/emoji-sd')
+const CONNECTIONS = 16
+const SECONDS = 3
+const SUBMIT = JSON.stringify({ items: [{ checkpoint: 'emoji-sd', prompt: 'a red apple', seed: 7 }] })
+const UPLOAD_BYTES = 200 * 2 ** 20
+const SSE_CLIENTS = 1_000
+const INGEST_PROMPTS = 100_000
+const STATUS_EVERY_MS = 20
+
+export async function run(args: readonly string[]): Promise<BenchResult> {
+  const { values } = parseArgs({ args: [...args], options: { pairs: { type: 'string', default: '5' } } })
+  const pairs = Number(values.pairs)
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'darkroom-bench-'))
+  await using stack = new AsyncDisposableStack()
+  stack.defer(() => rmSync(directory, { recursive: true, force: true }))
+  const farm = stack.use(await Farm.start({ directory, workers: 0, checkpoints: [CHECKPOINT] }))
+  const gateway = new GatewayClient(farm.gatewayUrl)
+  const { id } = await gateway.submitJson(JSON.parse(SUBMIT) as object)
+  const status = `${farm.gatewayUrl}/api/v1/batches/${id}`
+  const bare = await startBare(await (await fetch(status)).text(), stack)
+  const submit = `${farm.gatewayUrl}/api/v1/batches`
+
+  const [ratios, submitRatios, rates]: [number[], number[], number[]] = [[], [], []]
+  for (let pair = 0; pair < pairs; pair++) {
+    const base = await requestsPerSecond(bare)
+    const asked = await requestsPerSecond(status)
+    const baseSubmit = await requestsPerSecond(bare, SUBMIT)
+    const submitted = await requestsPerSecond(submit, SUBMIT)
+    ratios.push(asked / base)
+    submitRatios.push(submitted / baseSubmit)
+    rates.push(asked, submitted)
+    console.log(
+      `pair ${pair + 1}: status ${asked.toFixed(0)} of ${base.toFixed(0)}, submit ${submitted.toFixed(0)} of ${baseSubmit.toFixed(0)} a second`,
+    )
+  }
+  const uploadRssGrowthMiB = await uploadGrowth(farm)
+  console.log(`a file of 200 MB: the gateway grew by ${uploadRssGrowthMiB} MiB`)
+  const sse = await followers(farm, gateway)
+  console.log(`${sse.clients} clients were told of the end within ${sse.toldMs} ms`)
+  const statusP99Ms = await statusUnderIngest(gateway, status)
+  return {
+    values: {
+      ...ratioSummary('ratio', ratios),
+      ...ratioSummary('submitRatio', submitRatios),
+      statusPerSecond: Math.round(Math.max(...rates.filter((_, i) => i % 2 === 0))),
+      submitsPerSecond: Math.round(Math.max(...rates.filter((_, i) => i % 2 === 1))),
+      uploadRssGrowthMiB,
+      sseClients: sse.clients,
+      sseToldMs: sse.toldMs,
+      statusP99Ms,
+    },
+    baseline: 'a bare Fastify route with the same answer, in a process of its own',
+    pairs,
+  }
+}
+
+async function startBare(answer: string, stack: AsyncDisposableStack): Promise<string> {
+  const child = spawn(process.execPath, [path.join(import.meta.dirname, 'bare-route.ts'), answer], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  stack.defer(() => {
+    child.kill()
+  })
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
+  return `http://127.0.0.1:${line.toString().trim()}/`
+}
+
+/** A closed loop on each connection. @throws Error where an answer is no success */
+async function requestsPerSecond(url: string, body?: string): Promise<number> {
+  const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
+  const end = performance.now() + SECONDS * 1000
+  let answered = 0
+  const loop = async (): Promise<void> => {
+    while (performance.now() < end) {
+      await ask(url, agent, body)
+      answered++
+    }
+  }
+  await Promise.all(Array.from({ length: CONNECTIONS }, loop))
+  agent.destroy()
+  return answered / SECONDS
+}
+
+function ask(url: string, agent: Agent, body?: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/json' }
+    const sent = request(
+      url,
+      { agent, method: body === undefined ? 'GET' : 'POST', ...(body && { headers }) },
+      (response) => {
+        if ((response.statusCode ?? 500) >= 300) reject(new Error(`${url} answers ${response.statusCode}`))
+        response.resume().once('end', resolve)
+      },
+    )
+    sent.once('error', reject)
+    sent.end(body)
+  })
+}
+
+async function uploadGrowth(farm: Farm): Promise<number> {
+  const { pid } = farm.program('gateway')
+  const before = rssMiBOf(pid)
+  let peak = before
+  const sampling = setInterval(() => {
+    peak = Math.max(peak, rssMiBOf(pid))
+  }, 20)
+  const head = '--B\r\ncontent-disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n'
+  const tail = '\r\n--B\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--B--\r\n'
+  const chunk = Buffer.alloc(2 ** 20, '{"a":1}\n')
+  function* body(): Generator<Buffer> {
+    yield Buffer.from(head)
+    for (let sent = 0; sent < UPLOAD_BYTES; sent += chunk.length) yield chunk
+    yield Buffer.from(tail)
+  }
+  const response = await fetch(`${farm.gatewayUrl}/v1/files`, {
+    method: 'POST',
+    headers: { 'content-type': 'multipart/form-data; boundary=B' },
+    body: Readable.from(body()),
+    duplex: 'half',
+  })
+  clearInterval(sampling)
+  const { bytes } = (await response.json()) as { bytes: number }
+  if (bytes !== UPLOAD_BYTES) throw new Error(`${bytes} bytes arrived of ${UPLOAD_BYTES}`)
+  return round(peak - before, 1)
+}
+
+/** Follows one batch with a thousand clients and ends it. */
+async function followers(farm: Farm, gateway: GatewayClient): Promise<{ clients: number; toldMs: number }> {
+  const { id } = await gateway.submitJson(JSON.parse(SUBMIT) as object)
+  const agent = new Agent({ maxSockets: Infinity })
+  const open = Array.from({ length: SSE_CLIENTS }, async () => {
+    const sent = get(`${farm.gatewayUrl}/api/v1/batches/${id}/events`, { agent })
+    const [response] = (await once(sent, 'response')) as [IncomingMessage]
+    await once(response, 'data')
+    return response
+  })
+  const responses = await Promise.all(open)
+  const ended = responses.map(async (response) => {
+    for await (const chunk of response) if ((chunk as Buffer).includes('event: end')) return true
+    return false
+  })
+  const start = performance.now()
+  await gateway.cancel(id)
+  const told = (await Promise.all(ended)).filter(Boolean).length
+  agent.destroy()
+  return { clients: told, toldMs: Math.round(performance.now() - start) }
+}
+
+async function statusUnderIngest(gateway: GatewayClient, status: string): Promise<number> {
+  const line = `{"checkpoint":"emoji-sd","prompt":"a red apple"}\n`
+  const chunks = function* (): Generator<Buffer> {
+    for (let i = 0; i < INGEST_PROMPTS; i += 500) yield Buffer.from(line.repeat(500))
+  }
+  const ended = new AbortController()
+  const ingest = gateway.submitNdjson(Readable.from(chunks()), {}).finally(() => ended.abort())
+  const agent = new Agent({ keepAlive: true })
+  const milliseconds: number[] = []
+  while (!ended.signal.aborted) {
+    const start = performance.now()
+    await ask(status, agent)
+    milliseconds.push(performance.now() - start)
+    await delay(STATUS_EVERY_MS)
+  }
+  await ingest
+  agent.destroy()
+  return round(quantile(milliseconds, 0.99), 1)
+}
