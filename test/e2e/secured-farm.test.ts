@@ -1,4 +1,7 @@
+import { createGrpcClient, createLogger, DarkroomError, TlsFiles } from '@darkroom/chassis'
 import { CertificateAuthority } from '@darkroom/local'
+import type { FarmOptions } from '@darkroom/local'
+import { CoordinatorService, WorkerLinkService, WorkerService } from '@darkroom/proto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -9,7 +12,7 @@ const ACCOUNTS = path.resolve(import.meta.dirname, '../../deploy/nats/accounts.c
 const PASSWORDS: Record<string, string> = { coordinator: 'secret-c', 'worker-1': 'secret-1', 'worker-2': 'secret-2' }
 
 /** Certificates of one authority for nats-server and every process, and NATS users of least rights. */
-function security(): Pick<NonNullable<Parameters<typeof startTestFarm>[0]>, 'nats' | 'envOf'> {
+function security(): Required<Pick<FarmOptions, 'nats' | 'envOf'>> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'darkroom-secured-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   const authority = new CertificateAuthority('farm')
@@ -62,3 +65,62 @@ test(
     expect(log.split('\n').filter((line) => /violation/iu.test(line))).toEqual([])
   },
 )
+
+test('a certificate lets its holder do what its role is for, and no more', { timeout: 60_000 }, async () => {
+  const { nats, envOf } = security()
+  await using farm = await startTestFarm({ workers: 1, checkpoints: [], nats, envOf })
+  const port = (name: string): string => `127.0.0.1:${farm.farm.program(name).ready.grpcPort}`
+  const { coordinator, worker } = { coordinator: port('coordinator-0'), worker: port('worker-1') }
+  await expectRights(filesOf(envOf, 'gateway'), { coordinator, worker }, ['list'])
+  await expectRights(filesOf(envOf, 'worker-9'), { coordinator, worker }, ['attach'])
+  await expectRights(filesOf(envOf, 'cli'), { coordinator, worker }, ['describe'])
+  await expectRights(filesOf(envOf, 'coordinator-9'), { coordinator, worker }, [])
+  using plain = createGrpcClient(CoordinatorService, coordinator, { defaultTimeoutMs: 5_000 })
+  await expect(plain.listBatches({})).rejects.toMatchObject({ code: 'COORDINATOR_UNAVAILABLE' })
+})
+
+function filesOf(envOf: (name: string) => Record<string, string>, name: string): TlsFiles {
+  const env = envOf(name)
+  const values = {
+    tlsCaFile: env['DARKROOM_TLS_CA_FILE']!,
+    tlsCertFile: env['DARKROOM_TLS_CERT_FILE']!,
+    tlsKeyFile: env['DARKROOM_TLS_KEY_FILE']!,
+  }
+  const files = TlsFiles.open(values, createLogger('test', 'silent'))!
+  onTestFinished(() => files[Symbol.dispose]())
+  return files
+}
+
+/** Of all that can be asked of a coordinator and a worker, exactly what is listed is answered; the rest is FORBIDDEN. */
+async function expectRights(
+  files: TlsFiles,
+  addresses: { coordinator: string; worker: string },
+  rights: readonly string[],
+): Promise<void> {
+  const options = { defaultTimeoutMs: 5_000 }
+  const toCoordinator = { ...options, tls: { files, server: 'coordinator' as const } }
+  using batches = createGrpcClient(CoordinatorService, addresses.coordinator, toCoordinator)
+  using link = createGrpcClient(WorkerLinkService, addresses.coordinator, toCoordinator)
+  using worker = createGrpcClient(WorkerService, addresses.worker, { ...options, tls: { files, server: 'worker' } })
+  const attach = async (): Promise<void> => {
+    const reports = (async function* () {
+      yield { worker: { id: 'stranger', pool: 'default' } }
+    })()
+    for await (const _order of link.attach(reports, { timeoutMs: 5_000 })) return
+  }
+  const asked = {
+    list: () => batches.listBatches({}),
+    cancel: () => batches.cancelBatch({ batchId: 'any' }),
+    attach,
+    describe: () => worker.describe({}),
+  }
+  for (const [what, answer] of Object.entries(asked)) {
+    const code = await (answer() as Promise<unknown>).then(
+      () => 'answered',
+      (reason: unknown) => DarkroomError.from(reason).code,
+    )
+    const isAllowed = rights.includes(what) || (what === 'cancel' && rights.includes('list'))
+    if (isAllowed) expect({ what, code }).not.toMatchObject({ code: 'FORBIDDEN' })
+    else expect({ what, code }).toEqual({ what, code: 'FORBIDDEN' })
+  }
+}

@@ -44,6 +44,11 @@ export const problemResponses = {
   '5xx': { description: 'The farm is at fault.', content: { 'application/problem+json': { schema: problemSchema } } },
 } as const
 
+/** An answer without a body. The routes send none, or a stream: so nobody checks it against a schema. */
+export function noContent(description: string): { readonly description: string } {
+  return { type: 'null', description } as { readonly description: string }
+}
+
 /** What a route answers that sends a file, whole or a range of it. */
 export function contentResponses(contentType: string) {
   const content = { [contentType]: { schema: Type.String({ format: 'binary' }) } }

@@ -8,7 +8,7 @@ import { findBatch } from '../batches/find-batch.ts'
 import { followBatch } from '../batches/follow-batch.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
-import { problemResponses } from '../http/problem.ts'
+import { noContent, problemResponses } from '../http/problem.ts'
 
 interface BatchEvent {
   /** Previews have none: Last-Event-ID stays where the batch's own revision was. */
@@ -40,7 +40,7 @@ export function batchEvents(app: App, context: GatewayContext): void {
       headers: Type.Object({ 'last-event-id': Type.Optional(Type.String({ pattern: '^[0-9]{1,19}$' })) }),
       response: {
         200: { description: 'A stream of events.', content: { 'text/event-stream': { schema: Type.String() } } },
-        204: { description: 'The batch has ended and Last-Event-ID was its last event.' },
+        204: noContent('The batch has ended and Last-Event-ID was its last event.'),
         ...problemResponses,
       },
     },

@@ -7,7 +7,7 @@ import { assertAllowed } from '../auth/caller.ts'
 import { findDocument } from '../batches/find-batch.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
-import { problemResponses } from '../http/problem.ts'
+import { noContent, problemResponses } from '../http/problem.ts'
 
 const URL_LIFE_SECONDS = 3600
 const PICTURES = Object.fromEntries(
@@ -43,7 +43,7 @@ export function getImage(app: App, context: GatewayContext): void {
       ),
       response: {
         200: { description: 'The picture, as its item’s outputFormat says.', content: PICTURES },
-        307: { description: 'Where the picture is.' },
+        307: noContent('Where the picture is.'),
         ...problemResponses,
       },
     },
