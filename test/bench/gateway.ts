@@ -21,7 +21,9 @@ import { quantile, ratioSummary, round } from './statistics.ts'
  * while a hundred thousand prompts come in.
  *
  * Predicted: status 0.3 to 0.5, as each asks the coordinator by gRPC, which shares the machine's two cores; submit below 0.05, as
- * it waits for two writes with fsync.
+ * it waits for two writes with fsync. Outcome (2 cores, 2026-11-26): status 0.17, 2,650 a second; submit 0.005, 76 a second; the
+ * file grew the gateway by 51 MiB; a thousand clients were told within 0.8 s; status under ingest took 255 ms at the 99th percentile,
+ * as client, gateway, coordinator and S3 server share two cores.
  */
 const CHECKPOINT = path.resolve(import.meta.dirname, '../../deploy/checkpoints/emoji-sd')
 const CONNECTIONS = 16
