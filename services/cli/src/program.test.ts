@@ -63,6 +63,31 @@ describe('submit', () => {
     ])
   })
 
+  test('lists of values make an item for each combination; a file names them itself', async () => {
+    expect(await run('submit', '-p', 'a fox', '--steps', '5,10', '--seed', '0-1', '-c', 'emoji-sd')).toBe(0)
+    const { items, defaults } = JSON.parse(gateway.requests[0]!.body) as { items: object[]; defaults: object }
+    expect(items).toEqual([
+      { customId: 'p0 5 0', prompt: 'a fox', numInferenceSteps: 5, seed: 0 },
+      { customId: 'p0 5 1', prompt: 'a fox', numInferenceSteps: 5, seed: 1 },
+      { customId: 'p0 10 0', prompt: 'a fox', numInferenceSteps: 10, seed: 0 },
+      { customId: 'p0 10 1', prompt: 'a fox', numInferenceSteps: 10, seed: 1 },
+    ])
+    expect(defaults).toEqual({ checkpoint: 'emoji-sd' })
+    expect(await run('submit', 'items.jsonl', '--steps', '5,10')).toBe(2)
+    expect(complained.join('')).toMatch('go with --prompt')
+  })
+
+  test('a file that ends in .txt has a prompt a line', async () => {
+    const file = path.join(folder, 'prompts.txt')
+    await writeFile(file, 'a fox\n\n"quoted", and more\n')
+    expect(await run('submit', file, '-c', 'emoji-sd')).toBe(0)
+    expect(
+      gateway.requests[0]!.body.trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as object),
+    ).toEqual([{ prompt: 'a fox' }, { prompt: '"quoted", and more' }])
+  })
+
   test('sends prompts as items and options as defaults, numbers as numbers', async () => {
     const options = [
       '-c',

@@ -1,12 +1,14 @@
 import type { Command } from 'commander'
 import { open } from 'node:fs/promises'
 import path from 'node:path'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import type { CommandContext } from '../command-context.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { BatchJson, GatewayClient, QuoteJson } from '../gateway-client.ts'
+import { linesOf } from '../lines.ts'
 import { linesWithPictures } from '../lines-with-pictures.ts'
 import { quoteText } from '../quote-text.ts'
+import { isSweep, sweep } from '../sweep.ts'
 import { unreadable, uploadPicture } from '../upload-picture.ts'
 import { watchBatch } from './watch.ts'
 
@@ -39,15 +41,18 @@ export function addSubmit(program: Command, context: () => CommandContext): void
   program
     .command('submit [file]')
     .description(
-      'submit a batch: a file with one JSON item a line, - for standard input, or prompts by --prompt; pictures that lines name are uploaded',
+      'submit a batch: a file with one JSON item a line (or one prompt a line, where it ends in .txt), - for standard input, or prompts by --prompt; pictures that lines name are uploaded',
     )
     .option('-p, --prompt <text>', 'a prompt; may be given often', collect, [])
     .option('-c, --checkpoint <name>', 'checkpoint of items that name none: a name, name:tag or pin')
-    .option('-s, --scheduler <name>', 'EulerDiscreteScheduler and the like, or a sampler such as "DPM++ 2M Karras"')
-    .option('--steps <n>', 'denoising steps')
-    .option('--guidance <n>', 'guidance scale')
+    .option(
+      '-s, --scheduler <name>',
+      'EulerDiscreteScheduler and the like, or a sampler such as "DPM++ 2M Karras"; several with commas',
+    )
+    .option('--steps <n>', 'denoising steps; several with commas')
+    .option('--guidance <n>', 'guidance scale; several with commas')
     .option('--negative <text>', 'negative prompt')
-    .option('--seed <n>', 'seed')
+    .option('--seed <n>', 'seed; several with commas, or 0-9: with every list an item for each combination')
     .option('--width <pixels>', 'width')
     .option('--height <pixels>', 'height')
     .option('--images <n>', 'pictures per item')
@@ -67,9 +72,8 @@ export function addSubmit(program: Command, context: () => CommandContext): void
       if (file !== undefined ? options.prompt.length > 0 : needsPrompt && options.prompt.length === 0)
         command.error(`error: ${file === undefined ? NO_PROMPT : TWO_SOURCES}`, { exitCode: EXIT.usage })
       const defaults = { ...defaultsOf(options), ...(await uploadPictures(gateway, options)) }
-      // A prompt goes along where none is taken, too: the gateway says so better than its silent loss would.
-      const items = options.prompt.length > 0 ? options.prompt.map((prompt) => ({ prompt })) : [{}]
-      const body = { items, defaults: typed(defaults) }
+      if (file !== undefined && isSweep(defaults)) command.error(`error: ${SWEPT_FILE}`, { exitCode: EXIT.usage })
+      const body = bodyOf(options.prompt, defaults)
       if (options.quote === true) {
         const send = (lines: AsyncIterable<Uint8Array>): Promise<QuoteJson> => gateway.quoteNdjson(lines, defaults)
         const quote = file === undefined ? await gateway.quoteJson(body) : await sendLines(gateway, file, send)
@@ -85,8 +89,19 @@ export function addSubmit(program: Command, context: () => CommandContext): void
 }
 
 const TWO_SOURCES = 'prompts by --prompt go without a file: write them into it'
+const SWEPT_FILE = 'lists of schedulers, steps, guidance and seeds go with --prompt: a file names them line by line'
 const NO_PROMPT =
   'give a file, or prompts by --prompt; a checkpoint that takes none needs --task unconditional-image-generation'
+
+function bodyOf(prompts: readonly string[], given: Record<string, string>): object {
+  if (isSweep(given)) {
+    const { items, defaults } = sweep(prompts, given)
+    return { items, defaults: typed(defaults) }
+  }
+  // A prompt goes along where none is taken, too: the gateway says so better than its silent loss would.
+  const items = prompts.length > 0 ? prompts.map((prompt) => ({ prompt })) : [{}]
+  return { items, defaults: typed(given) }
+}
 
 async function sendLines<T>(
   gateway: GatewayClient,
@@ -115,10 +130,17 @@ async function sendLines<T>(
 async function openLines(file: string): Promise<Readable> {
   if (file === '-') return process.stdin
   try {
-    return (await open(file)).createReadStream()
+    const lines = (await open(file)).createReadStream()
+    return path.extname(file) === '.txt' ? Readable.from(promptLines(lines)) : lines
   } catch (reason) {
     throw unreadable(file, reason)
   }
+}
+
+/** A prompt a line, as items. */
+async function* promptLines(lines: Readable): AsyncGenerator<Buffer> {
+  for await (const prompt of linesOf(lines))
+    if (prompt.trim() !== '') yield Buffer.from(`${JSON.stringify({ prompt })}\n`)
 }
 
 async function uploadPictures(gateway: GatewayClient, options: SubmitOptions): Promise<Record<string, string>> {
@@ -157,7 +179,7 @@ function defaultsOf(options: SubmitOptions): Record<string, string> {
 }
 
 /** Numbers as numbers: JSON bodies are not coerced. What is no number goes as it is, and the gateway says so. */
-function typed(defaults: Record<string, string>): Record<string, string | number> {
+function typed(defaults: Readonly<Record<string, string>>): Record<string, string | number> {
   const texts = [
     'checkpoint',
     'scheduler',
