@@ -50,7 +50,9 @@ function newest(folder) {
 const sourcesMs = Math.max(newest(path.join(WEB, 'src')), statSync(path.join(WEB, 'index.html')).mtimeMs)
 if (!existsSync(BUILT) || statSync(BUILT).mtimeMs < sourcesMs) {
   const vite = path.join(ROOT, 'node_modules', 'vite', 'bin', 'vite.js')
-  const { status } = spawnSync(process.execPath, [vite, 'build', '--logLevel', 'warn'], { cwd: WEB, stdio: 'inherit' })
+  // By the Node that the packages brought: the host's may be older than vite takes.
+  const node = path.join(ROOT, 'node_modules', 'node', 'bin', 'node')
+  const { status } = spawnSync(node, [vite, 'build', '--logLevel', 'warn'], { cwd: WEB, stdio: 'inherit' })
   if (status !== 0) fail('the dashboard could not be built: see the message above')
 }
 
