@@ -3,7 +3,7 @@ import { manyItems } from '../e2e/farm.harness.ts'
 import { accessibilityProblems, Looker, screenshot } from './browser.harness.ts'
 import type { Theme } from './browser.harness.ts'
 
-const SCREENS = ['', 'batches', 'playground', 'lab', 'workers', 'checkpoints', 'keys'] as const
+const SCREENS = ['', 'batches', 'playground', 'lab', 'workers', 'checkpoints', 'ledger', 'keys'] as const
 const THEMES: readonly Theme[] = ['dark', 'light']
 const PHONE = { width: 390, height: 844 }
 

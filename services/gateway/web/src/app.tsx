@@ -8,6 +8,7 @@ import { Batches } from './screens/batches.tsx'
 import { Checkpoints } from './screens/checkpoints.tsx'
 import { Keys } from './screens/keys.tsx'
 import { Lab } from './screens/lab.tsx'
+import { Ledger } from './screens/ledger.tsx'
 import { Overview } from './screens/overview.tsx'
 import { Playground } from './screens/playground.tsx'
 import { Workers } from './screens/workers.tsx'
@@ -19,6 +20,7 @@ const SCREENS = [
   { path: 'lab', label: 'Scheduler lab', icon: 'lab', isAdmin: false },
   { path: 'workers', label: 'Workers', icon: 'workers', isAdmin: true },
   { path: 'checkpoints', label: 'Checkpoints', icon: 'checkpoints', isAdmin: false },
+  { path: 'ledger', label: 'Ledger', icon: 'ledger', isAdmin: false },
   { path: 'keys', label: 'Keys', icon: 'keys', isAdmin: true },
 ] as const
 
@@ -81,6 +83,7 @@ export function App() {
       {screen === 'lab' && <Lab />}
       {screen === 'workers' && <Workers />}
       {screen === 'checkpoints' && <Checkpoints />}
+      {screen === 'ledger' && <Ledger />}
       {screen === 'keys' && <Keys />}
       {!SCREENS.some((one) => one.path === screen) && (
         <Page title="Nothing here">

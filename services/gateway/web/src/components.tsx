@@ -143,6 +143,7 @@ const ICONS = {
   play: 'M7 4l13 8-13 8z',
   workers: 'M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01',
   checkpoints: 'M12 3l9 5-9 5-9-5zM3 13l9 5 9-5',
+  ledger: 'M5 3h14v18l-3-2-2 2-2-2-2 2-2-2-3 2zM9 8h6M9 12h6',
   keys: 'M15 9a4 4 0 1 1-4-4 4 4 0 0 1 4 4zM14 12l7 7M18 16l-2 2',
   theme: 'M12 3a9 9 0 1 0 9 9 7 7 0 0 1-9-9z',
 } as const
