@@ -60,6 +60,8 @@ export interface BatchDocument {
   readonly isInteractive?: true
   /** What is not rendered by then is cancelled; absent: never. */
   readonly expiresAt?: string
+  /** Who is told of its end; absent: nobody. */
+  readonly webhook?: { readonly url: string }
   /** What its workers must have; absent: nothing in particular. */
   readonly needs?: { readonly deviceKind?: string; readonly tags?: readonly string[] }
 }
@@ -167,6 +169,16 @@ export interface CancelDocument {
   readonly requestedAt: string
   /** Absent where somebody asked for it. */
   readonly reason?: 'expired'
+}
+
+/** webhook.json: what came of telling a batch's end. */
+export interface WebhookDocument {
+  readonly url: string
+  /** Null: it was given up. */
+  readonly deliveredAt: string | null
+  /** Of the coordinator that ended it. */
+  readonly attempts: number
+  readonly error?: string
 }
 
 /** control.json: what an operator has changed of an open batch; overwritten by the next change. */

@@ -19,6 +19,11 @@ export const keys = {
   /** What signs addresses of pictures. */
   urlSecret: 'secrets/url-signing',
 
+  /** Batches whose end is still to be told. */
+  webhooksPending: 'webhooks/pending/',
+  webhookPending: (batchId: string) => `webhooks/pending/${batchId}`,
+  /** What came of telling it. */
+  webhook: (batchId: string) => `batches/${batchId}/webhook.json`,
   /** Of a day, YYYY-MM-DD. */
   auditDay: (day: string) => `audit/${day}/`,
   auditEntry: (at: string, id: string) => `audit/${at.slice(0, 10)}/${at}-${id}.json`,

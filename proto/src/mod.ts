@@ -34,4 +34,5 @@ export type {
   RenderedImage,
   ResultFile,
   TagDocument,
+  WebhookDocument,
 } from './documents.ts'

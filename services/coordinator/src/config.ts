@@ -1,9 +1,12 @@
 import {
   COMMON_VARIABLES,
+  flag,
   integer,
   list,
   NATS_VARIABLES,
   number,
+  optional,
+  secret,
   STORE_VARIABLES,
   tenantsFile,
   text,
@@ -65,6 +68,17 @@ export const COORDINATOR_VARIABLES = {
     'what quotes and the ledger ask for a second of a device, in a currency of your own; 0 for no price',
     0,
     { min: 0, max: 1_000_000 },
+  ),
+  webhookSecret: optional(
+    secret(
+      'DARKROOM_COORDINATOR_WEBHOOK_SECRET',
+      'signs what is told of the end of batches: whsec_ and base64, as standardwebhooks.com has it; none tells nobody',
+    ),
+  ),
+  webhookPrivate: flag(
+    'DARKROOM_COORDINATOR_WEBHOOK_PRIVATE',
+    'whether addresses of private networks, and http, may be told too',
+    false,
   ),
   window: integer('DARKROOM_COORDINATOR_WINDOW', 'shards per worker that are dispatched ahead', 2, { min: 1, max: 64 }),
   targetShardSeconds: number(

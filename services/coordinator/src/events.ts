@@ -127,6 +127,11 @@ export function createEvents(metrics: Metrics, log: Logger) {
     ['op', 'outcome'],
     SECONDS,
   )
+  const webhooks = metrics.counter(
+    'darkroom_webhooks_total',
+    'Ends of batches that were to be told, by what came of it.',
+    ['outcome'],
+  )
   const tenantImages = metrics.counter('darkroom_tenant_images_total', 'Images in commit records, by tenant.', [
     'tenant',
   ])
@@ -272,6 +277,21 @@ export function createEvents(metrics: Metrics, log: Logger) {
     workerStalled(workerId: string): void {
       log.warn({ workerId }, 'worker made no progress and lost its shards')
       stalls.inc()
+    },
+    webhookDelivered(batchId: string): void {
+      log.info({ batchId }, 'the end of a batch was told')
+      webhooks.inc({ outcome: 'delivered' })
+    },
+    webhookFailed(batchId: string, reason: string): void {
+      log.info({ batchId, reason }, 'the end of a batch could not be told and is tried again')
+      webhooks.inc({ outcome: 'failed' })
+    },
+    webhookGivenUp(batchId: string, reason: string): void {
+      log.warn({ batchId, reason }, 'the end of a batch could not be told for a day: given up')
+      webhooks.inc({ outcome: 'given_up' })
+    },
+    webhooksNotSeen(err: unknown): void {
+      log.debug({ err }, 'ends of batches that are to be told could not be listed')
     },
     workerQuarantined(workerId: string, reason: QuarantineReason): void {
       log.warn({ workerId, reason }, 'worker is given nothing for a while')

@@ -5,6 +5,7 @@ import type { CoordinatorConfig } from './config.ts'
 import type { CoordinatorEvents } from './events.ts'
 import type { Farm } from './farm.ts'
 import { Term } from './term.ts'
+import { Webhooks } from './webhooks/webhooks.ts'
 import type { Watchers } from './watchers.ts'
 import type { WorkerLinks } from './worker-links.ts'
 
@@ -24,6 +25,7 @@ export class Leadership implements AsyncDisposable {
   readonly #options: LeadershipOptions
   #lease: LeaderLease | null = null
   #term: Term | null = null
+  #telling: AbortController | null = null
   #onLeading: (isLeader: boolean) => void = () => {}
 
   constructor(options: LeadershipOptions) {
@@ -90,12 +92,19 @@ export class Leadership implements AsyncDisposable {
       onChange: (batchId) => watchers.changed(batchId),
       onShardEnded: (batchId, shardId) => watchers.shardEnded(batchId, shardId),
     })
+    const { webhookSecret: secret, webhookPrivate: mayBePrivate } = config
+    if (secret !== null) {
+      this.#telling = new AbortController()
+      const options = { store, events, clock: SYSTEM_CLOCK, secret, mayBePrivate }
+      void new Webhooks(options, this.#telling.signal).run()
+    }
     events.leading(true)
     this.#onLeading(true)
   }
 
   #end(): void {
     this.#term?.stop()
+    this.#telling?.abort()
     this.#term = null
     this.#options.events.leading(false)
     this.#onLeading(false)

@@ -1,5 +1,6 @@
 import {
   COMMON_VARIABLES,
+  flag,
   integer,
   list,
   oneOf,
@@ -71,6 +72,11 @@ export const GATEWAY_VARIABLES = {
   oidcIssuer: optional(url('DARKROOM_GATEWAY_OIDC_ISSUER', 'issuer whose bearer tokens are taken as well')),
   oidcAudience: text('DARKROOM_GATEWAY_OIDC_AUDIENCE', 'what their aud must name', 'darkroom'),
   oidcTenantClaim: text('DARKROOM_GATEWAY_OIDC_TENANT_CLAIM', 'their claim that names the tenant', 'tenant'),
+  webhooks: flag(
+    'DARKROOM_GATEWAY_WEBHOOKS',
+    'whether batches may name an address that is told of their end; set it where coordinators have DARKROOM_COORDINATOR_WEBHOOK_SECRET',
+    false,
+  ),
   publicUrl: optional(
     url(
       'DARKROOM_GATEWAY_PUBLIC_URL',

@@ -13,7 +13,15 @@ export interface BatchInput {
   readonly items: readonly unknown[]
   readonly defaults: ItemInput
   readonly metadata: Readonly<Record<string, string>>
+  readonly webhook?: { readonly url: string }
 }
+
+export const webhookUrlSchema = Type.String({
+  pattern: '^https?://[^\\s]{1,2000}$',
+  description: 'Told of the end by Standard Webhooks: signed, at least once, tried for a day.',
+  examples: ['https://example.com/darkroom'],
+})
+const webhookSchema = Type.Object({ url: webhookUrlSchema }, { additionalProperties: false })
 
 /** The whole body as the OpenAPI document shows it. */
 export function batchRequestSchema(properties: TProperties) {
@@ -22,6 +30,7 @@ export function batchRequestSchema(properties: TProperties) {
       items: Type.Array(itemSchema(properties), { minItems: 1 }),
       defaults: Type.Optional(defaultsSchema(properties)),
       metadata: Type.Optional(metadataSchema),
+      webhook: Type.Optional(webhookSchema),
     },
     {
       additionalProperties: false,
@@ -44,6 +53,7 @@ const envelopeCheck = new ShapeCheck(
       items: Type.Array(Type.Unknown()),
       defaults: Type.Optional(Type.Unknown()),
       metadata: Type.Optional(metadataSchema),
+      webhook: Type.Optional(webhookSchema),
     },
     { additionalProperties: false },
   ),
@@ -57,8 +67,13 @@ export function parseBatch(body: unknown, defaultsCheck: ShapeCheck): BatchInput
       problems: problems.length > 0 ? problems : [{ field: 'items', message: 'is required: want a list' }],
     })
   }
-  const { items, defaults = {}, metadata = {} } = body as Partial<BatchInput> & Pick<BatchInput, 'items'>
-  return { items, defaults: parseDefaults(defaults, defaultsCheck), metadata }
+  const { items, defaults = {}, metadata = {}, webhook } = body as Partial<BatchInput> & Pick<BatchInput, 'items'>
+  return {
+    items,
+    defaults: parseDefaults(defaults, defaultsCheck),
+    metadata,
+    ...(webhook !== undefined && { webhook }),
+  }
 }
 
 /** @throws DarkroomError INVALID_REQUEST */

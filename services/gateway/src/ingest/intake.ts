@@ -48,6 +48,7 @@ export interface IntakeRequest {
   readonly claim: Claim | null
   readonly isInteractive?: true
   readonly expiresAt?: string
+  readonly webhook?: { readonly url: string }
   /** Puts an item's place into a problem: `position` is the line of an NDJSON body, or the index in a JSON body. */
   locate(problem: Problem, position: number): Problem
 }
@@ -147,7 +148,7 @@ export class Intake {
     this.assertSound()
     await this.#request.pictures.keepDefaults()
     const parts = await this.#parts.finish()
-    const { tenant, metadata, traceparent, now, claim: wanted, isInteractive, expiresAt } = this.#request
+    const { tenant, metadata, traceparent, now, claim: wanted, isInteractive, expiresAt, webhook } = this.#request
     const document: BatchDocument = {
       id: this.batchId,
       tenant,
@@ -160,8 +161,11 @@ export class Intake {
       traceparent,
       ...(isInteractive && { isInteractive }),
       ...(expiresAt !== undefined && { expiresAt }),
+      ...(webhook !== undefined && { webhook }),
     }
     const { store } = this.#rules
+    // Before the batch is real: an end that is to be told is found, whatever dies in between.
+    if (webhook !== undefined) await store.put(keys.webhookPending(this.batchId), now.toISOString())
     if (wanted !== null) {
       this.#mayBeClaimed = true
       const outcome = { kind: 'accepted', fingerprint: wanted.fingerprint(), document } as const
@@ -200,6 +204,7 @@ export class Intake {
   async discard(): Promise<void> {
     if (this.#mayBeClaimed) return
     await this.#rules.store.delete(keys.batch(this.batchId))
+    if (this.#request.webhook !== undefined) await this.#rules.store.delete(keys.webhookPending(this.batchId))
     await this.#parts.discard()
   }
 }

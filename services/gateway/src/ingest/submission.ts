@@ -6,7 +6,8 @@ import { sha256Hex } from '../auth/api-key.ts'
 import { callerOf } from '../auth/caller.ts'
 import { traceparentOf } from '../batches/traceparent.ts'
 import type { GatewayContext } from '../context.ts'
-import { batchRequestSchema, parseBatch, parseDefaults, picturesOf } from './batch-schema.ts'
+import { Type } from 'typebox'
+import { batchRequestSchema, parseBatch, parseDefaults, picturesOf, webhookUrlSchema } from './batch-schema.ts'
 import { ShapeCheck } from './check-item.ts'
 import type { Intake, IntakeRequest } from './intake.ts'
 import { defaultsSchema, itemSchema } from './item-schema.ts'
@@ -35,7 +36,7 @@ export function submissionBody(itemProperties: TProperties) {
 
 /** Defaults of an NDJSON body. */
 export function queryDefaultsSchema(itemProperties: TProperties) {
-  return defaultsSchema(scalarsOf(itemProperties))
+  return defaultsSchema({ ...scalarsOf(itemProperties), webhookUrl: Type.Optional(webhookUrlSchema) })
 }
 
 /** Reads a JSON body, or an NDJSON one as a stream. @throws DarkroomError INVALID_REQUEST for all but the items */
@@ -51,14 +52,22 @@ export function createSubmissionReader({
     if (Object.keys(request.query as object).length > 0) {
       throw new DarkroomError('INVALID_REQUEST', 'query parameters are for NDJSON: put defaults into the body')
     }
-    const { items, metadata, defaults } = parseBatch(request.body, defaultsCheck)
+    const { items, metadata, defaults, webhook } = parseBatch(request.body, defaultsCheck)
+    if (webhook !== undefined) assertMayTell(config.webhooks)
     const pictures = await picturesOf(defaults, known, callerOf(request).tenant)
     const locate: IntakeRequest['locate'] = ({ field, ...problem }, i) => ({
       field: field === undefined ? `items[${i}]` : `items[${i}].${field}`,
       ...problem,
     })
     return {
-      request: { defaults, pictures, metadata, locate, ...commonOf(request) },
+      request: {
+        defaults,
+        pictures,
+        metadata,
+        locate,
+        ...commonOf(request),
+        ...(webhook !== undefined && { webhook }),
+      },
       drain: async () => {},
       fingerprint: () => sha256Hex(JSON.stringify(request.body)),
       read: async (intake) => {
@@ -68,7 +77,9 @@ export function createSubmissionReader({
   }
 
   const readLines = async (request: FastifyRequest): Promise<Submission> => {
-    const defaults = parseDefaults(request.query, defaultsCheck)
+    const { webhookUrl, ...query } = request.query as { webhookUrl?: string }
+    if (webhookUrl !== undefined) assertMayTell(config.webhooks)
+    const defaults = parseDefaults(query, defaultsCheck)
     const pictures = await picturesOf(defaults, known, callerOf(request).tenant)
     const locate: IntakeRequest['locate'] = (problem, line) => ({ line, ...problem })
     const hash = createHash('sha256').update(`${JSON.stringify(request.query)}\n`)
@@ -77,7 +88,14 @@ export function createSubmissionReader({
       events.bytesRead(chunk.length)
     }
     return {
-      request: { defaults, pictures, metadata: {}, locate, ...commonOf(request) },
+      request: {
+        defaults,
+        pictures,
+        metadata: {},
+        locate,
+        ...commonOf(request),
+        ...(webhookUrl !== undefined && { webhook: { url: webhookUrl } }),
+      },
       drain: async () => {
         for await (const _ of requestBody(request.raw, onChunk));
       },
@@ -90,6 +108,14 @@ export function createSubmissionReader({
     const isNdjson = request.headers['content-type']?.startsWith('application/x-ndjson') === true
     return isNdjson ? readLines(request) : readJson(request)
   }
+}
+
+function assertMayTell(isAllowed: boolean): void {
+  if (isAllowed) return
+  const message = 'this farm tells nobody: leave it out, or have the operator set DARKROOM_GATEWAY_WEBHOOKS'
+  throw new DarkroomError('INVALID_REQUEST', 'the batch was not accepted', {
+    problems: [{ field: 'webhook', message }],
+  })
 }
 
 function commonOf(request: FastifyRequest): Pick<IntakeRequest, 'tenant' | 'traceparent' | 'now' | 'claim'> {
