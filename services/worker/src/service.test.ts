@@ -76,7 +76,7 @@ describe('rendering a shard', () => {
       .raw()
       .toBuffer()
     expect(Math.max(...got.map((level, i) => Math.abs(level - want[i]!)))).toBeLessThanOrEqual(2)
-    expect(await harness.nats.shardBacklog(worker.id)).toEqual({ pending: 0, ackPending: 0 })
+    await expect.poll(() => harness.nats.shardBacklog(worker.id)).toEqual({ pending: 0, ackPending: 0 })
   })
 
   test('an item that cannot be rendered fails alone, with its reason in the record', async () => {
@@ -186,7 +186,7 @@ describe('an attempt that cannot be made', () => {
     await worker.dispatch(shard)
     expect(await harness.completionOf(shard)).toMatchObject({ committed: false, errorCode: 'NOT_FOUND' })
     expect(await recordOf(shard)).toBeNull()
-    expect(await harness.nats.shardBacklog(worker.id)).toEqual({ pending: 0, ackPending: 0 })
+    await expect.poll(() => harness.nats.shardBacklog(worker.id)).toEqual({ pending: 0, ackPending: 0 })
   })
 
   test('a tampered checkpoint is refused before it is loaded, and taken once it is mended', async () => {
@@ -234,7 +234,7 @@ describe('giving up', () => {
     await worker.dispatch(next)
     expect(await harness.completionOf(next)).toMatchObject({ committed: true })
     expect(await recordOf(shard)).toBeNull()
-    expect(await harness.nats.shardBacklog(worker.id)).toEqual({ pending: 0, ackPending: 0 })
+    await expect.poll(() => harness.nats.shardBacklog(worker.id)).toEqual({ pending: 0, ackPending: 0 })
   })
 
   test('a worker that drains ends what it can within its grace and leaves the rest to another', async () => {
