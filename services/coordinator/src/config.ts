@@ -12,6 +12,7 @@ import {
   text,
 } from '@darkroom/chassis'
 import type { Values } from '@darkroom/chassis'
+import { webhookKey } from './webhooks/webhook-key.ts'
 
 export const COORDINATOR_VARIABLES = {
   ...COMMON_VARIABLES,
@@ -69,10 +70,12 @@ export const COORDINATOR_VARIABLES = {
     0,
     { min: 0, max: 1_000_000 },
   ),
-  webhookSecret: optional(
-    secret(
-      'DARKROOM_COORDINATOR_WEBHOOK_SECRET',
-      'signs what is told of the end of batches: whsec_ and base64, as standardwebhooks.com has it; none tells nobody',
+  webhookKey: optional(
+    webhookKey(
+      secret(
+        'DARKROOM_COORDINATOR_WEBHOOK_SECRET',
+        'signs what is told of the end of batches: whsec_ and base64, as standardwebhooks.com has it; without it nobody is told',
+      ),
     ),
   ),
   webhookPrivate: flag(

@@ -47,7 +47,11 @@ export async function startHarness() {
   return { s3, natsServer, store, nats, [Symbol.asyncDispose]: () => moved.disposeAsync() }
 }
 
-export async function startCoordinator({ s3, natsServer }: Harness, port: number): Promise<AsyncDisposable> {
+export async function startCoordinator(
+  { s3, natsServer }: Harness,
+  port: number,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<AsyncDisposable> {
   return start(
     readConfig(COORDINATOR_VARIABLES, {
       DARKROOM_LOG_LEVEL: 'silent',
@@ -61,6 +65,7 @@ export async function startCoordinator({ s3, natsServer }: Harness, port: number
       DARKROOM_COORDINATOR_LEADER_LEASE_MS: '1000',
       DARKROOM_COORDINATOR_HEARTBEAT_INTERVAL_MS: String(HEARTBEAT_MS),
       DARKROOM_COORDINATOR_WORKER_LEASE_MS: '2000',
+      ...environment,
     }),
   )
 }
@@ -77,7 +82,7 @@ export async function acceptBatch(
   {
     areAlike = false,
     ...document
-  }: { areAlike?: boolean } & Partial<Pick<BatchDocument, 'tenant' | 'isInteractive' | 'expiresAt'>> = {},
+  }: { areAlike?: boolean } & Partial<Pick<BatchDocument, 'tenant' | 'isInteractive' | 'expiresAt' | 'webhook'>> = {},
 ): Promise<string> {
   const id = `b${randomUUID().replaceAll('-', '').slice(0, 22)}`
   const items = Array.from({ length: itemCount }, (_, index): ItemLine => ({

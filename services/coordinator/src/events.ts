@@ -290,9 +290,6 @@ export function createEvents(metrics: Metrics, log: Logger) {
       log.warn({ batchId, reason }, 'the end of a batch could not be told for a day: given up')
       webhooks.inc({ outcome: 'given_up' })
     },
-    webhooksNotSeen(err: unknown): void {
-      log.debug({ err }, 'ends of batches that are to be told could not be listed')
-    },
     workerQuarantined(workerId: string, reason: QuarantineReason): void {
       log.warn({ workerId, reason }, 'worker is given nothing for a while')
       quarantines.inc({ reason })

@@ -25,7 +25,6 @@ export class Leadership implements AsyncDisposable {
   readonly #options: LeadershipOptions
   #lease: LeaderLease | null = null
   #term: Term | null = null
-  #telling: AbortController | null = null
   #onLeading: (isLeader: boolean) => void = () => {}
 
   constructor(options: LeadershipOptions) {
@@ -81,6 +80,7 @@ export class Leadership implements AsyncDisposable {
 
   #begin(): void {
     const { config, store, nats, links, watchers, events, log } = this.#options
+    const { webhookKey: signingKey, webhookPrivate: mayBePrivate } = config
     this.#term = new Term({
       config,
       store,
@@ -89,22 +89,17 @@ export class Leadership implements AsyncDisposable {
       events,
       log,
       clock: SYSTEM_CLOCK,
+      webhooks:
+        signingKey === null ? null : new Webhooks({ store, events, clock: SYSTEM_CLOCK, signingKey, mayBePrivate }),
       onChange: (batchId) => watchers.changed(batchId),
       onShardEnded: (batchId, shardId) => watchers.shardEnded(batchId, shardId),
     })
-    const { webhookSecret: secret, webhookPrivate: mayBePrivate } = config
-    if (secret !== null) {
-      this.#telling = new AbortController()
-      const options = { store, events, clock: SYSTEM_CLOCK, secret, mayBePrivate }
-      void new Webhooks(options, this.#telling.signal).run()
-    }
     events.leading(true)
     this.#onLeading(true)
   }
 
   #end(): void {
     this.#term?.stop()
-    this.#telling?.abort()
     this.#term = null
     this.#options.events.leading(false)
     this.#onLeading(false)

@@ -4,6 +4,7 @@ import type { CancelDocument } from '@darkroom/proto'
 import type { CoordinatorConfig } from './config.ts'
 import { Farm } from './farm.ts'
 import type { FarmOptions } from './farm.ts'
+import type { Webhooks } from './webhooks/webhooks.ts'
 
 /** What a farm takes of the configuration. */
 type FarmConfig = Pick<
@@ -19,6 +20,8 @@ type FarmConfig = Pick<
 
 export interface TermOptions extends Omit<FarmOptions, keyof FarmConfig> {
   readonly config: FarmConfig
+  /** Null: nobody is told of the end of batches. */
+  readonly webhooks: Webhooks | null
   readonly log: Logger
 }
 
@@ -27,6 +30,7 @@ const ENSURE_MS = 2_000
 const LISTING_MS = 10_000
 const EXPIRY_MS = 2_000
 const RETRY_MS = 1_000
+const WEBHOOKS_MS = 2_000
 /**
  * So many of the newest batches are looked at again: an id is as old as the beginning of its upload, so that a batch can turn
  * up behind others. One page of a listing.
@@ -46,7 +50,7 @@ export class Term {
 
   constructor(options: TermOptions) {
     this.#options = options
-    const { config, nats } = options
+    const { config, nats, webhooks } = options
     const signal = this.#stop.signal
     this.farm = new Farm({ ...options, ...config }, signal)
     this.ready = this.#recover()
@@ -56,6 +60,10 @@ export class Term {
     this.#every(ENSURE_MS, () => this.#ensureStreams())
     this.#every(LISTING_MS, () => this.#findBatches())
     this.#every(EXPIRY_MS, () => this.#expireBatches())
+    if (webhooks !== null) {
+      const isOpen = (batchId: string) => this.farm.state.batches.has(batchId)
+      this.#every(WEBHOOKS_MS, () => webhooks.tellAll(isOpen, signal))
+    }
   }
 
   /** Every batch id, oldest first. */

@@ -165,7 +165,9 @@ export class Intake {
     }
     const { store } = this.#rules
     // Before the batch is real: an end that is to be told is found, whatever dies in between.
-    if (webhook !== undefined) await store.put(keys.webhookPending(this.batchId), now.toISOString())
+    if (webhook !== undefined) {
+      await store.put(keys.webhookPending(this.batchId), JSON.stringify({ notedAt: now.toISOString() }))
+    }
     if (wanted !== null) {
       this.#mayBeClaimed = true
       const outcome = { kind: 'accepted', fingerprint: wanted.fingerprint(), document } as const

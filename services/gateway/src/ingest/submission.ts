@@ -1,12 +1,12 @@
 import { DarkroomError } from '@darkroom/chassis'
 import { createHash } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
 import type { TProperties } from 'typebox'
 import { sha256Hex } from '../auth/api-key.ts'
 import { callerOf } from '../auth/caller.ts'
 import { traceparentOf } from '../batches/traceparent.ts'
 import type { GatewayContext } from '../context.ts'
-import { Type } from 'typebox'
 import { batchRequestSchema, parseBatch, parseDefaults, picturesOf, webhookUrlSchema } from './batch-schema.ts'
 import { ShapeCheck } from './check-item.ts'
 import type { Intake, IntakeRequest } from './intake.ts'
@@ -53,7 +53,7 @@ export function createSubmissionReader({
       throw new DarkroomError('INVALID_REQUEST', 'query parameters are for NDJSON: put defaults into the body')
     }
     const { items, metadata, defaults, webhook } = parseBatch(request.body, defaultsCheck)
-    if (webhook !== undefined) assertMayTell(config.webhooks)
+    if (webhook !== undefined) assertMayTell(webhook.url, config.webhooks)
     const pictures = await picturesOf(defaults, known, callerOf(request).tenant)
     const locate: IntakeRequest['locate'] = ({ field, ...problem }, i) => ({
       field: field === undefined ? `items[${i}]` : `items[${i}].${field}`,
@@ -78,7 +78,7 @@ export function createSubmissionReader({
 
   const readLines = async (request: FastifyRequest): Promise<Submission> => {
     const { webhookUrl, ...query } = request.query as { webhookUrl?: string }
-    if (webhookUrl !== undefined) assertMayTell(config.webhooks)
+    if (webhookUrl !== undefined) assertMayTell(webhookUrl, config.webhooks)
     const defaults = parseDefaults(query, defaultsCheck)
     const pictures = await picturesOf(defaults, known, callerOf(request).tenant)
     const locate: IntakeRequest['locate'] = (problem, line) => ({ line, ...problem })
@@ -110,9 +110,13 @@ export function createSubmissionReader({
   }
 }
 
-function assertMayTell(isAllowed: boolean): void {
-  if (isAllowed) return
-  const message = 'this farm tells nobody: leave it out, or have the operator set DARKROOM_GATEWAY_WEBHOOKS'
+function assertMayTell(url: string, isAllowed: boolean): void {
+  const message = !isAllowed
+    ? 'this farm tells nobody: leave it out, or have the operator set DARKROOM_GATEWAY_WEBHOOKS'
+    : URL.canParse(url)
+      ? null
+      : `'${url}' is no address: want one such as https://example.com/darkroom`
+  if (message === null) return
   throw new DarkroomError('INVALID_REQUEST', 'the batch was not accepted', {
     problems: [{ field: 'webhook', message }],
   })

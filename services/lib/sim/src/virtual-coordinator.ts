@@ -157,6 +157,7 @@ export class VirtualCoordinator {
     if (this.#term !== null) return
     const { store, nats, settings, onChange, onError, onReaction } = this.#parts
     this.#term = new Term({
+      webhooks: null,
       config: { ...settings, tenants: new Map() },
       store: store.asObjectStore(),
       nats: nats.asFarmNats(),
