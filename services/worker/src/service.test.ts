@@ -297,7 +297,7 @@ describe('outages', () => {
   test('a record that was written although no request for it was ever answered counts as its own', async () => {
     await using worker = await startWorker(harness)
     const { faults } = harness.s3
-    const { count } = faults
+    const count = faults.count.bind(faults)
     let puts = 0
     let unanswered = 0
     faults.count = (operation) => {
@@ -306,7 +306,7 @@ describe('outages', () => {
       const isOfRecord = operation === 'PutObject' && puts > 1 && unanswered < 8
       if (isOfRecord) unanswered++
       faults.settings.breakAfterRate = isOfRecord ? 1 : 0
-      count.call(faults, operation)
+      count(operation)
     }
     const shard = shardOf(harness.ddpm, [{}])
     await worker.dispatch(shard)

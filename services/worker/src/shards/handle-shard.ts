@@ -103,12 +103,7 @@ function recordThere({ store }: ShardParts, { assignment, signal }: HeldShard): 
 }
 
 /** Its pictures with those of the record that is there. */
-function compare(
-  { events }: ShardParts,
-  shard: HeldShard,
-  own: CommitRecord,
-  stored: CommitRecord | null,
-): Difference {
+function compare({ events }: ShardParts, shard: HeldShard, own: CommitRecord, stored: CommitRecord | null): Difference {
   const difference = differenceOf(own, stored)
   if (difference.differingItems.length > 0) events.resultsDiffered(shard.assignment, difference.differingItems)
   return difference
