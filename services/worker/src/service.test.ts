@@ -293,6 +293,29 @@ describe('outages', () => {
       expect((await imagesOf(shard)).sort()).toEqual(namesIn((await recordOf(shard))!.items).sort())
     }
   })
+
+  test('a record that was written although no request for it was ever answered counts as its own', async () => {
+    await using worker = await startWorker(harness)
+    const { faults } = harness.s3
+    const count = faults.count.bind(faults)
+    let puts = 0
+    let unanswered = 0
+    faults.count = (operation) => {
+      if (operation === 'PutObject') puts++
+      // The first is of the picture, all others are of the record; more than the store tries by itself.
+      const isOfRecord = operation === 'PutObject' && puts > 1 && unanswered < 8
+      if (isOfRecord) unanswered++
+      faults.settings.breakAfterRate = isOfRecord ? 1 : 0
+      count(operation)
+    }
+    const shard = shardOf(harness.ddpm, [{}])
+    await worker.dispatch(shard)
+    const completion = await harness.completionOf(shard)
+    faults.count = count
+    expect(unanswered).toBe(8)
+    expect(completion).toMatchObject({ committed: true, differingItems: [] })
+    expect(await recordOf(shard)).toMatchObject({ workerId: worker.id })
+  })
 })
 
 describe('what a worker tells', () => {
