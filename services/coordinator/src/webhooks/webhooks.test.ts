@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { buffer } from 'node:stream/consumers'
 import { createLogger, Metrics } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
 import type { BatchDocument, DoneDocument, WebhookDocument } from '@darkroom/proto'
@@ -31,12 +32,13 @@ interface Told {
 async function startReceiver(statuses: number[] = []) {
   const told: Told[] = []
   let onTold = Promise.withResolvers<void>()
-  const server = createServer(async (request, response) => {
-    const body = Buffer.concat(await Array.fromAsync(request)).toString()
-    told.push({ headers: request.headers, body })
-    response.writeHead(statuses.shift() ?? 204, { location: '/elsewhere' }).end()
-    onTold.resolve()
-    onTold = Promise.withResolvers()
+  const server = createServer((request, response) => {
+    void buffer(request).then((bytes) => {
+      told.push({ headers: request.headers, body: bytes.toString() })
+      response.writeHead(statuses.shift() ?? 204, { location: '/elsewhere' }).end()
+      onTold.resolve()
+      onTold = Promise.withResolvers()
+    })
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

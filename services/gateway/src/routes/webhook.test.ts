@@ -14,8 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => gateway[Symbol.asyncDispose]())
 
-const notes = async () =>
-  (await Array.fromAsync(gateway.store.list(keys.webhooksPending))).map(({ key }) => key)
+const notes = async () => (await Array.fromAsync(gateway.store.list(keys.webhooksPending))).map(({ key }) => key)
 
 test.each([
   ['JSON', () => gateway.post(JSON.stringify({ items: ITEMS, webhook: { url: URL } }))],
