@@ -36,7 +36,7 @@ export class BareDispatch implements AsyncDisposable {
     for (const id of bare.#workers) {
       const { connection } = await bare.#connect(natsUrl)
       const jetstream = connection.jetstream()
-      const name = await openWorkerConsumer(await connection.jetstreamManager(), id)
+      const name = await openWorkerConsumer(await connection.jetstreamManager(), id, 'batch')
       const messages = await (await jetstream.consumers.get(SHARD_STREAM, name)).consume()
       bare.#consume(messages, () => jetstream.publish(COMPLETION_SUBJECT, payload))
     }

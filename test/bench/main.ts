@@ -16,6 +16,7 @@ const BENCHES: Record<string, () => Promise<{ run: (args: readonly string[]) => 
   gpu: () => import('./gpu.ts'),
   identity: () => import('./identity.ts'),
   ingest: () => import('./ingest.ts'),
+  interactive: () => import('./interactive.ts'),
   makespan: () => import('./makespan.ts'),
   memory: () => import('./memory.ts'),
   recovery: () => import('./recovery.ts'),

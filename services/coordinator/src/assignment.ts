@@ -18,5 +18,6 @@ export async function assignmentOf(
     items: items.map((item) => fromJson(ItemSchema, item as unknown as Parameters<typeof fromJson>[1])),
     traceparent: batch.traceparent,
     isAudit,
+    isInteractive: batch.isInteractive ?? false,
   })
 }

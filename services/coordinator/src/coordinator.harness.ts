@@ -13,6 +13,7 @@ import type {
   DoneDocument,
   ItemLine,
   ShardAssignment,
+  ShardQueue,
 } from '@darkroom/proto'
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -158,7 +159,7 @@ export async function doneOf(store: ObjectStore, batchId: string): Promise<DoneD
   return (await store.getJson<DoneDocument>(keys.done(batchId)))!
 }
 
-/** Plays a worker: attaches, takes one shard at a time and writes its record. It may be held in the middle of a shard. */
+/** Plays a worker: attaches, takes one shard of a batch at a time, and one that somebody waits for, and writes its record. It may be held in the middle of a shard. */
 export class PlayedWorker implements AsyncDisposable {
   readonly id = `worker-${randomUUID()}`
   /** Shards that it wrote the record of, and whether its record was first. */
@@ -167,7 +168,7 @@ export class PlayedWorker implements AsyncDisposable {
   readonly #stop = new AbortController()
   readonly #loops: Promise<unknown>
   readonly #link: ReturnType<typeof createGrpcClient<typeof WorkerLinkService>>
-  #inHand: ShardDelivery | null = null
+  readonly #inHand = new Set<ShardDelivery>()
   #allowed = Infinity
   /** An item that it cannot render, nor any shard with it. */
   readonly #poison: number | null
@@ -179,7 +180,7 @@ export class PlayedWorker implements AsyncDisposable {
     this.#allowed = options.allowed ?? Infinity
     this.#poison = options.poison ?? null
     this.#link = createGrpcClient(WorkerLinkService, addresses, { defaultTimeoutMs: 10_000 })
-    this.#loops = Promise.all([this.#attach(), this.#work()])
+    this.#loops = Promise.all([this.#attach(), this.#work('batch'), this.#work('now')])
   }
 
   /** Resolves when it has rendered what it may and holds the next shard. */
@@ -204,8 +205,9 @@ export class PlayedWorker implements AsyncDisposable {
     while (!signal.aborted) {
       try {
         for await (const { order } of this.#link.attach(this.#heartbeats(), { signal })) {
-          if (order.case === 'cancelShard' && order.value.shardId === this.#inHand?.assignment.shardId)
-            this.#go.resolve()
+          if (order.case !== 'cancelShard') continue
+          const { shardId } = order.value
+          if ([...this.#inHand].some(({ assignment }) => assignment.shardId === shardId)) this.#go.resolve()
         }
       } catch {
         // Nobody leads, or the leader has just gone.
@@ -216,27 +218,29 @@ export class PlayedWorker implements AsyncDisposable {
 
   async *#heartbeats(): AsyncGenerator<MessageInitShape<typeof AttachRequestSchema>> {
     while (!this.#stop.signal.aborted) {
-      const held = this.#inHand?.assignment
-      const running =
-        held === undefined ? [] : [{ batchId: held.batchId, shardId: held.shardId, attempt: held.attempt }]
+      const running = [...this.#inHand].map(({ assignment: { batchId, shardId, attempt } }) => {
+        return { batchId, shardId, attempt }
+      })
       yield { worker: { id: this.id, pool: POOL, running } }
       await delay(HEARTBEAT_MS)
     }
   }
 
-  async #work(): Promise<void> {
+  /** What somebody waits for is never held. */
+  async #work(queue: ShardQueue): Promise<void> {
     const { nats } = this.#harness
     const { signal } = this.#stop
     while (!signal.aborted) {
       try {
-        this.#inHand = await nats.nextShard(this.id, { expiresMs: 1_000, signal })
-        if (this.#inHand === null) continue
-        if (this.rendered.length >= this.#allowed) {
+        const delivery = await nats.nextShard(this.id, { queue, expiresMs: 1_000, signal })
+        if (delivery === null) continue
+        this.#inHand.add(delivery)
+        if (queue === 'batch' && this.rendered.length >= this.#allowed) {
           this.#held.resolve()
           await this.#go.promise
         }
-        if (!signal.aborted) await this.#render(this.#inHand)
-        this.#inHand = null
+        if (!signal.aborted) await this.#render(delivery)
+        this.#inHand.delete(delivery)
       } catch {
         // The stream is not there at the moment.
         await delay(HEARTBEAT_MS)

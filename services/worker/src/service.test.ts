@@ -1,4 +1,3 @@
-import { createLogger, findMetricProblems, Metrics } from '@darkroom/chassis'
 import { keys, parsePin, WorkerState } from '@darkroom/proto'
 import type { CommitRecord, ItemResult, ShardAssignment } from '@darkroom/proto'
 import { createHash } from 'node:crypto'
@@ -7,8 +6,7 @@ import path from 'node:path'
 
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createEvents } from './events.ts'
-import { shardOf, startHarness, startWorker } from './worker.harness.ts'
+import { scrape, shardOf, startHarness, startWorker } from './worker.harness.ts'
 
 const REFERENCE = path.resolve(import.meta.dirname, '../../../test/golden/reference')
 
@@ -28,11 +26,6 @@ const imagesOf = async ({ batchId }: ShardAssignment): Promise<string[]> =>
 
 const namesIn = (items: readonly ItemResult[]): string[] =>
   items.flatMap((item) => (item.state === 'rendered' ? item.images.map(({ name }) => name) : []))
-
-async function scrape(port: number, route: string): Promise<{ status: number; body: string }> {
-  const response = await fetch(`http://127.0.0.1:${port}${route}`)
-  return { status: response.status, body: await response.text() }
-}
 
 describe('rendering a shard', () => {
   test('leaves its pictures, one commit record and one completion, and the queue empty', async () => {
@@ -237,6 +230,25 @@ describe('giving up', () => {
     await expect.poll(() => harness.nats.shardBacklog(worker.id)).toEqual({ pending: 0, ackPending: 0 })
   })
 
+  test('a shard that somebody waits for is rendered beside those that are in hand, and they go on', async () => {
+    await using worker = await startWorker(harness)
+    const long = [endless(harness.sd), endless(harness.sd)]
+    for (const shard of long) await worker.dispatch(shard)
+    await isRunning(worker.id, long[0]!)
+    const awaited = [1, 2].map((seed) => {
+      const shard = shardOf(harness.sd, [{ numInferenceSteps: 4, seed: BigInt(seed) }])
+      return { ...shard, isInteractive: true }
+    })
+    for (const shard of awaited) await worker.dispatch(shard)
+    for (const shard of awaited) expect(await harness.completionOf(shard)).toMatchObject({ committed: true })
+    for (const shard of long) {
+      const { batchId, shardId, attempt } = shard
+      await isRunning(worker.id, shard)
+      harness.link.order({ case: 'cancelShard', value: { batchId, shardId, attempt } })
+    }
+    await harness.link.report(({ id, running }) => id === worker.id && running.length === 0)
+  })
+
   test('a worker that drains ends what it can within its grace and leaves the rest to another', async () => {
     const worker = await startWorker(harness, { DARKROOM_WORKER_GRACE_MS: '0' })
     const shard = shardOf(harness.sd, [{ numInferenceSteps: 60, numImages: 2 }])
@@ -315,72 +327,5 @@ describe('outages', () => {
     expect(unanswered).toBe(8)
     expect(completion).toMatchObject({ committed: true, differingItems: [] })
     expect(await recordOf(shard)).toMatchObject({ workerId: worker.id })
-  })
-})
-
-describe('what a worker tells', () => {
-  test('describes itself: device and why, checkpoints in memory, what it has done', async () => {
-    await using worker = await startWorker(harness)
-    const shard = shardOf(harness.ddpm, [{}, {}])
-    await worker.dispatch(shard)
-    await harness.completionOf(shard)
-    const { worker: told } = await worker.client.describe({})
-    expect(told).toMatchObject({
-      id: worker.id,
-      pool: worker.pool,
-      address: worker.address,
-      device: { kind: 'cpu', reason: 'asked for by DARKROOM_WORKER_DEVICE' },
-      residentCheckpoints: [harness.ddpm],
-      imagesRendered: 2n,
-    })
-    expect(told!.busySeconds).toBeGreaterThan(0)
-  })
-
-  test('keeps no more checkpoints in memory than it may', async () => {
-    await using worker = await startWorker(harness, { DARKROOM_WORKER_MEMORY_MIB: '1' })
-    for (const pin of [harness.ddpm, harness.sd, harness.ddpm]) {
-      const shard = shardOf(pin, [{}])
-      await worker.dispatch(shard)
-      expect(await harness.completionOf(shard)).toMatchObject({ committed: true })
-      const { worker: told } = await worker.client.describe({})
-      expect(told!.residentCheckpoints).toEqual([pin])
-    }
-  })
-
-  test('serves metrics of what it did, and is ready', async () => {
-    await using worker = await startWorker(harness)
-    const shard = shardOf(harness.ddpm, [{ numInferenceSteps: 3 }])
-    await worker.dispatch(shard)
-    await harness.completionOf(shard)
-    const { body } = await scrape(worker.adminPort, '/metrics')
-    const labels = 'scheduler="DDIMScheduler",checkpoint="emoji-ddpm"'
-    expect(body).toContain(`darkroom_images_total{${labels},task="unconditional-image-generation"} 1`)
-    expect(body).toContain(`darkroom_denoise_steps_total{${labels}} 3`)
-    expect(body).toContain(`darkroom_unet_step_seconds_count{${labels}} 3`)
-    expect(body).toContain(`darkroom_unet_batch_rows_sum{${labels}} 3`)
-    expect(body).toContain('darkroom_commits_total{kind="rendered"} 1')
-    expect(body).toContain('darkroom_resident_checkpoints 1')
-    expect(body).not.toContain(shard.batchId)
-    expect(await scrape(worker.adminPort, '/livez')).toMatchObject({ status: 200 })
-    expect(await scrape(worker.adminPort, '/readyz')).toMatchObject({ status: 200 })
-  })
-
-  test('every metric has a good name, a unit, help and closed labels', () => {
-    const metrics = new Metrics()
-    createEvents(metrics, createLogger('test', 'silent'))
-    expect(findMetricProblems(metrics.registry)).toEqual([])
-  })
-
-  test('more checkpoint names than a label should have become one', async () => {
-    const metrics = new Metrics()
-    const events = createEvents(metrics, createLogger('test', 'silent'))
-    for (let i = 0; i < 60; i++)
-      events.imageRendered('DDIMScheduler', `model-${i}@sha256:${'0'.repeat(64)}`, 'text-to-image', {
-        seconds: 1,
-        isFlagged: i === 0,
-      })
-    const { values } = await metrics.registry.getSingleMetric('darkroom_images_total')!.get()
-    expect(values).toHaveLength(51)
-    expect(values.find(({ labels }) => labels['checkpoint'] === 'other')?.value).toBe(10)
   })
 })

@@ -123,7 +123,9 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
   const rendering = { engine, store, events, uploads, unsent, pictures, previews, png }
   const { maxRows } = engine.settings
   const progress = new ProgressKeeper({ engine, store, events })
-  const loop = new ShardLoop({ ...rendering, nats, shelf, progress, log, workerId, maxRows })
+  let link: CoordinatorLink | null = null
+  const onTaken = (): void => link?.reportNow()
+  const loop = new ShardLoop({ ...rendering, nats, shelf, progress, log, workerId, maxRows, onTaken })
   shards = loop
 
   let draining: Promise<void> | null = null
@@ -162,7 +164,7 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
   const admin = stack.use(await startAdminServer({ host, port: config.adminPort, metrics, isReady, log }))
 
   lifecycle.to(WorkerState.IDLE)
-  stack.use(
+  link = stack.use(
     new CoordinatorLink({
       coordinators: config.coordinators,
       tls: tls && { files: tls, server: 'coordinator' },

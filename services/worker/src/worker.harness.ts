@@ -211,3 +211,8 @@ export function shardOf(
     ),
   })
 }
+
+export async function scrape(port: number, route: string): Promise<{ status: number; body: string }> {
+  const response = await fetch(`http://127.0.0.1:${port}${route}`)
+  return { status: response.status, body: await response.text() }
+}

@@ -39,11 +39,11 @@ function callsOf(graphs: ModelGraphs): ModelCalls {
   return {
     description: graphs.description,
     timestepDims: graphs.timestepDims,
-    encodePrompt: (prompt, length) => timed(graphs.encodePrompt(prompt, length)),
-    encodePictures: (request) => timed(graphs.encodePictures(request)),
+    encodePrompt: (_turn, prompt, length) => timed(graphs.encodePrompt(prompt, length)),
+    encodePictures: (_turn, request) => timed(graphs.encodePictures(request)),
     denoise: (call) => timed(graphs.denoise(call)),
-    decode: (latents, dims) => timed(graphs.decode(latents, dims)),
-    flags: (picture) => timed(graphs.flags(picture)),
+    decode: (_turn, latents, dims) => timed(graphs.decode(latents, dims)),
+    flags: (_turn, picture) => timed(graphs.flags(picture)),
     fitSketch: () => timed(graphs.fitSketch()),
   }
 }

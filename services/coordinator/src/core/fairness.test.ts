@@ -5,6 +5,7 @@ import { decide } from './decide.ts'
 import type { FarmEvent } from './messages.ts'
 import { createState } from './state.ts'
 import type { BatchSummary } from './state.ts'
+import { INTERACTIVE_PLACES } from './slots.ts'
 import type { TenantTerms } from './tenants.ts'
 
 const SHARDS = 2_000
@@ -157,17 +158,16 @@ describe('the batches of a tenant', () => {
     expect(farm.order).toEqual(['b1', 'b1'])
   })
 
-  test('wait behind nothing where they are interactive: a worker with its hands full takes one more', () => {
+  test('wait behind nothing where they are interactive: a worker with its hands full takes some more', () => {
     const farm = new VirtualFarm()
     farm.open('long', { priority: 100 })
     farm.addWorkers(2)
     expect(farm.order).toHaveLength(2 * SETTINGS.window)
-    farm.open('now', { isInteractive: true }, 3)
-    expect(farm.order.slice(-2)).toEqual(['now', 'now'])
-    expect(farm.order).toHaveLength(2 * (SETTINGS.window + 1))
+    farm.open('now', { isInteractive: true }, 2 * INTERACTIVE_PLACES + 1)
+    expect(farm.order.slice(2 * SETTINGS.window)).toEqual(Array(2 * INTERACTIVE_PLACES).fill('now'))
     farm.endOne()
     expect(farm.order.at(-1)).toBe('now')
     farm.endOne()
-    expect(farm.order).toEqual(['long', 'long', 'now', 'now', 'now'])
+    expect(farm.order.filter((id) => id === 'now')).toHaveLength(2 * INTERACTIVE_PLACES + 1)
   })
 })

@@ -6,6 +6,7 @@ import type { FarmCommand } from './messages.ts'
 import { assignShard, moveShard } from './move-shard.ts'
 import { meets } from './needs.ts'
 import { secondsOn } from './pace.ts'
+import { INTERACTIVE_PLACES } from './slots.ts'
 import type { FreeWorkers, Profile } from './slots.ts'
 import type { AttachedWorker, FarmState, OpenShard } from './state.ts'
 import { swapSeconds } from './swaps.ts'
@@ -46,7 +47,7 @@ interface Turn {
  */
 export function fill(farm: FarmState, nowMs: number, commands: FarmCommand[]): void {
   if (nowMs < farm.dispatchFromMs || farm.backlogs.size === 0) return
-  for (let depth = 0; depth <= farm.settings.window; depth++) {
+  for (let depth = 0; depth < farm.settings.window + INTERACTIVE_PLACES; depth++) {
     for (const profile of farm.profiles.values()) while (fillOne(farm, profile, depth, nowMs, commands));
   }
 }
@@ -66,7 +67,7 @@ function fillOne(farm: FarmState, profile: Profile, depth: number, nowMs: number
   return true
 }
 
-/** Interactive work first, which has a place more; then whose turn it is among tenants with work for these workers. */
+/** Interactive work first, which has places of its own beyond the window; then whose turn it is among tenants with work for these workers. */
 function nextBacklog(
   farm: FarmState,
   profile: Profile,

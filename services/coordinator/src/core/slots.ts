@@ -19,6 +19,9 @@ export interface FreeWorkers {
   readonly byCheckpoint: Map<string, Set<AttachedWorker>>
 }
 
+/** Beyond the window, for shards that somebody waits for: they share calls, and more of them would make all wait. */
+export const INTERACTIVE_PLACES = 4
+
 /** Where a worker stands in its profile. */
 export interface Place {
   readonly free: FreeWorkers
@@ -30,8 +33,7 @@ export function joinProfile(farm: FarmState, offer: Offer): Profile {
   let profile = farm.profiles.get(key)
   if (profile === undefined) {
     const fitting = farm.backlogs.values().filter(({ needs }) => meets(offer, needs))
-    // One more than the window: interactive shards do not wait behind what a worker was given before.
-    const free = Array.from({ length: farm.settings.window + 1 }, () => ({
+    const free = Array.from({ length: farm.settings.window + INTERACTIVE_PLACES }, () => ({
       all: new Set<never>(),
       byCheckpoint: new Map(),
     }))

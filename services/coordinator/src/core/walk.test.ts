@@ -13,6 +13,7 @@ import {
 import { decide } from './decide.ts'
 import type { FarmCommand, FarmEvent } from './messages.ts'
 import { meets } from './needs.ts'
+import { INTERACTIVE_PLACES } from './slots.ts'
 import { createState } from './state.ts'
 import type { BatchSummary, FarmState, OpenBatch, OpenShard } from './state.ts'
 import { isAtLimit } from './tenants.ts'
@@ -169,7 +170,8 @@ class Walk {
       expect(this.farm.taking).toContain(workerId)
       expect(meets(profile.offer, needs)).toBe(true)
       expect(assigned.size).toBeLessThanOrEqual(
-        SETTINGS.window + Number(isInteractive || this.#hasInteractive(assigned) || hasFailed(assigned)),
+        SETTINGS.window +
+          (isInteractive || this.#hasInteractive(assigned) ? INTERACTIVE_PLACES : Number(hasFailed(assigned))),
       )
       expect(owner.running).toBeLessThanOrEqual((owner.terms.cap ?? Infinity) + owner.terms.burst)
     }

@@ -26,3 +26,18 @@ test('no more run at once than allowed, all run, in order', async () => {
   ])
   expect(started).toEqual([0, 1, 2, 3, 4])
 })
+
+test('what is to be first overtakes what waits, not what runs', async () => {
+  const limit = new Limit(1)
+  const order: string[] = []
+  const gate = Promise.withResolvers<void>()
+  const add = (name: string, isFirst: boolean): Promise<void> =>
+    limit.run(async () => {
+      order.push(name)
+      await gate.promise
+    }, isFirst)
+  const all = [add('a', false), add('b', false), add('first', true), add('c', false), add('second', true)]
+  gate.resolve()
+  await Promise.all(all)
+  expect(order).toEqual(['a', 'first', 'second', 'b', 'c'])
+})

@@ -70,6 +70,11 @@ test('workers and coordinator do their work with the rights that they have', asy
     expect(delivery?.assignment.shardId).toBe(shardId)
     delivery?.working()
     await delivery?.ack()
+    await coordinator.dispatchShard(id, { ...shard(`${shardId}-now`), isInteractive: true })
+    const awaited = await nats.nextShard(id, { queue: 'now', expiresMs: 5_000, signal })
+    expect(awaited?.assignment.shardId).toBe(`${shardId}-now`)
+    awaited?.working()
+    await awaited?.ack()
     await nats.publishCompletion(completion(shardId))
   }
   const seen: string[] = []
@@ -105,6 +110,10 @@ describe('a worker is refused', () => {
     ['to make a stream that copies others', `${API}.STREAM.CREATE.COPY`],
     ['to change a stream', `${API}.STREAM.UPDATE.DARKROOM_SHARDS`],
     ["to take another's shards", `${API}.CONSUMER.MSG.NEXT.DARKROOM_SHARDS.worker-worker-2`],
+    [
+      "to take another's shards that somebody waits for",
+      `${API}.CONSUMER.MSG.NEXT.DARKROOM_SHARDS.worker-worker-2=now`,
+    ],
     ["to delete another's consumer", `${API}.CONSUMER.DELETE.DARKROOM_SHARDS.worker-worker-2`],
     ["to acknowledge another's shard", '$JS.ACK.DARKROOM_SHARDS.worker-worker-2.1.1.1.1.0'],
     [

@@ -7,6 +7,7 @@ import {
   shardSubject,
   workerConsumer,
 } from '@darkroom/proto'
+import type { ShardQueue } from '@darkroom/proto'
 import { AckPolicy, DiscardPolicy, nanos, NatsError, RetentionPolicy, StorageType } from 'nats'
 import type { JetStreamManager } from 'nats'
 
@@ -49,10 +50,14 @@ export async function createMissing(manager: JetStreamManager, replicas: number)
 }
 
 /** The consumer of a worker's shards, made where it is missing; never the stream. */
-export async function openWorkerConsumer(manager: JetStreamManager, workerId: string): Promise<string> {
-  const name = workerConsumer(workerId)
+export async function openWorkerConsumer(
+  manager: JetStreamManager,
+  workerId: string,
+  queue: ShardQueue,
+): Promise<string> {
+  const name = workerConsumer(workerId, queue)
   if ((await nullIfMissing(() => manager.consumers.info(SHARD_STREAM, name))) === null)
-    await addConsumer(manager, SHARD_STREAM, { name, subject: shardSubject(workerId), inactiveMs: INACTIVE_MS })
+    await addConsumer(manager, SHARD_STREAM, { name, subject: shardSubject(workerId, queue), inactiveMs: INACTIVE_MS })
   return name
 }
 

@@ -40,6 +40,17 @@ test('a shard arrives as it was sent, at its worker alone, and is gone once ackn
   expect(await nats.shardBacklog('default')).toEqual({ pending: 0, ackPending: 0 })
 })
 
+test('a shard that somebody waits for comes by a queue of its own, past those before it', async () => {
+  const nats = await farm()
+  await nats.dispatchShard('gpu', shard('long'))
+  await nats.dispatchShard('gpu', { ...shard('awaited'), isInteractive: true })
+  const now = await nats.nextShard('gpu', { ...soon, queue: 'now' })
+  expect(now?.assignment).toMatchObject({ shardId: 'awaited', isInteractive: true })
+  await now?.ack()
+  expect(await nats.nextShard('gpu', { ...briefly, queue: 'now' })).toBeNull()
+  expect((await nats.nextShard('gpu', soon))?.assignment.shardId).toBe('long')
+})
+
 test('workers that wait at once each get the shard that is theirs, whatever they are called', async () => {
   const nats = await farm()
   const workers = ['gpu-1', 'gpu.1', 'gpu*1', 'gpu=2e=1', 'größe > 1']

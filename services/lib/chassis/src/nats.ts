@@ -11,7 +11,7 @@ import {
   shardSubject,
   workerConsumer,
 } from '@darkroom/proto'
-import type { ShardAssignment, ShardCompletion } from '@darkroom/proto'
+import type { ShardAssignment, ShardCompletion, ShardQueue } from '@darkroom/proto'
 import { connect, Events } from 'nats'
 import type { JetStreamClient, JetStreamManager, JsMsg, NatsConnection } from 'nats'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -113,7 +113,7 @@ export class FarmNats implements AsyncDisposable {
   }
 
   /**
-   * Puts a shard into a worker's queue, which need not be there yet.
+   * Puts a shard into a worker's queue of its kind, which need not be there yet.
    * @returns the message's stream sequence, by which it can be withdrawn
    * @throws DarkroomError PAYLOAD_TOO_LARGE for what the server would refuse, now and ever
    */
@@ -128,7 +128,9 @@ export class FarmNats implements AsyncDisposable {
     }
     return guard(
       'cannot dispatch a shard',
-      async () => (await this.#jetstream.publish(shardSubject(workerId), payload)).seq,
+      async () =>
+        (await this.#jetstream.publish(shardSubject(workerId, assignment.isInteractive ? 'now' : 'batch'), payload))
+          .seq,
     )
   }
 
@@ -144,14 +146,14 @@ export class FarmNats implements AsyncDisposable {
     await guard('cannot empty the shard stream', () => this.#manager.streams.purge(SHARD_STREAM))
   }
 
-  /** The worker's next shard; null when none came within `expiresMs`, or at once when the signal aborts. */
+  /** The worker's next shard of a queue, usually of batches; null when none came within `expiresMs`, or at once when the signal aborts. */
   async nextShard(
     workerId: string,
-    options: { expiresMs: number; signal: AbortSignal },
+    options: { queue?: ShardQueue; expiresMs: number; signal: AbortSignal },
   ): Promise<ShardDelivery | null> {
     if (options.signal.aborted) return null
     return guard('cannot pull a shard', async () => {
-      const name = await openWorkerConsumer(this.#manager, workerId)
+      const name = await openWorkerConsumer(this.#manager, workerId, options.queue ?? 'batch')
       const consumer = await this.#jetstream.consumers.get(SHARD_STREAM, name)
       const messages = await consumer.fetch({ max_messages: 1, expires: options.expiresMs })
       const stop = (): void => messages.stop()

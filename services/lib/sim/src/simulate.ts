@@ -148,7 +148,8 @@ class Simulation {
     time.after(random.between(0, 20_000), () => {
       this.#note(() => `${id} is accepted: ${items.length} items`)
       this.#checks.accepted(id, natures)
-      this.#farm.accept(id, items)
+      // Somebody waits for one of the batches.
+      this.#farm.accept(id, items, { isInteractive: id === 'b0' && !isLong })
       if (kinds.has('unheardSubmit') && random.chance(0.5)) this.#count('unheardSubmit')
       else void this.#farm.pickLeader()?.submit(id)
     })

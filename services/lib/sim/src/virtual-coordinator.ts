@@ -114,9 +114,12 @@ export class VirtualCoordinator {
     const outbox = links.open(worker.id)
     let isOpen = true
     process.connected(() => worker.process.after(LATENCY_MS, () => orders.closed()))
+    // What was sent before still arrives.
     const close = (): void => {
-      isOpen = false
-      process.after(LATENCY_MS, () => outbox.close())
+      process.after(LATENCY_MS, () => {
+        isOpen = false
+        outbox.close()
+      })
     }
     void (async () => {
       for await (const { order } of outbox) {

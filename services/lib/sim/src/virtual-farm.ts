@@ -78,7 +78,7 @@ export class VirtualFarm {
   }
 
   /** As the gateway accepts a batch: its items first, batch.json last. */
-  accept(id: string, items: readonly ItemWork[]): void {
+  accept(id: string, items: readonly ItemWork[], { isInteractive = false } = {}): void {
     const lines = items.map((item, index) => `${JSON.stringify(itemLine(index, item))}\n`)
     const segmentOffsets: number[] = []
     let bytes = 0
@@ -97,6 +97,7 @@ export class VirtualFarm {
       parts: [{ key, firstItem: 0, itemCount: items.length, bytes, sha256: '', segmentOffsets }],
       metadata: {},
       traceparent: '',
+      ...(isInteractive && { isInteractive }),
     }
     this.bucket.put(key, lines.join(''))
     this.bucket.put(keys.batch(id), JSON.stringify(batch))

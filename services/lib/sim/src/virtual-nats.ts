@@ -1,6 +1,7 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { FarmNats, ShardDelivery } from '@darkroom/chassis'
-import type { ShardAssignment, ShardCompletion } from '@darkroom/proto'
+import { shardSubject } from '@darkroom/proto'
+import type { ShardAssignment, ShardCompletion, ShardQueue } from '@darkroom/proto'
 import type { Random } from './random.ts'
 import { VirtualQueue } from './virtual-jetstream.ts'
 import type { Delivery } from './virtual-jetstream.ts'
@@ -84,7 +85,9 @@ export class VirtualNats implements Calls {
   }
 
   dispatchShard(workerId: string, assignment: ShardAssignment): Promise<number> {
-    return this.#publish(() => this.#shards().publish(workerId, assignment))
+    return this.#publish(() =>
+      this.#shards().publish(shardSubject(workerId, assignment.isInteractive ? 'now' : 'batch'), assignment),
+    )
   }
 
   async withdrawShard(sequence: number): Promise<void> {
@@ -97,10 +100,11 @@ export class VirtualNats implements Calls {
 
   async nextShard(
     workerId: string,
-    options: { expiresMs: number; signal: AbortSignal },
+    options: { queue?: ShardQueue; expiresMs: number; signal: AbortSignal },
   ): Promise<ShardDelivery | null> {
     if (options.signal.aborted) return null
-    const delivery = await this.#pull(() => this.#shards(), workerId, options.expiresMs, options.signal)
+    const subject = shardSubject(workerId, options.queue)
+    const delivery = await this.#pull(() => this.#shards(), subject, options.expiresMs, options.signal)
     if (delivery === null) return null
     const { sequence, deliveryCount, payload } = delivery
     // As the client has it: the first answer counts, also one that does not arrive, and no later one is sent.
@@ -115,16 +119,16 @@ export class VirtualNats implements Calls {
       assignment: payload,
       sequence,
       deliveryCount,
-      working: () => tell((queue) => queue.working(workerId, sequence)),
+      working: () => tell((queue) => queue.working(subject, sequence)),
       ack: async () => {
         if (isAnswered) return
         isAnswered = true
         await this.#request(() => {
-          if (!this.#shards().ack(workerId, sequence)) throw away('nobody answers to an ack')
+          if (!this.#shards().ack(subject, sequence)) throw away('nobody answers to an ack')
         })
       },
       nak: (delayMs) => {
-        tell((queue) => queue.nak(workerId, sequence, delayMs))
+        tell((queue) => queue.nak(subject, sequence, delayMs))
         isAnswered = true
       },
     }

@@ -3,7 +3,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf'
 import { DarkroomError } from '@darkroom/chassis'
 import type { ShardDelivery } from '@darkroom/chassis'
 import { differenceOf, keys, ShardCompletionSchema, WorkerSchema, WorkerState } from '@darkroom/proto'
-import type { ShardAssignment, Worker } from '@darkroom/proto'
+import type { ShardAssignment, ShardQueue, Worker } from '@darkroom/proto'
 import type { Random } from './random.ts'
 import { stepsOf, VirtualDevice } from './virtual-device.ts'
 import type { Attempt, WorkerTraits } from './virtual-device.ts'
@@ -86,7 +86,8 @@ export class VirtualWorker {
       },
     })
     void this.#attach()
-    void this.#pull()
+    void this.#pull('batch')
+    void this.#pull('now')
   }
 
   get process(): VirtualProcess {
@@ -183,17 +184,17 @@ export class VirtualWorker {
     })
   }
 
-  async #pull(): Promise<void> {
+  async #pull(queue: ShardQueue): Promise<void> {
     const { process, nats } = this.#parts
     const stop = new AbortController()
     for (;;) {
       if (this.#isDraining) return
-      if (this.#held.size >= SHARDS_IN_HAND) {
+      if (queue === 'batch' && this.#shardsOfBatches >= SHARDS_IN_HAND) {
         await new Promise<void>((resolve) => (this.#wake = resolve))
         continue
       }
       try {
-        const delivery = await nats.nextShard(this.id, { expiresMs: PULL_EXPIRES_MS, signal: stop.signal })
+        const delivery = await nats.nextShard(this.id, { queue, expiresMs: PULL_EXPIRES_MS, signal: stop.signal })
         if (delivery === null) continue
         if (this.#isDraining) return delivery.nak(0)
         this.#take(delivery)
@@ -203,12 +204,20 @@ export class VirtualWorker {
     }
   }
 
+  get #shardsOfBatches(): number {
+    return this.#held
+      .values()
+      .filter(({ assignment }) => !assignment.isInteractive)
+      .toArray().length
+  }
+
   #take(delivery: ShardDelivery): void {
     const { batchId, shardId } = delivery.assignment
     const key = `${batchId}/${shardId}`
     if (this.#held.has(key)) return delivery.nak(WORKING_INTERVAL_MS)
     const held: Held = { delivery, assignment: delivery.assignment, isGivenUp: false, stepsDone: 0 }
     this.#held.set(key, held)
+    this.#attachment?.report(this.#report())
     void this.#keepAlive(held)
     void this.#handle(held).finally(() => {
       if (this.#held.get(key) === held) this.#held.delete(key)

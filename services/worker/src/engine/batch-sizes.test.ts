@@ -43,6 +43,30 @@ describe('the rows of a call are learned', () => {
   })
 })
 
+describe('beside an image that somebody waits for', () => {
+  test('nobody goes along before its own calls were measured', () => {
+    const sizes = createBatchSizes(16, 'any')
+    run(sizes, 8, busyFromTheStart)
+    expect(sizes.beside(2)).toBe(2)
+  })
+
+  test('as many go along as make a call a quarter longer', () => {
+    const sizes = createBatchSizes(16, 'any')
+    run(sizes, 8, (rows) => 6 + rows)
+    sizes.took(2, 8, false)
+    expect(sizes.beside(2)).toBe(4)
+  })
+
+  test('none where each row takes its time, and all where none does', () => {
+    const [busy, idle] = [createBatchSizes(16, 'any'), createBatchSizes(16, 'any')]
+    run(busy, 8, busyFromTheStart)
+    busy.took(2, 2, false)
+    run(idle, 8, () => 1)
+    idle.took(2, 1, false)
+    expect([busy.beside(2), idle.beside(2)]).toEqual([2, 16])
+  })
+})
+
 describe('of a closed set', () => {
   /** Sizes that were met on a device of seconds(rows), the largest last. */
   function met(seconds: (rows: number) => number, switchSeconds = 0): BatchSizes {

@@ -24,6 +24,8 @@ export interface BatchSizes {
   readonly switchSeconds: number
   /** Rows that the next call may take. */
   rowsFor(work: Work): number
+  /** Rows of a call that hardly takes longer than one of so many, for which somebody waits; Infinity for any. */
+  beside(rows: number): number
   /** Takes note of what a call took. @param isSwitch whether the call before it had other shapes; null: unknown */
   took(rows: number, seconds: number, isSwitch: boolean | null): void
   /** After the device ran out of memory with so many rows. @returns whether fewer can be tried */

@@ -44,6 +44,11 @@ export class ClosedSizes implements BatchSizes {
     return this.#best(toEnd, laneRows)
   }
 
+  /** To leave a size for one image and come back to it takes longer than the others' rows. */
+  beside(): number {
+    return Infinity
+  }
+
   took(rows: number, seconds: number, isSwitch: boolean | null): void {
     this.#current = rows
     const taken = this.#taken.get(rows) ?? []

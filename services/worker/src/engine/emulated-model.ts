@@ -1,7 +1,7 @@
 import type { EncodedInputs, LatentSketch } from '@darkroom/diffusion'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describeFolder } from './describe-folder.ts'
-import type { ModelCalls, Timed } from './model.ts'
+import type { ModelCalls, Timed, Turn } from './model.ts'
 import type { DenoiserCall } from './model-graphs.ts'
 import type { EncodedPrompt } from './prompt-encoders.ts'
 
@@ -63,7 +63,7 @@ export class EmulatedModel implements ModelCalls {
     return Promise.resolve({ value: {}, seconds: 0 })
   }
 
-  decode(latents: Float32Array): Promise<Timed<Float32Array>> {
+  decode(_turn: Turn, latents: Float32Array): Promise<Timed<Float32Array>> {
     return Promise.resolve({ value: latents, seconds: 0 })
   }
 

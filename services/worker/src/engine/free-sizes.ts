@@ -9,6 +9,8 @@ const KEPT = 9
 /** An image with guidance takes two rows. */
 const LEAST = 2
 const NEARLY = 0.97
+/** Of what a call takes that somebody waits for, how much longer others may make it. */
+const HARDLY_LONGER = 0.25
 
 /**
  * Any number of rows up to a cap. Where a device is not yet busy with a few rows, more of them cost little; once it is, more rows
@@ -33,6 +35,16 @@ export class FreeSizes implements BatchSizes {
 
   rowsFor(): number {
     return this.cap
+  }
+
+  /** By what so many rows and a full call took, and a line between them. */
+  beside(rows: number): number {
+    const { cap } = this
+    const [own, full] = [this.#taken.get(rows), this.#taken.get(cap)]
+    if (rows >= cap) return cap
+    if (own === undefined || full === undefined) return rows
+    const perRow = (median(full) - median(own)) / (cap - rows)
+    return perRow <= 0 ? cap : Math.min(cap, Math.floor(rows + (HARDLY_LONGER * median(own)) / perRow))
   }
 
   took(rows: number, seconds: number): void {

@@ -2,7 +2,7 @@ import { rowsOf, stepsLeft } from '@darkroom/diffusion'
 import type { Work } from './batch-sizes.ts'
 import type { ActiveJob, Job } from './job.ts'
 
-/** Jobs that can share a call of the denoiser: one checkpoint, one latent shape. The oldest come first. */
+/** Jobs that can share a call of the denoiser: one checkpoint, one latent shape. Those that somebody waits for come first, then the oldest. */
 export interface Group {
   readonly key: string
   readonly pin: string
@@ -34,9 +34,21 @@ export function isEmpty({ waiting, opening, active, finishing }: Group): boolean
   return waiting.length + opening.size + active.size + finishing.size === 0
 }
 
-/** The lanes that fit a call, the oldest first. */
+export function enqueue({ waiting }: Group, job: Job): void {
+  const { isInteractive = false } = job.request
+  const place = isInteractive ? waiting.findIndex(({ request }) => !request.isInteractive) : -1
+  waiting.splice(place === -1 ? waiting.length : place, 0, job)
+}
+
+/** Jobs that somebody waits for. */
+export function interactiveIn({ active }: Group): readonly ActiveJob[] {
+  return [...active].filter(({ isInteractive }) => isInteractive)
+}
+
+/** The lanes that fit a call: those that somebody waits for, then the oldest. */
 export function choose({ active }: Group, cap: number): readonly ActiveJob[] {
-  const ready = [...active].filter(({ isInCall }) => !isInCall)
+  const free = [...active].filter(({ isInCall }) => !isInCall)
+  const ready = free.toSorted((a, b) => Number(b.isInteractive) - Number(a.isInteractive))
   const alone = ready.find(({ isTriedAlone }) => isTriedAlone)
   if (alone !== undefined) return [alone]
   const chosen: ActiveJob[] = []
@@ -52,8 +64,9 @@ export function choose({ active }: Group, cap: number): readonly ActiveJob[] {
 
 /** For exports with a scalar timestep, the noisiest: those that began later catch up, and from there on share calls. */
 function alike(ready: readonly ActiveJob[]): readonly ActiveJob[] {
-  if (ready[0]?.model.takesTimestepPerSample !== false) return ready
-  const noisiest = Math.max(...ready.map(({ timestep }) => timestep))
+  if (ready[0] === undefined || ready[0].model.takesTimestepPerSample) return ready
+  const leaders = ready[0].isInteractive ? ready.filter(({ isInteractive }) => isInteractive) : ready
+  const noisiest = Math.max(...leaders.map(({ timestep }) => timestep))
   return ready.filter(({ timestep }) => timestep === noisiest)
 }
 

@@ -72,6 +72,10 @@ export class ActiveJob implements Job {
     return isFinished(this.lane)
   }
 
+  get isInteractive(): boolean {
+    return this.request.isInteractive ?? false
+  }
+
   get timestep(): number {
     return timestepOf(this.lane)
   }

@@ -8,6 +8,8 @@ export interface RenderRequest extends ImageRequest {
   readonly negativePrompt: string | null
   /** Whether the checkpoint's safety checker judges the picture. */
   readonly safetyChecker: boolean
+  /** Somebody waits for it: its steps come before those of all others. */
+  readonly isInteractive?: boolean
   /** Pin of the checkpoint that finishes what denoisingEnd leaves. */
   readonly refiner?: string
   readonly preview?: PreviewRequest

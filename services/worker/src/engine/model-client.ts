@@ -1,8 +1,9 @@
+import { Limit } from '@darkroom/chassis/limit'
 import type { CheckpointDescription } from '@darkroom/diffusion'
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { EngineStage } from './messages.ts'
-import type { ModelCalls, Timed } from './model.ts'
+import type { ModelCalls, Timed, Turn } from './model.ts'
 import type { DenoiserCall, ModelGraphs } from './model-graphs.ts'
 import type { ModelAnswer, ModelCall, ModelMethod, ModelOrder, ModelThreadData } from './model-thread.ts'
 
@@ -26,7 +27,7 @@ const BESIDES = 2
 
 /**
  * A model thread as the lanes' thread sees it. Of the calls that are not the denoiser's few are under way, so that lanes that end
- * together, or many new prompts, hold the others up by no more than those between two steps.
+ * together, or many new prompts, hold the others up by no more than those between two steps. What somebody waits for is next.
  */
 export class ModelClient implements ModelCalls {
   readonly description: CheckpointDescription
@@ -34,8 +35,7 @@ export class ModelClient implements ModelCalls {
   readonly #thread: Worker
   readonly #waiting = new Map<number, Waiting>()
   readonly #onStage: (stage: EngineStage, seconds: number) => void
-  readonly #besides: Promise<unknown>[] = Array.from({ length: BESIDES }, () => Promise.resolve())
-  #nextBesides = 0
+  readonly #besides = new Limit(BESIDES)
   #nextId = 1
 
   private constructor(
@@ -71,24 +71,24 @@ export class ModelClient implements ModelCalls {
     return this.#call('denoise', [call], own)
   }
 
-  encodePrompt(...args: Args<'encodePrompt'>): Promise<Timed<Value<'encodePrompt'>>> {
-    return this.#callBesides('encodePrompt', args)
+  encodePrompt(turn: Turn, ...args: Args<'encodePrompt'>): Promise<Timed<Value<'encodePrompt'>>> {
+    return this.#callBesides(turn, 'encodePrompt', args)
   }
 
-  encodePictures(...args: Args<'encodePictures'>): Promise<Timed<Value<'encodePictures'>>> {
-    return this.#callBesides('encodePictures', args)
+  encodePictures(turn: Turn, ...args: Args<'encodePictures'>): Promise<Timed<Value<'encodePictures'>>> {
+    return this.#callBesides(turn, 'encodePictures', args)
   }
 
-  decode(...args: Args<'decode'>): Promise<Timed<Value<'decode'>>> {
-    return this.#callBesides('decode', args)
+  decode(turn: Turn, ...args: Args<'decode'>): Promise<Timed<Value<'decode'>>> {
+    return this.#callBesides(turn, 'decode', args)
   }
 
-  flags(...args: Args<'flags'>): Promise<Timed<Value<'flags'>>> {
-    return this.#callBesides('flags', args)
+  flags(turn: Turn, ...args: Args<'flags'>): Promise<Timed<Value<'flags'>>> {
+    return this.#callBesides(turn, 'flags', args)
   }
 
   fitSketch(): Promise<Timed<Value<'fitSketch'>>> {
-    return this.#callBesides('fitSketch', [])
+    return this.#callBesides({}, 'fitSketch', [])
   }
 
   /** Frees the graphs and ends the thread; to terminate it inside onnxruntime would abort the whole process. */
@@ -98,11 +98,8 @@ export class ModelClient implements ModelCalls {
     await ended
   }
 
-  #callBesides<M extends ModelMethod>(method: M, args: Args<M>): Promise<Timed<Value<M>>> {
-    const place = this.#nextBesides++ % BESIDES
-    const made = this.#besides[place]!.then(() => this.#call(method, args))
-    this.#besides[place] = made.catch(() => {})
-    return made
+  #callBesides<M extends ModelMethod>({ isInteractive }: Turn, method: M, args: Args<M>): Promise<Timed<Value<M>>> {
+    return this.#besides.run(() => this.#call(method, args), isInteractive)
   }
 
   #call<M extends ModelMethod>(method: M, args: Args<M>, transfer: ArrayBuffer[] = []): Promise<Timed<Value<M>>> {

@@ -32,12 +32,17 @@ import type { Output } from './sessions.ts'
 export interface ModelCalls {
   readonly description: CheckpointDescription
   readonly timestepDims: readonly (number | string)[]
-  encodePrompt(prompt: string, maxSequenceLength: number | undefined): Promise<Timed<EncodedPrompt>>
-  encodePictures(request: RenderRequest): Promise<Timed<EncodedInputs>>
+  encodePrompt(turn: Turn, prompt: string, maxSequenceLength: number | undefined): Promise<Timed<EncodedPrompt>>
+  encodePictures(turn: Turn, request: RenderRequest): Promise<Timed<EncodedInputs>>
   denoise(call: DenoiserCall): Promise<Timed<Float32Array>>
-  decode(latents: Float32Array, dims: readonly number[]): Promise<Timed<Float32Array>>
-  flags(picture: Raster): Promise<Timed<boolean>>
+  decode(turn: Turn, latents: Float32Array, dims: readonly number[]): Promise<Timed<Float32Array>>
+  flags(turn: Turn, picture: Raster): Promise<Timed<boolean>>
   fitSketch(): Promise<Timed<LatentSketch>>
+}
+
+/** Of what waits for the thread, what somebody waits for comes first. */
+export interface Turn {
+  readonly isInteractive?: boolean
 }
 
 export interface Timed<T> {
@@ -99,13 +104,14 @@ export class Model {
   }
 
   /** What the lane's rows are conditioned on. */
-  async condition(lane: Lane, { prompt, negativePrompt }: RenderRequest): Promise<Conditioned> {
+  async condition(lane: Lane, turn: RenderRequest): Promise<Conditioned> {
+    const { prompt, negativePrompt } = turn
     const { spec, family, request } = lane
     const isZeros = negativePrompt === null && spec.forcesZerosForEmptyPrompt
     const isGuided = rowsOf(lane.spec, lane.request) === 2
     const [positive, negative] = await Promise.all([
-      this.#encodedPrompt(prompt, request.maxSequenceLength),
-      isGuided && !isZeros ? this.#encodedPrompt(negativePrompt ?? '', request.maxSequenceLength) : null,
+      this.#encodedPrompt(turn, prompt, request.maxSequenceLength),
+      isGuided && !isZeros ? this.#encodedPrompt(turn, negativePrompt ?? '', request.maxSequenceLength) : null,
     ])
     const conditioning = family.condition(spec, request, positive.value.outputs, negative?.value.outputs ?? null)
     const ofNegative = (negative?.value.warnings ?? []).map((warning) =>
@@ -115,16 +121,16 @@ export class Model {
   }
 
   /** A prompt is encoded once, however many lanes ask; so is the negative one that most of them share. */
-  #encodedPrompt(prompt: string, maxSequenceLength: number | undefined): Promise<Timed<EncodedPrompt>> {
+  #encodedPrompt(turn: Turn, prompt: string, maxSequenceLength: number | undefined): Promise<Timed<EncodedPrompt>> {
     return remembered(this.#prompts, `${maxSequenceLength ?? ''} ${prompt}`, () =>
-      this.#calls.encodePrompt(prompt, maxSequenceLength),
+      this.#calls.encodePrompt(turn, prompt, maxSequenceLength),
     )
   }
 
   /** The images of one item start from the same pictures. */
   #encodedPictures(request: RenderRequest): Promise<Timed<EncodedInputs>> {
     const { picturesId, task, width, height, strength, paddingMaskCrop } = request
-    const encode = (): Promise<Timed<EncodedInputs>> => this.#calls.encodePictures(request)
+    const encode = (): Promise<Timed<EncodedInputs>> => this.#calls.encodePictures(request, request)
     if (picturesId === undefined) return encode()
     return remembered(
       this.#pictures,
@@ -183,7 +189,7 @@ export class Model {
    * @throws RangeError where the model put out no number, or black all over
    */
   async finish(lane: Lane, request: RenderRequest): Promise<Timed<DecodedPicture>> {
-    const { value: decoded, seconds } = await this.#decode(lane)
+    const { value: decoded, seconds } = await this.#decode(lane, request)
     if (decoded.data.every((level) => level === 0)) {
       throw new RangeError('the picture came out black all over: the size or precision does not suit this checkpoint.')
     }
@@ -198,26 +204,26 @@ export class Model {
     request: RenderRequest,
     mode: PreviewRequest['mode'],
   ): Promise<Pick<Preview, 'picture' | 'width' | 'height'>> {
-    const made = mode === 'decode' ? (await this.#decode(lane)).value : await this.#sketchOf(lane)
+    const made = mode === 'decode' ? (await this.#decode(lane, request)).value : await this.#sketchOf(lane)
     const shown = (await this.#isFlagged(made, request)) === true ? blackedOut(made) : made
     const picture = framed(shown, request)
     const { width, height } = picture === shown ? request : picture
     return { picture, width, height }
   }
 
-  async #isFlagged(picture: Raster, { safetyChecker }: RenderRequest): Promise<boolean | null> {
-    if (!this.description.hasSafetyChecker || !safetyChecker) return null
-    return (await this.#calls.flags(picture)).value
+  async #isFlagged(picture: Raster, request: RenderRequest): Promise<boolean | null> {
+    if (!this.description.hasSafetyChecker || !request.safetyChecker) return null
+    return (await this.#calls.flags(request, picture)).value
   }
 
   /** What the lane's sample looks like, finished or not. @throws RangeError where it has values that are no numbers */
-  async #decode(lane: Lane): Promise<Timed<Raster>> {
+  async #decode(lane: Lane, turn: Turn): Promise<Timed<Raster>> {
     const { spec, request } = lane
     const { width, height } = request
     const { value: sample, seconds } =
       spec.family === 'unconditional'
         ? { value: lane.latents, seconds: 0 }
-        : await this.#calls.decode(decoderInput(lane), [
+        : await this.#calls.decode(turn, decoderInput(lane), [
             spec.latentChannels,
             height / spec.vaeScaleFactor,
             width / spec.vaeScaleFactor,

@@ -140,6 +140,69 @@ describe('a device that needs long to change the shape of its calls', () => {
   })
 })
 
+describe('an image that somebody waits for', () => {
+  const PACED: EmulatedDevice = { overheadMs: 0.1, rowMs: 1 }
+  const LONG = { numInferenceSteps: 300 }
+
+  /** Calls that were made from the beginning of `wait` to its end, and whether each had the job. */
+  async function callsOf(ticks: readonly Tick[], { job, done }: { job: number; done: Promise<void> }) {
+    const before = ticks.length
+    await done
+    return ticks.slice(before).map(({ jobs, rows }) => ({ rows, isOwn: jobs.includes(job) }))
+  }
+
+  test.each([
+    ['of the same shape as the others', {}],
+    ['of another shape', { width: 32, height: 32 }],
+  ])('is not held up by more than the calls under way: %s', async (_shape, size) => {
+    const { renderer, ticks, render } = rendererOn(PACED, 'any', 8)
+    const others = Array.from({ length: 24 }, () => render(LONG))
+    while (ticks.length < 8) await new Promise(setImmediate)
+    const calls = await callsOf(ticks, render({ ...size, numInferenceSteps: 20, isInteractive: true }))
+    expect(calls.filter(({ isOwn }) => isOwn)).toHaveLength(20)
+    expect(calls.filter(({ isOwn }) => !isOwn).length).toBeLessThanOrEqual(4)
+    renderer.drop(others.map(({ job }) => job))
+  })
+
+  test('takes others along only where they make its calls hardly longer', async () => {
+    const busy = rendererOn(PACED, 'any', 8)
+    const idle = rendererOn({ overheadMs: 8, rowMs: 0.1 }, 'any', 8)
+    for (const [{ renderer, ticks, render }, most] of [
+      [busy, 1],
+      [idle, 8],
+    ] as const) {
+      const others = Array.from({ length: 16 }, () => render(LONG))
+      while (ticks.length < 8) await new Promise(setImmediate)
+      const calls = await callsOf(ticks, render({ numInferenceSteps: 20, isInteractive: true }))
+      const own = calls.filter(({ isOwn }) => isOwn)
+      expect(own.slice(2).every(({ rows }) => rows === most)).toBe(true)
+      renderer.drop(others.map(({ job }) => job))
+    }
+  })
+
+  test('shares its calls with another one, and the others go on after them', async () => {
+    const { ticks, render } = rendererOn(PACED, 'any', 8)
+    const others = Array.from({ length: 16 }, () => render({ numInferenceSteps: 40 }))
+    while (ticks.length < 8) await new Promise(setImmediate)
+    const awaited = [1, 2].map(() => render({ numInferenceSteps: 20, isInteractive: true }))
+    await Promise.all(awaited.map(({ done }) => done))
+    const both = ticks.filter(({ jobs }) => awaited.every(({ job }) => jobs.includes(job)))
+    expect(both.length).toBeGreaterThanOrEqual(18)
+    await Promise.all(others.map(({ done }) => done))
+  })
+
+  test('has its turn also where the denoiser is kept for another shape', async () => {
+    const { renderer, ticks, render, warmUp } = rendererOn({ overheadMs: 1, rowMs: 1, switchMs: 50 }, 'closed')
+    await warmUp()
+    const others = Array.from({ length: 8 }, () => render(LONG))
+    while (ticks.length < 4) await new Promise(setImmediate)
+    const calls = await callsOf(ticks, render({ width: 32, height: 32, numInferenceSteps: 8, isInteractive: true }))
+    const first = calls.findIndex(({ isOwn }) => isOwn)
+    expect(calls.slice(first, first + 8).every(({ isOwn }) => isOwn)).toBe(true)
+    renderer.drop(others.map(({ job }) => job))
+  })
+})
+
 describe('a device that runs out of memory', () => {
   test('is given fewer rows, and nothing fails', async () => {
     const { model, render } = rendererOn({ ...INSTANT, memoryRows: 2 })

@@ -5,7 +5,7 @@ import type { SizeOptions } from './known-sizes.ts'
 import { isOutOfMemory } from './out-of-memory.ts'
 import { ActiveJob, refined, usualRequest } from './job.ts'
 import type { Job } from './job.ts'
-import { choose, createGroup, groupKey, isEmpty, rowsIn, workOf } from './group.ts'
+import { choose, createGroup, enqueue, groupKey, interactiveIn, isEmpty, rowsIn, workOf } from './group.ts'
 import type { Group } from './group.ts'
 import type { EngineStage, Preview, RenderedPicture, RenderState, Tick } from './messages.ts'
 import type { Model } from './model.ts'
@@ -33,7 +33,8 @@ interface Call {
 
 /**
  * Continuous batching by step: each call of the denoiser takes the lanes that fit, whatever their scheduler, step or batch, and
- * takes each one step further. Lanes join and leave between steps. Whatever can begin begins with each thing that ends.
+ * takes each one step further. Lanes join and leave between steps. Whatever can begin begins with each thing that ends. While
+ * somebody waits for an image, only calls for such images are made, and others go along where that takes hardly longer.
  */
 export class Renderer {
   readonly #models: ReadonlyMap<string, Model>
@@ -107,7 +108,7 @@ export class Renderer {
     const key = groupKey(job)
     const group = this.#groups.get(key) ?? createGroup(job)
     this.#groups.set(key, group)
-    group.waiting.push(job)
+    enqueue(group, job)
     this.#proceed()
   }
 
@@ -135,10 +136,15 @@ export class Renderer {
 
   /** The next group in turn with a call that is worth making: one beside another of the same group must be full. */
   #nextCall(): Call | null {
+    const isAwaited = this.#groups.values().some((group) => interactiveIn(group).length > 0)
     for (const [key, group] of this.#groups) {
       const sizes = this.#sizes.of(key)
-      if (group.active.size === 0 || !this.#turns.allows(group, sizes.switchSeconds)) continue
-      const size = sizes.rowsFor(workOf(group))
+      const awaited = interactiveIn(group)
+      const canGo = isAwaited ? awaited.some(({ isInCall }) => !isInCall) : group.active.size > 0
+      if (!canGo) continue
+      if (!this.#turns.allows(group, isAwaited ? 0 : sizes.switchSeconds)) continue
+      const rowsForAll = sizes.rowsFor(workOf(group))
+      const size = isAwaited ? Math.min(rowsForAll, sizes.beside(rowsIn(awaited))) : rowsForAll
       const jobs = choose(group, size)
       const rows = rowsIn(jobs)
       const isAlone = group.active.values().every(({ isInCall }) => !isInCall)
@@ -150,15 +156,17 @@ export class Renderer {
     return null
   }
 
-  /** Oldest first, while there is room for them in the calls that are under way. */
+  /** Oldest first, while there is room for them in the calls that are under way; what somebody waits for needs none. */
   #admit(group: Group): void {
     const room = RING * this.#sizes.of(group.key).cap
-    while (group.waiting.length > 0 && rowsIn(group.finishing) < room) {
+    while (group.waiting.length > 0) {
       const job = group.waiting[0]!
+      const { isInteractive = false } = job.request
+      if (!isInteractive && rowsIn(group.finishing) >= room) return
       const model = this.#models.get(job.pin)
       const rows = model === undefined ? 0 : rowsOf(model.description.spec, job.request)
       const taken = group.opening.values().reduce((sum, more) => sum + more, 0) + rowsIn(group.active)
-      if (taken > 0 && taken + rows > room) return
+      if (!isInteractive && taken > 0 && taken + rows > room) return
       group.waiting.shift()
       group.opening.set(job, rows)
       void this.#open(job, model, group)

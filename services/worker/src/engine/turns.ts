@@ -16,7 +16,7 @@ export class Turns {
   readonly #turns = new Map<string, Turn>()
   readonly #held = new Set<string>()
 
-  /** Whether the group's denoiser may be called for it now. @param switchSeconds what a change of shapes takes */
+  /** Whether the group's denoiser may be called for it now. @param switchSeconds what a change of shapes takes, or is to count */
   allows({ key, pin }: Group, switchSeconds: number): boolean {
     if (this.#held.has(pin)) return false
     const turn = this.#turns.get(pin)

@@ -61,6 +61,32 @@ test('reports until it is told to stop, obeys orders, and attaches again when th
   }
 })
 
+test('reports between two heartbeats when it is told to, once each time', async () => {
+  const seen = new EventEmitter()
+  await using server = await serve(0, async function* (requests) {
+    yield { order: { case: 'welcome', value: { heartbeatIntervalMs: 3_600_000 } } }
+    for await (const { worker } of requests) seen.emit('report', worker!.id)
+  })
+  let id = 'idle'
+  const first = once(seen, 'report')
+  await using link = new CoordinatorLink({
+    coordinators: [`127.0.0.1:${server.port}`],
+    describe: () => create(WorkerSchema, { id }),
+    previews: new PreviewOutbox(),
+    onLossRate: () => {},
+    onCancel: () => {},
+    onDrain: () => {},
+    events: events(),
+  })
+  await first
+  for (const now of ['has one shard', 'has two']) {
+    id = now
+    const next = once(seen, 'report')
+    link.reportNow()
+    expect(await next).toEqual([now])
+  }
+})
+
 test('reports a last time when it ends', async () => {
   const seen: string[] = []
   const reported = new EventEmitter()

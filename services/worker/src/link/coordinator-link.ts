@@ -31,11 +31,18 @@ export class CoordinatorLink implements AsyncDisposable {
   readonly #options: LinkOptions
   readonly #leave = new AbortController()
   readonly #stop = new AbortController()
+  /** Aborts when there is something to report at once. */
+  readonly #news = { controller: new AbortController() }
   readonly #loop: Promise<void>
 
   constructor(options: LinkOptions) {
     this.#options = options
     this.#loop = this.#run()
+  }
+
+  /** Reports without waiting for the next heartbeat: should the worker die of what it takes, it is known what that was. */
+  reportNow(): void {
+    this.#news.controller.abort()
   }
 
   /** Reports once more, so that a worker that has handed everything back is not taken for lost. */
@@ -71,6 +78,7 @@ export class CoordinatorLink implements AsyncDisposable {
     onAttached: () => void,
   ): Promise<void> {
     const { describe, previews, onLossRate, onCancel, onDrain, events } = this.#options
+    const news = this.#news
     const ended = new AbortController()
     const signal = AbortSignal.any([this.#leave.signal, this.#stop.signal, ended.signal])
     using attached = new DisposableStack()
@@ -81,14 +89,16 @@ export class CoordinatorLink implements AsyncDisposable {
       while (!signal.aborted) {
         // A heartbeat that is due goes before any preview.
         const nowMs = performance.now()
-        const preview = nowMs < dueMs ? previews.take() : null
-        if (nowMs >= dueMs) {
+        const isDue = nowMs >= dueMs || news.controller.signal.aborted
+        const preview = isDue ? null : previews.take()
+        if (isDue) {
+          news.controller = new AbortController()
           dueMs = nowMs + heartbeatMs
           yield { worker: describe() }
         } else if (preview !== null) {
           events.previewSent()
           yield { preview }
-        } else await previews.wait(dueMs - nowMs, signal)
+        } else await previews.wait(dueMs - nowMs, AbortSignal.any([signal, news.controller.signal]))
       }
       if (!ended.signal.aborted) yield { worker: describe() }
     }

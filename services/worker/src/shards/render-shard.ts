@@ -25,7 +25,7 @@ export interface RenderParts {
   readonly store: ObjectStore
   readonly events: WorkerEvents
   readonly uploads: Limit
-  /** Images from their begin until they are uploaded: where the object store is slow, the engine waits for it. */
+  /** Images of batches from their begin until they are uploaded: where the object store is slow, the engine waits for it. */
   readonly unsent: Limit
   readonly pictures: PictureShelf
   readonly previews: PreviewOutbox
@@ -85,11 +85,14 @@ async function renderImage(
   if (finished !== undefined) return finished
   const format = formatOf(item)
   const id = { batchId: shard.assignment.batchId, item: item.index, image: n }
-  return parts.unsent.run(async () => {
-    const result = await renderResumed(parts, shard, requestOf(item, n, pictures), id)
-    parts.events.imageRendered(item.scheduler, shard.assignment.checkpoint, item.task, result)
+  const { checkpoint, isInteractive } = shard.assignment
+  const request = { ...requestOf(item, n, pictures), isInteractive }
+  const render = async (): Promise<FinishedImage> => {
+    const result = await renderResumed(parts, shard, request, id)
+    parts.events.imageRendered(item.scheduler, checkpoint, item.task, result)
     return shard.store(place, storePicture(parts, shard, { item, n, format }, result))
-  })
+  }
+  return isInteractive ? render() : parts.unsent.run(render)
 }
 
 async function storePicture(
@@ -99,7 +102,7 @@ async function storePicture(
   result: RenderedPicture,
 ): Promise<FinishedImage> {
   const { store, events, uploads } = parts
-  const { batchId } = shard.assignment
+  const { batchId, isInteractive } = shard.assignment
   const encodeStart = performance.now()
   const texts = provenanceOf(item, n, parts.engine.settings)
   const file = await encodePicture(parts.png, result.picture, format, texts)
@@ -111,7 +114,7 @@ async function storePicture(
     const start = performance.now()
     await insist(shard.signal, () => store.put(keys.image(batchId, name), file, { contentType }))
     events.stageTaken('upload', (performance.now() - start) / 1000)
-  })
+  }, isInteractive)
   const { width, height } = result.picture
   const judged = result.isFlagged === null ? {} : { nsfwContentDetected: result.isFlagged }
   return {

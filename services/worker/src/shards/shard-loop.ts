@@ -1,5 +1,5 @@
 import type { FarmNats, Logger, ShardDelivery } from '@darkroom/chassis'
-import type { CancelShard } from '@darkroom/proto'
+import type { CancelShard, ShardQueue } from '@darkroom/proto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Tick } from '../engine/messages.ts'
 import { HeldShard } from './held-shard.ts'
@@ -11,9 +11,11 @@ export interface ShardLoopOptions extends ShardParts {
   readonly log: Logger
   /** Rows of a UNet call: with fewer images waiting to start, the next shard is taken. */
   readonly maxRows: number
+  /** Told of each shard that comes into its hands. */
+  readonly onTaken: () => void
 }
 
-/** One renders while the next one's lanes wait: the engine never runs dry at a shard's end. */
+/** Of batches: one renders while the next one's lanes wait, so that the engine never runs dry at a shard's end. */
 const SHARDS_IN_HAND = 2
 /** Of the grace, what is kept for the last look at the shards that are still here. */
 const SAVE_MS = 2_000
@@ -27,7 +29,7 @@ export class ShardLoop {
   readonly #held = new Map<string, HeldShard>()
   readonly #handling = new Set<Promise<void>>()
   readonly #pulling = new AbortController()
-  #finished: Promise<void> = Promise.resolve()
+  #finished: Promise<unknown> = Promise.resolve()
   #wake = (): void => {}
 
   constructor(options: ShardLoopOptions) {
@@ -39,7 +41,7 @@ export class ShardLoop {
   }
 
   start(): void {
-    this.#finished = this.#pull()
+    this.#finished = Promise.all([this.#pull('batch'), this.#pull('now')])
   }
 
   ticked(tick: Tick): void {
@@ -84,23 +86,25 @@ export class ShardLoop {
     clearTimeout(timer)
   }
 
-  get #wantsMore(): boolean {
-    if (this.#held.size === 0) return true
-    const toStart = this.held.reduce((sum, { imagesToStart }) => sum + imagesToStart, 0)
-    return this.#held.size < SHARDS_IN_HAND && toStart < this.#options.maxRows
+  /** What somebody waits for is taken at once: the coordinator gives no more of it than a worker can hold. */
+  #wantsMore(queue: ShardQueue): boolean {
+    const ofBatches = this.held.filter(({ assignment }) => !assignment.isInteractive)
+    if (queue === 'now' || ofBatches.length === 0) return true
+    const toStart = ofBatches.reduce((sum, { imagesToStart }) => sum + imagesToStart, 0)
+    return ofBatches.length < SHARDS_IN_HAND && toStart < this.#options.maxRows
   }
 
-  async #pull(): Promise<void> {
+  async #pull(queue: ShardQueue): Promise<void> {
     const { nats, workerId, log } = this.#options
     const signal = this.#pulling.signal
     signal.addEventListener('abort', () => this.#wake(), { once: true })
     while (!signal.aborted) {
-      if (!this.#wantsMore) {
+      if (!this.#wantsMore(queue)) {
         await new Promise<void>((resolve) => (this.#wake = resolve))
         continue
       }
       try {
-        const delivery = await nats.nextShard(workerId, { expiresMs: PULL_EXPIRES_MS, signal })
+        const delivery = await nats.nextShard(workerId, { queue, expiresMs: PULL_EXPIRES_MS, signal })
         if (delivery !== null) this.#take(delivery)
       } catch (err) {
         if (signal.aborted) return
@@ -117,6 +121,7 @@ export class ShardLoop {
     if (this.#held.has(id)) return delivery.nak(WORKING_INTERVAL_MS)
     const shard = new HeldShard(delivery)
     this.#held.set(id, shard)
+    this.#options.onTaken()
     const working = setInterval(() => delivery.working(), WORKING_INTERVAL_MS)
     const handling = handleShard(this.#options, shard).finally(() => {
       clearInterval(working)
