@@ -35,6 +35,8 @@ const OWNED_PACKAGES: Record<string, readonly string[]> = {
   '@aws-sdk/s3-request-presigner': ['chassis', 'test', 'local'],
   '@grpc/grpc-js': ['chassis'],
   'prom-client': ['chassis'],
+  '@opentelemetry/api': ['chassis'],
+  '@opentelemetry/sdk-trace': ['chassis'],
   'onnxruntime-node': ['worker', 'test'],
 }
 

@@ -1,4 +1,5 @@
 import { create, fromJson } from '@bufbuild/protobuf'
+import { traceparentNow } from '@darkroom/chassis'
 import { ItemSchema, ShardAssignmentSchema } from '@darkroom/proto'
 import type { ShardAssignment } from '@darkroom/proto'
 import type { BatchReader } from './planner/batch-reader.ts'
@@ -16,7 +17,7 @@ export async function assignmentOf(
     attempt,
     checkpoint: items[0]!.checkpoint,
     items: items.map((item) => fromJson(ItemSchema, item as unknown as Parameters<typeof fromJson>[1])),
-    traceparent: batch.traceparent,
+    traceparent: traceparentNow() ?? batch.traceparent,
     isAudit,
     isInteractive: batch.isInteractive ?? false,
   })

@@ -4,6 +4,7 @@ import type { FarmNats, ObjectStore } from '@darkroom/chassis'
 import { halvesOf, keys, WelcomeSchema } from '@darkroom/proto'
 import type { CommitRecord, CompletedDocument, ShardCompletion, Welcome } from '@darkroom/proto'
 import { assignmentOf } from './assignment.ts'
+import { inBatchSpan } from './batch-span.ts'
 import type { Clock } from './clock.ts'
 import { decide } from './core/decide.ts'
 import { meanSecondsBetweenLosses } from './core/loss-rate.ts'
@@ -214,7 +215,7 @@ export class Farm {
     const { store, targetShardSeconds, events } = this.#options
     const start = performance.now()
     const parts = { store, reader: this.reader, model: this.state.costs, targetSeconds: targetShardSeconds }
-    const summary = await planSegment(parts, command)
+    const summary = await inBatchSpan(this.reader, 'plan segment', command, () => planSegment(parts, command))
     events.segmentPlanned(batchId, segment, summary.shards.length, (performance.now() - start) / 1000)
     this.handle({ type: 'segmentPlanned', batchId, segment, summary })
   }
@@ -227,19 +228,21 @@ export class Farm {
       return (shard?.state === 'dispatching' && shard.attempt === attempt) || shard?.hedge?.attempt === attempt
     }
     if (!isWanted()) return
-    const assignment = await assignmentOf(this.reader, command, false)
-    if (!isWanted()) return
-    let sequence: number
-    try {
-      sequence = await nats.dispatchShard(workerId, assignment)
-    } catch (reason) {
-      const error = DarkroomError.from(reason)
-      if (ERROR_CODES[error.code].retry !== 'never') throw reason
-      // It would be refused for ever: its attempts are used up, and it ends as failed with this reason.
-      return this.#attemptFailed({ ...command, workerId: '', code: error.code, message: error.message })
-    }
-    events.shardDispatched(command)
-    this.handle({ type: 'shardDispatched', batchId, shardId, attempt, sequence })
+    await inBatchSpan(this.reader, 'dispatch shard', command, async () => {
+      const assignment = await assignmentOf(this.reader, command, false)
+      if (!isWanted()) return
+      let sequence: number
+      try {
+        sequence = await nats.dispatchShard(workerId, assignment)
+      } catch (reason) {
+        const error = DarkroomError.from(reason)
+        if (ERROR_CODES[error.code].retry !== 'never') throw reason
+        // It would be refused for ever: its attempts are used up, and it ends as failed with this reason.
+        return this.#attemptFailed({ ...command, workerId: '', code: error.code, message: error.message })
+      }
+      events.shardDispatched(command)
+      this.handle({ type: 'shardDispatched', batchId, shardId, attempt, sequence })
+    })
   }
 
   async #audit(command: Extract<FarmCommand, { type: 'audit' }>): Promise<void> {
@@ -284,7 +287,10 @@ export class Farm {
     const { store, events, clock, onChange } = this.#options
     const start = performance.now()
     const end = { isCancelled, now: () => clock.date() }
-    const done = await finalizeBatch(store, this.reader, await this.reader.batch(batchId), end)
+    const batch = await this.reader.batch(batchId)
+    const done = await inBatchSpan(this.reader, 'finish batch', { batchId }, () =>
+      finalizeBatch(store, this.reader, batch, end),
+    )
     events.batchEnded(batchId, done.state, done.items, (performance.now() - start) / 1000)
     this.handle({ type: 'batchFinished', batchId })
     this.reader.forget(batchId)

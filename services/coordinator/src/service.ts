@@ -6,6 +6,7 @@ import {
   ObjectStore,
   startAdminServer,
   startGrpcServer,
+  startTracing,
   storeConfigFrom,
   TlsFiles,
 } from '@darkroom/chassis'
@@ -28,6 +29,7 @@ export async function start(config: CoordinatorConfig): Promise<AsyncDisposable>
   events.priced(config.pricePerDeviceSecond)
   events.leading(false)
 
+  stack.use(await startTracing({ config, service: 'darkroom-coordinator', instance: null, metrics: metrics, log }))
   const tls = stack.use(TlsFiles.open(config, log))
   const store = stack.use(
     ObjectStore.open(storeConfigFrom(config), { onRequest: (...request) => events.storeRequested(...request) }),

@@ -8,6 +8,7 @@ import {
   createLogger,
   ObjectStore,
   startAdminServer,
+  startTracing,
   storeConfigFrom,
   TlsFiles,
 } from '@darkroom/chassis'
@@ -26,6 +27,7 @@ import type { GatewayConfig } from './config.ts'
 import type { CoreContext, GatewayContext } from './context.ts'
 import { GatewayEvents } from './events.ts'
 import { createApp } from './http/app.ts'
+import { traceRequests } from './http/trace-requests.ts'
 import type { OpenWork } from './ingest/accept-batch.ts'
 import { ShapeCheck } from './ingest/check-item.ts'
 import { itemProperties, itemSchema } from './ingest/item-schema.ts'
@@ -52,6 +54,7 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
   const log = createLogger('gateway', config.logLevel)
   const events = new GatewayEvents(log)
   if (config.auth === 'open') events.isOpenToAll(config.host)
+  stack.use(await startTracing({ config, service: 'darkroom-gateway', instance: null, metrics: events.metrics, log }))
   const tls = stack.use(TlsFiles.open(config, log))
   const store = stack.use(
     ObjectStore.open(storeConfigFrom(config), {
@@ -69,6 +72,7 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
   const stopping = new AbortController()
   const openWork: OpenWork = new Set()
   const app = createApp({ events, maxJsonBytes: config.maxJsonBytes, idleMs: config.idleMs })
+  if (config.otlpEndpoint !== null) traceRequests(app)
   const credentials = credentialsOf(config, store)
   authenticate(app, credentials)
   await limitRates(app, config.tenants)

@@ -8,6 +8,7 @@ import {
   ObjectStore,
   startAdminServer,
   startGrpcServer,
+  startTracing,
   storeConfigFrom,
   TlsFiles,
 } from '@darkroom/chassis'
@@ -60,6 +61,7 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
     process.kill(process.pid, 'SIGTERM')
   }
 
+  stack.use(await startTracing({ config, service: 'darkroom-worker', instance: workerId, metrics: metrics, log }))
   const tls = stack.use(TlsFiles.open(config, log))
   const store = stack.use(
     ObjectStore.open(storeConfigFrom(config), { onRequest: (...request) => events.storeRequested(...request) }),

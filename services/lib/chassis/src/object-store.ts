@@ -11,7 +11,6 @@ import {
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
-  S3ServiceException,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import type { CompletedPart } from '@aws-sdk/client-s3'
@@ -19,6 +18,8 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { createHash, randomUUID } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { DarkroomError } from './errors.ts'
+import { sendRequest } from './store-request.ts'
+import type { RequestListener, Tolerated } from './store-request.ts'
 import { inParts } from './upload-parts.ts'
 
 export interface ObjectStoreConfig {
@@ -49,9 +50,6 @@ export interface RequestOptions {
   readonly contentType?: string
   readonly signal?: AbortSignal
 }
-
-/** Called once for each request: its operation, how it ended and how long it took with its retries. */
-export type RequestListener = (op: string, outcome: 'ok' | 'refused' | 'error', seconds: number) => void
 
 const MAX_ATTEMPTS = 6
 const DELETE_BATCH = 1000
@@ -349,41 +347,10 @@ export class ObjectStore implements Disposable {
   }
 
   async #request<T>(op: string, send: () => Promise<T>): Promise<T>
-  async #request<T>(
-    op: string,
-    send: () => Promise<T>,
-    tolerate: { missing?: boolean; conflict?: boolean },
-  ): Promise<T | null>
-  async #request<T>(
-    op: string,
-    send: () => Promise<T>,
-    tolerate: { missing?: boolean; conflict?: boolean } = {},
-  ): Promise<T | null> {
-    const start = performance.now()
-    const observe = (outcome: 'ok' | 'refused' | 'error'): void =>
-      this.#onRequest(op, outcome, (performance.now() - start) / 1000)
-    try {
-      const answer = await send()
-      observe('ok')
-      return answer
-    } catch (reason) {
-      const status = reason instanceof S3ServiceException ? (reason.$metadata.httpStatusCode ?? 0) : 0
-      // 409: S3 answers so while another conditional write of the key is under way.
-      if ((tolerate.missing && status === 404) || (tolerate.conflict && (status === 412 || status === 409))) {
-        observe('refused')
-        return null
-      }
-      observe('error')
-      if (reason instanceof Error && reason.name === 'AbortError') throw reason
-      throw new DarkroomError('STORE_UNAVAILABLE', `${op} failed: ${describe(reason)}`, { cause: reason })
-    }
+  async #request<T>(op: string, send: () => Promise<T>, tolerate: Tolerated): Promise<T | null>
+  async #request<T>(op: string, send: () => Promise<T>, tolerate: Tolerated = {}): Promise<T | null> {
+    return sendRequest(op, send, tolerate, this.#onRequest)
   }
-}
-
-function describe(reason: unknown): string {
-  if (!(reason instanceof Error)) return String(reason)
-  const first = reason instanceof AggregateError ? (reason.errors[0] as Error | undefined) : undefined
-  return `${reason.name} ${first?.message ?? reason.message}`.trim()
 }
 
 function contentType(options: RequestOptions): { ContentType?: string } {

@@ -5,6 +5,7 @@ import { LOG_LEVELS } from './log.ts'
 import type { NatsConfig } from './nats.ts'
 import type { ObjectStoreConfig } from './object-store.ts'
 import type { TlsFiles } from './tls/tls-files.ts'
+import { TRACING_VARIABLES } from './tracing/tracing.ts'
 
 /** Who this process is and whom it believes, for gRPC, and for NATS where its URL is tls://; read again while it runs. */
 export const TLS_VARIABLES = {
@@ -24,6 +25,7 @@ export const TLS_VARIABLES = {
 export const COMMON_VARIABLES = {
   logLevel: oneOf('DARKROOM_LOG_LEVEL', 'least level that is logged', LOG_LEVELS, 'info'),
   ...TLS_VARIABLES,
+  ...TRACING_VARIABLES,
 } as const
 
 export const NATS_VARIABLES = {

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import type { MessageInitShape } from '@bufbuild/protobuf'
-import { DarkroomError, ERROR_CODES } from '@darkroom/chassis'
+import { DarkroomError, describeSpan, ERROR_CODES, inSpan, SpanKind } from '@darkroom/chassis'
 import type { FarmNats, Logger } from '@darkroom/chassis'
 import { differenceOf, keys, ShardCompletionSchema } from '@darkroom/proto'
 import type { CommitRecord, Difference, ShardAssignment } from '@darkroom/proto'
@@ -32,7 +32,22 @@ const RETURN_DELAY_MS = 5_000
  * One shard from its delivery to its acknowledgement: images first, then the commit record, then the completion, then the
  * ack. Never throws: what goes wrong is told to the coordinator or left to a redelivery.
  */
-export async function handleShard(parts: ShardParts, shard: HeldShard): Promise<void> {
+export function handleShard(parts: ShardParts, shard: HeldShard): Promise<void> {
+  const { batchId, shardId, attempt, checkpoint, items, traceparent } = shard.assignment
+  const attributes = {
+    'messaging.system': 'nats',
+    'darkroom.batch.id': batchId,
+    'darkroom.shard.id': shardId,
+    'darkroom.attempt': attempt,
+    'darkroom.checkpoint': checkpoint,
+    'darkroom.items': items.length,
+  }
+  return inSpan('render shard', { kind: SpanKind.CONSUMER, parent: traceparent, attributes }, () =>
+    handle(parts, shard),
+  )
+}
+
+async function handle(parts: ShardParts, shard: HeldShard): Promise<void> {
   const { events, log } = parts
   events.shardTaken(shard.assignment, shard.assignment.items.length)
   let ending: Ending
@@ -45,6 +60,7 @@ export async function handleShard(parts: ShardParts, shard: HeldShard): Promise<
     const why = shard.givenUp
     shard.giveUp('cancelled')
     const error = why === null ? DarkroomError.from(reason) : why
+    describeSpan({ 'darkroom.outcome': typeof error === 'string' ? error : error.code })
     await giveBack(parts, shard, error).catch((err: unknown) => log.warn({ err }, 'a shard could not be given back'))
     return
   }
@@ -60,6 +76,7 @@ export async function handleShard(parts: ShardParts, shard: HeldShard): Promise<
     log.warn({ err }, 'a shard has ended but nobody could be told')
   }
   await forgotten
+  describeSpan({ 'darkroom.outcome': ending.how })
   events.shardLeft(shard.assignment, ending.how)
 }
 
@@ -71,7 +88,9 @@ async function renderAndCommit(parts: ShardParts, shard: HeldShard): Promise<End
   if (ended !== null && !isAudit) return { how: 'already-ended' }
   const startedAt = new Date().toISOString()
   using checkpoints = new DisposableStack()
-  for (const pin of pinsOf(shard.assignment)) checkpoints.use(await shelf.hold(pin, shard.signal))
+  await inSpan('hold checkpoints', {}, async () => {
+    for (const pin of pinsOf(shard.assignment)) checkpoints.use(await shelf.hold(pin, shard.signal))
+  })
   const items = await renderShard(parts, shard)
   const record: CommitRecord = {
     kind: 'rendered',

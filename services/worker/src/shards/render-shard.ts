@@ -1,4 +1,4 @@
-import { DarkroomError } from '@darkroom/chassis'
+import { DarkroomError, inSpan } from '@darkroom/chassis'
 import type { Limit, ObjectStore } from '@darkroom/chassis'
 import { imageName, keys, OUTPUT_FORMATS } from '@darkroom/proto'
 import type { Item, ItemResult, OutputFormat } from '@darkroom/proto'
@@ -88,11 +88,17 @@ async function renderImage(
   const { checkpoint, isInteractive } = shard.assignment
   const request = { ...requestOf(item, n, pictures), isInteractive }
   const render = async (): Promise<FinishedImage> => {
-    const result = await renderResumed(parts, shard, request, id)
+    const result = await inSpan('render image', { attributes: traceOf(item, n) }, () =>
+      renderResumed(parts, shard, request, id),
+    )
     parts.events.imageRendered(item.scheduler, checkpoint, item.task, result)
     return shard.store(place, storePicture(parts, shard, { item, n, format }, result))
   }
   return isInteractive ? render() : parts.unsent.run(render)
+}
+
+function traceOf({ index, scheduler }: Item, n: number) {
+  return { 'darkroom.item': index, 'darkroom.image': n, 'darkroom.scheduler': scheduler }
 }
 
 async function storePicture(
@@ -105,7 +111,9 @@ async function storePicture(
   const { batchId, isInteractive } = shard.assignment
   const encodeStart = performance.now()
   const texts = provenanceOf(item, n, parts.engine.settings)
-  const file = await encodePicture(parts.png, result.picture, format, texts)
+  const file = await inSpan('encode picture', { attributes: { 'darkroom.format': format } }, () =>
+    encodePicture(parts.png, result.picture, format, texts),
+  )
   events.stageTaken('encode', (performance.now() - encodeStart) / 1000)
   const sha256 = createHash('sha256').update(file).digest('hex')
   const { contentType, extension } = OUTPUT_FORMATS[format]

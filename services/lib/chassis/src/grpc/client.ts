@@ -7,6 +7,7 @@ import { channelCredentials, withRemedy } from './credentials.ts'
 import type { ClientTls } from './credentials.ts'
 import { definitionOf } from './service-types.ts'
 import type { CallOptions, Client } from './service-types.ts'
+import { traceparentNow } from '../tracing/spans.ts'
 import { fromStatus } from './status.ts'
 
 const CHANNEL_OPTIONS = {
@@ -87,6 +88,8 @@ interface Cancellable {
 function callSettings({ timeoutMs, metadata }: CallOptions): [Metadata, { deadline?: Date }] {
   const sent = new Metadata()
   for (const [key, value] of Object.entries(metadata ?? {})) sent.set(key, value)
+  const traceparent = traceparentNow()
+  if (traceparent !== null) sent.set('traceparent', traceparent)
   return [sent, timeoutMs === undefined ? {} : { deadline: new Date(Date.now() + timeoutMs) }]
 }
 

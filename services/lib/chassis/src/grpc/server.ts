@@ -1,5 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf'
-import type { DescFile, DescService } from '@bufbuild/protobuf'
+import type { DescFile, DescMethod, DescService } from '@bufbuild/protobuf'
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
 import { Server } from '@grpc/grpc-js'
 import type {
@@ -18,6 +18,7 @@ import type { Logger } from '../log.ts'
 import { checkCaller } from '../tls/roles.ts'
 import type { Role } from '../tls/roles.ts'
 import type { TlsFiles } from '../tls/tls-files.ts'
+import { inSpan, SpanKind } from '../tracing/spans.ts'
 import { serverCredentials } from './credentials.ts'
 import { definitionOf } from './service-types.ts'
 import type { CallContext, ServiceImpl } from './service-types.ts'
@@ -76,7 +77,8 @@ export async function startGrpcServer(options: {
         if (tls !== null) checkCaller(call.getAuthContext().sslPeerCertificate, callers, method.name)
       }
       const act = impl[method.localName] as Handler
-      return [method.localName, handle(method.methodKind, act, admit, stopping.signal, log.child({ rpc: method.name }))]
+      const told = log.child({ rpc: method.name })
+      return [method.localName, handle(method, act, admit, stopping.signal, told)]
     })
     server.addService(definitionOf(service), Object.fromEntries(handlers))
   }
@@ -110,7 +112,14 @@ export async function startGrpcServer(options: {
   }
 }
 
-function handle(kind: string, method: Handler, admit: Admit, stopping: AbortSignal, log: Logger): UntypedHandleCall {
+function handle(
+  { methodKind: kind, name, parent: service }: DescMethod,
+  method: Handler,
+  admit: Admit,
+  stopping: AbortSignal,
+  log: Logger,
+): UntypedHandleCall {
+  const attributes = { 'rpc.system': 'grpc', 'rpc.service': service.typeName, 'rpc.method': name }
   const streamsIn = kind === 'client_streaming' || kind === 'bidi_streaming'
   const streamsOut = kind === 'server_streaming' || kind === 'bidi_streaming'
   const failed = (reason: unknown, signal: AbortSignal): ReturnType<typeof toStatus> => {
@@ -126,7 +135,9 @@ function handle(kind: string, method: Handler, admit: Admit, stopping: AbortSign
   if (!streamsOut) {
     return ((call: AnyCall, callback: sendUnaryData<unknown>) => {
       const { context, done } = contextOf(call, stopping)
-      void (async () => invoke(call, context))()
+      const parent = context.metadata.get('traceparent') ?? ''
+      const options = { kind: SpanKind.SERVER, parent, attributes }
+      void inSpan(`${service.typeName}/${name}`, options, async () => invoke(call, context))
         .then(
           (response) => callback(null, response),
           (reason: unknown) => callback(failed(reason, context.signal)),
