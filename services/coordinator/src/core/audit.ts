@@ -1,5 +1,6 @@
 import type { FarmCommand } from './messages.ts'
 import { isSameDevice } from './quarantine.ts'
+import { placeWorker } from './slots.ts'
 import { shardKey } from './state.ts'
 import type { AttachedWorker, FarmState, OpenShard, ShardResult } from './state.ts'
 
@@ -28,15 +29,16 @@ export function auditSome(
   if (kind !== 'rendered' || workerId === null || farm.audits.size >= AUDITS) return
   if (shareOf(key) >= farm.settings.auditShare) return
   const first = farm.workers.get(workerId)
-  const other = first === undefined ? null : findOther(first, shard.checkpoint)
+  const other = first === undefined ? null : findOther(farm, first, shard.checkpoint)
   if (other === null) return
   farm.audits.set(key, { workerId: other.id, sinceMs: nowMs, sequence: null })
+  placeWorker(farm, other)
   commands.push({ type: 'audit', batchId, shardId, attempt: attempts + 1, workerId: other.id })
 }
 
-/** One that has the checkpoint and room. */
-function findOther(first: AttachedWorker, checkpoint: string): AttachedWorker | null {
-  for (const free of first.profile.free) {
+/** One that has the checkpoint and room: a place beyond the window too, since a busy farm has no other. */
+function findOther(farm: FarmState, first: AttachedWorker, checkpoint: string): AttachedWorker | null {
+  for (const free of first.profile.free.slice(0, farm.settings.window + 1)) {
     const carriers = free.byCheckpoint.get(checkpoint)?.values() ?? [].values()
     const other = carriers.find((worker) => worker !== first && isSameDevice(worker, first))
     if (other !== undefined) return other
@@ -52,11 +54,24 @@ function shareOf(key: string): number {
   return (Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d) >>> 0) / 2 ** 32
 }
 
-/** Gives up those whose worker is gone or does not come to it. */
+/** An audit is over, or given up: its worker has a place again. */
+export function endAudit(farm: FarmState, key: string): void {
+  const audit = farm.audits.get(key)
+  if (audit === undefined) return
+  farm.audits.delete(key)
+  const worker = farm.workers.get(audit.workerId)
+  if (worker !== undefined) placeWorker(farm, worker)
+}
+
+/** Gives up those whose worker is gone, does not come to it, or has long had nothing to do: their message is lost. */
 export function checkAudits(farm: FarmState, nowMs: number, commands: FarmCommand[]): void {
+  const { unownedMs } = farm.settings
   for (const [key, { workerId, sinceMs, sequence }] of farm.audits) {
-    if (farm.workers.has(workerId) && nowMs - sinceMs <= AUDIT_MS) continue
+    const worker = farm.workers.get(workerId)
+    const idleSinceMs = worker?.idleSinceMs ?? null
+    const isLost = idleSinceMs !== null && nowMs - Math.max(sinceMs, idleSinceMs) > unownedMs
+    if (worker !== undefined && !isLost && nowMs - sinceMs <= AUDIT_MS) continue
     if (sequence !== null) commands.push({ type: 'withdraw', sequence })
-    farm.audits.delete(key)
+    endAudit(farm, key)
   }
 }

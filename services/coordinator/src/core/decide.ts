@@ -1,4 +1,4 @@
-import { checkAudits } from './audit.ts'
+import { checkAudits, endAudit } from './audit.ts'
 import {
   addSegment,
   cancelBatch,
@@ -66,8 +66,7 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
       return
     }
     case 'auditEnded':
-      farm.audits.delete(shardKey(event.batchId, event.shardId))
-      return
+      return endAudit(farm, shardKey(event.batchId, event.shardId))
     case 'resultsDiffered':
       return blameDifferent(farm, event.workerId, event.otherId, nowMs, commands)
     case 'workerSeen':

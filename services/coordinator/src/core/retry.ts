@@ -38,10 +38,11 @@ export function blame(
   const isNews = assignedTo === null || !shard.failedOn.includes(assignedTo) || !hasUntried(farm, batch, shard)
   if (isNews) shard.failures++
   if (assignedTo !== null) noteFailed(shard, assignedTo, reason)
-  if (goOnWithHedge(farm, shard, nowMs, commands)) return
   if (mayBeAnItem && shard.itemCount > 1 && shard.failures >= (isHalf(shard.id) ? 1 : FAILURES_BEFORE_SPLIT))
     return end(farm, batch, shard, 'split', message, commands)
   if (shard.failures >= farm.settings.maxFailures) return end(farm, batch, shard, 'failed', message, commands)
+  // Only now: what workers die of would be hedged for ever.
+  if (goOnWithHedge(farm, shard, nowMs, commands)) return
   redispatch(farm, batch, shard, reason, nowMs, commands, isNews ? restMs(shard.failures) : REST_MIN_MS)
 }
 

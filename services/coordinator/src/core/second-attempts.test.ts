@@ -2,18 +2,18 @@ import { create } from '@bufbuild/protobuf'
 import { DeviceSchema } from '@darkroom/proto'
 import type { Worker } from '@darkroom/proto'
 import { describe, expect, test } from 'vitest'
-import { ofType, segmentOf, SETTINGS, workerOf } from './decide.harness.ts'
+import { ofType, openedOf, segmentOf, SETTINGS, workerOf } from './decide.harness.ts'
 import type { FarmCommand } from './messages.ts'
 import { GPU, PlayedFarm } from './played-farm.harness.ts'
 
 describe('the last shards of a batch', () => {
   /** Two workers, of which one is left with the last shard and does not get on with it. */
-  function lastOne(): PlayedFarm {
+  function lastOne(shards = 101): PlayedFarm {
     const farm = new PlayedFarm()
     farm.worker('slow')
     farm.worker('quick')
-    farm.open(segmentOf(0, 101))
-    for (let n = 0; n < 100; n++) farm.end('quick')
+    farm.open(segmentOf(0, shards))
+    for (let n = 1; n < shards; n++) farm.end('quick')
     expect([farm.held('slow'), farm.held('quick')]).toEqual([['0-0'], []])
     farm.pass(4_000, ['quick'])
     return farm
@@ -49,6 +49,15 @@ describe('the last shards of a batch', () => {
     expect(ofType(commands, 'dispatch')).toEqual([])
     expect(farm.state.batches.get('b1')!.open.get('0-0')).toMatchObject({ workerId: 'quick', attempt: 2, hedge: null })
     expect(ofType(farm.end('quick', '0-0'), 'finalize')).toHaveLength(1)
+  })
+
+  test('end after as many failures as others, though each failure has a second attempt to go on with', () => {
+    const farm = lastOne(601)
+    farm.fail('slow')
+    farm.worker('third')
+    farm.pass(8_000, ['third'], ['slow'])
+    expect(farm.of('hedged').map(({ workerId }) => workerId)).toEqual(['quick', 'third'])
+    expect(ofType(farm.fail('quick'), 'endShard')).toMatchObject([{ shardId: '0-0', kind: 'split' }])
   })
 
   test('go on with the first attempt when the second worker is lost or fails', () => {
@@ -104,5 +113,33 @@ describe('a share of the rendered shards', () => {
       { type: 'withdraw', sequence: 77 },
     ])
     expect(farm.state.audits.size).toBe(0)
+  })
+
+  /** Two workers with one place each, the second of which is given an audit. */
+  function auditing(): PlayedFarm {
+    const farm = new PlayedFarm({ auditShare: 1 })
+    for (const id of ['w1', 'w2']) farm.worker(id)
+    farm.open(segmentOf(0, 1))
+    const [{ batchId, shardId }] = ofType(farm.end('w1'), 'audit') as [FarmCommand & { type: 'audit' }]
+    farm.send({ type: 'auditDispatched', batchId, shardId, sequence: 77 })
+    farm.send(openedOf('b2', 1, 1, [segmentOf(0, 2)]))
+    return farm
+  }
+
+  test('takes a place of the worker that renders it, until that has ended', () => {
+    const farm = auditing()
+    expect(farm.of('dispatch').map(({ workerId }) => workerId)).toEqual(['w1', 'w1'])
+    farm.send({ type: 'auditEnded', batchId: 'b1', shardId: '0-0' })
+    expect(farm.of('dispatch').map(({ workerId }) => workerId)).toEqual(['w1', 'w1', 'w2'])
+  })
+
+  test('is given up where its message was lost: a worker that idles gets its place back', () => {
+    const farm = auditing()
+    expect(ofType(farm.pass(SETTINGS.unownedMs + 2_000, ['w1']), 'withdraw')).toContainEqual({
+      type: 'withdraw',
+      sequence: 77,
+    })
+    expect(farm.state.audits.size).toBe(0)
+    expect(farm.held('w2')).toHaveLength(1)
   })
 })

@@ -8,7 +8,7 @@ export interface Profile {
   readonly offer: Offer
   /** Work that they may do. */
   readonly backlogs: Set<Backlog>
-  /** Those that take work, by how many shards they have been given. */
+  /** Those that take work, by how many shards they have been given, to render or to audit. */
   readonly free: readonly FreeWorkers[]
   workers: number
 }
@@ -49,13 +49,19 @@ export function leaveProfile(farm: FarmState, profile: Profile): void {
   if (profile.workers === 0) farm.profiles.delete(keyOf(profile.offer))
 }
 
-/** After a change of whether a worker takes work, what it has been given, or what it carries. */
+/** After a change of whether a worker takes work, what it has been given (audits too), or what it carries. */
 export function placeWorker(farm: FarmState, worker: AttachedWorker): void {
-  const free = farm.taking.has(worker.id) ? worker.profile.free[worker.assigned.size] : undefined
+  const given = worker.assigned.size + auditsOf(farm, worker)
+  const free = farm.taking.has(worker.id) ? worker.profile.free[given] : undefined
   const { place } = worker
   if (place !== null && place.free === free && place.carries === worker.carries) return
   if (place !== null) remove(worker, place)
   if (free !== undefined) add(worker, { free, carries: worker.carries })
+}
+
+/** They take a device as long as any shard does. Few are under way at once. */
+function auditsOf({ audits }: FarmState, { id }: AttachedWorker): number {
+  return audits.values().reduce((sum, { workerId }) => sum + Number(workerId === id), 0)
 }
 
 function add(worker: AttachedWorker, place: Place): void {
