@@ -243,6 +243,10 @@ export class GatewayClient {
     return (await this.#json<{ workers: WorkerJson[] }>('GET', '/api/v1/workers')).workers
   }
 
+  async drain(workerId: string): Promise<void> {
+    await this.#send('POST', `/api/v1/workers/${encodeURIComponent(workerId)}/drain`)
+  }
+
   async checkpoints(): Promise<readonly { name: string; pin: string; tags: readonly string[] }[]> {
     return (
       await this.#json<{ checkpoints: { name: string; pin: string; tags: string[] }[] }>('GET', '/api/v1/checkpoints')

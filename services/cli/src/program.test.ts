@@ -162,6 +162,13 @@ describe('printing', () => {
     expect(await bench.run('simulate', '--workers', '1', '--prompts', '1', '--lose', '2')).toBe(2)
   })
 
+  test('drain names the worker as it is', async () => {
+    bench.gateway.answer = (_, response) => void response.writeHead(202).end()
+    expect(await bench.run('drain', 'gpu/0')).toBe(0)
+    expect(bench.gateway.requests).toMatchObject([{ method: 'POST', url: '/api/v1/workers/gpu%2F0/drain' }])
+    expect(bench.printed).toEqual(['gpu/0  drains: darkroom workers shows how far it is'])
+  })
+
   test('cancel says what stays', async () => {
     const items = { open: 0, rendered: 1, failed: 0, cancelled: 1 }
     bench.gateway.answer = (_, response) => sendJson(response, batchJson({ state: 'cancelled', items }))

@@ -1,6 +1,14 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { createGrpcClient } from '@darkroom/chassis'
-import { BatchState, COMPLETION_STREAM, keys, LedgerGrouping, SHARD_STREAM, WorkerLinkService } from '@darkroom/proto'
+import {
+  BatchState,
+  batchVersion,
+  COMPLETION_STREAM,
+  keys,
+  LedgerGrouping,
+  SHARD_STREAM,
+  WorkerLinkService,
+} from '@darkroom/proto'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import {
   acceptBatch,
@@ -129,6 +137,39 @@ test('of changes that come at the same time none is lost, also after a restart',
   await using _second = await startCoordinator(harness, ports[0]!)
   const { batch } = await caller.patiently(() => caller.client.getBatch({ batchId }))
   expect(batch).toMatchObject({ priority: 7, paused: true, completeBy })
+})
+
+test('of two changes to what was read one is made, and the other refused', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  await using _coordinator = await startCoordinator(harness, ports[0]!)
+  using caller = createCaller(addresses)
+  const batchId = await acceptBatch(harness.store, ITEMS)
+  const { batch } = await caller.submit(batchId)
+  const ifVersion = batchVersion(batch!)
+  const changes = [1, 2].map((priority) => caller.client.updateBatch({ batchId, priority, ifVersion }))
+  const ends = await Promise.allSettled(changes)
+  expect(ends.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
+  expect(ends.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'PRECONDITION_FAILED' } })
+  await expect(caller.client.cancelBatch({ batchId, ifVersion })).rejects.toMatchObject({ code: 'PRECONDITION_FAILED' })
+})
+
+test('a worker is told to drain, and one that is not attached is not found', async () => {
+  const { ports, addresses } = await freeAddresses(1)
+  await using _coordinator = await startCoordinator(harness, ports[0]!)
+  using caller = createCaller(addresses)
+  await caller.patiently(() => caller.client.listWorkers({}))
+  using link = createGrpcClient(WorkerLinkService, addresses, { defaultTimeoutMs: 10_000 })
+  const leave = Promise.withResolvers<void>()
+  async function* heartbeat() {
+    yield { worker: { id: 'w1', pool: 'default' } }
+    await leave.promise
+  }
+  const orders = link.attach(heartbeat(), {})[Symbol.asyncIterator]()
+  expect((await orders.next()).value).toMatchObject({ order: { case: 'welcome' } })
+  await caller.client.drainWorker({ workerId: 'w1' })
+  expect((await orders.next()).value).toMatchObject({ order: { case: 'drain' } })
+  await expect(caller.client.drainWorker({ workerId: 'w2' })).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  leave.resolve()
 })
 
 test('a quote says what a batch would take, on the workers that are there', async () => {

@@ -31,6 +31,13 @@ export class WorkerLinks {
       ?.send({ case: 'cancelShard', value: { $typeName: 'darkroom.v1.CancelShard', batchId, shardId, attempt } })
   }
 
+  /** @returns whether there is a stream to the worker */
+  drain(workerId: string): boolean {
+    const outbox = this.#outboxes.get(workerId)
+    outbox?.send({ case: 'drain', value: { $typeName: 'darkroom.v1.Drain' } })
+    return outbox !== undefined
+  }
+
   sendAll(order: Order): void {
     for (const outbox of this.#outboxes.values()) outbox.send(order)
   }

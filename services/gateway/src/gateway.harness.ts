@@ -15,7 +15,7 @@ import type { GrpcServer } from '@darkroom/chassis'
 import { startS3Server } from '@darkroom/local/s3'
 import type { S3Server } from '@darkroom/local/s3'
 import { create } from '@bufbuild/protobuf'
-import { BatchSchema, BatchState, CoordinatorService, keys } from '@darkroom/proto'
+import { BatchSchema, BatchState, batchVersion, CoordinatorService, keys } from '@darkroom/proto'
 import type { Batch, BatchDocument, GetLedgerRequest, Item, WatchBatchRequest, Worker } from '@darkroom/proto'
 import { GATEWAY_VARIABLES } from './config.ts'
 import { start } from './service.ts'
@@ -32,6 +32,7 @@ class PlayedCoordinator implements AsyncDisposable {
   /** Whose batches were asked for, in order. */
   readonly listedTenants: string[] = []
   workers: Worker[] = []
+  readonly drained: string[] = []
   ledgerAsked: GetLedgerRequest | null = null
   /** What was last asked for a quote of. */
   quoted: { readonly item: Item; readonly count: bigint }[] = []
@@ -58,8 +59,12 @@ class PlayedCoordinator implements AsyncDisposable {
         return { batches: page.map((id) => this.#find(id)), nextPageToken: ids[from + pageSize] ?? '' }
       },
       watchBatch: (request, { signal }) => this.watch(request, signal),
-      cancelBatch: async ({ batchId }) => ({ batch: this.put(batchId, { state: BatchState.CANCELLING }) }),
-      updateBatch: async ({ batchId, priority, paused, completeBy }) => {
+      cancelBatch: async ({ batchId, ifVersion }) => {
+        this.#assertVersion(batchId, ifVersion)
+        return { batch: this.put(batchId, { state: BatchState.CANCELLING }) }
+      },
+      updateBatch: async ({ batchId, priority, paused, completeBy, ifVersion }) => {
+        this.#assertVersion(batchId, ifVersion)
         const { priority: before, paused: wasPaused } = this.#find(batchId)
         return {
           batch: this.put(batchId, {
@@ -84,6 +89,12 @@ class PlayedCoordinator implements AsyncDisposable {
         return { lines: [{ name: 'default', ...sum, retries: 1n, price: 0.25 }], total: { ...sum, retries: 1n } }
       },
       listWorkers: async () => ({ workers: this.workers }),
+      drainWorker: async ({ workerId }) => {
+        if (!this.workers.some(({ id }) => id === workerId))
+          throw new DarkroomError('NOT_FOUND', `no worker ${workerId}`)
+        this.drained.push(workerId)
+        return {}
+      },
     })
     const log = createLogger('played-coordinator', 'silent')
     this.#server = await startGrpcServer({ host: '127.0.0.1', port: this.#port, services: [impl], log })
@@ -109,6 +120,11 @@ class PlayedCoordinator implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
+  }
+
+  #assertVersion(id: string, wanted: string): void {
+    if (wanted !== '' && wanted !== batchVersion(this.#find(id)))
+      throw new DarkroomError('PRECONDITION_FAILED', `batch ${id} was changed`)
   }
 
   #find(id: string): Batch {

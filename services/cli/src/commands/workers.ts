@@ -4,6 +4,13 @@ import { table } from '../table.ts'
 
 export function addWorkers(program: Command, context: () => CommandContext): void {
   program
+    .command('drain <worker>')
+    .description('have a worker take nothing new, finish or hand back what it holds, and stop')
+    .action(async (id: string) => {
+      await context().gateway.drain(id)
+      context().print({ id }, () => `${id}  drains: darkroom workers shows how far it is`)
+    })
+  program
     .command('workers')
     .description('list workers: device, why it was chosen, what runs')
     .action(async () => {

@@ -2,6 +2,7 @@ import { DarkroomError } from '@darkroom/chassis'
 import type { ServiceImpl } from '@darkroom/chassis'
 import { BatchState, keys } from '@darkroom/proto'
 import type { CancelDocument, CoordinatorService } from '@darkroom/proto'
+import { assertVersion } from './assert-version.ts'
 import type { RpcContext } from './context.ts'
 
 /** Stores the wish first, so that it survives a restart; answers once every open shard has its record and nothing starts any more. */
@@ -11,9 +12,10 @@ export function cancelBatch({
   watchers,
   store,
 }: RpcContext): ServiceImpl<typeof CoordinatorService>['cancelBatch'] {
-  return async ({ batchId }, { signal }) => {
+  return async ({ batchId, ifVersion }, { signal }) => {
     const farm = await leadership.farm()
     const { batch } = await batches.view(farm, batchId)
+    assertVersion(batch, ifVersion)
     if (batch.state === BatchState.COMPLETED || batch.state === BatchState.CANCELLED) return { batch }
     const wish: CancelDocument = { batchId, requestedAt: new Date().toISOString() }
     await store.putIfAbsent(keys.cancel(batchId), JSON.stringify(wish), { contentType: 'application/json' })

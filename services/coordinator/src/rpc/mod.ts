@@ -4,6 +4,7 @@ import { CoordinatorService, WorkerLinkService } from '@darkroom/proto'
 import { attach } from './attach.ts'
 import { cancelBatch } from './cancel-batch.ts'
 import type { RpcContext } from './context.ts'
+import { drainWorker } from './drain-worker.ts'
 import { explainItem } from './explain-item.ts'
 import { getBatch } from './get-batch.ts'
 import { getLedger } from './get-ledger.ts'
@@ -27,6 +28,7 @@ export function registerServices(context: RpcContext): ServiceRegistration[] {
       quoteBatch: quoteBatch(context),
       getLedger: getLedger(context),
       listWorkers: listWorkers(context),
+      drainWorker: drainWorker(context),
     }),
     implement(WorkerLinkService, ['worker'], { attach: attach(context) }),
   ]

@@ -3,6 +3,7 @@ import { DarkroomError, Limit } from '@darkroom/chassis'
 import type { ServiceImpl } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
 import type { ControlDocument, CoordinatorService } from '@darkroom/proto'
+import { assertVersion } from './assert-version.ts'
 import type { RpcContext } from './context.ts'
 
 type UpdateBatch = ServiceImpl<typeof CoordinatorService>['updateBatch']
@@ -13,9 +14,10 @@ type UpdateBatch = ServiceImpl<typeof CoordinatorService>['updateBatch']
  */
 export function updateBatch({ leadership, batches, store }: RpcContext): UpdateBatch {
   const oneAtATime = new Limit(1)
-  const change: UpdateBatch = async ({ batchId, priority, paused, completeBy }) => {
+  const change: UpdateBatch = async ({ batchId, priority, paused, completeBy, ifVersion }) => {
     const farm = await leadership.farm()
     const { batch } = await batches.view(farm, batchId)
+    assertVersion(batch, ifVersion)
     if (!farm.state.batches.has(batchId))
       throw new DarkroomError('CONFLICT', `batch ${batchId} has ended: change one that is open`)
     const updatedAt = new Date().toISOString()

@@ -10,6 +10,7 @@ export const AUDITED = [
   'batch.update',
   'batch.cancel',
   'batch.retry',
+  'worker.drain',
   'key.create',
   'key.rotate',
   'key.revoke',
@@ -23,7 +24,7 @@ export interface AuditEntry {
   /** Who: `key:ID`, `root`, `oidc:SUBJECT`, or `anyone` at an open gateway. */
   readonly subject: string
   readonly tenant: string
-  /** The batch or the key. */
+  /** The batch, the key or the worker. */
   readonly target: string
   readonly requestId: string
   /** What was asked for, and how it was before, where that is known. */

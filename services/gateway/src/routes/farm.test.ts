@@ -78,6 +78,33 @@ test('a batch is paused, resumed and given another priority, and what is left ou
   expect(await patch({})).toMatchObject({ status: 400 })
 })
 
+test('a batch is changed only as it was read, where the change says so with If-Match', async () => {
+  const { id } = await gateway.accept([{ checkpoint: 'emoji-sd', prompt: 'a fox' }])
+  const url = `${gateway.url}/api/v1/batches/${id}`
+  const patch = (ifMatch: string): Promise<Response> =>
+    fetch(url, {
+      method: 'PATCH',
+      headers: { 'content-type': 'application/json', 'if-match': ifMatch },
+      body: JSON.stringify({ priority: 3 }),
+    })
+  const read = (await fetch(url)).headers.get('etag')!
+  gateway.coordinator.put(id, { state: BatchState.RUNNING, imagesRendered: 1 })
+  expect((await fetch(url)).headers.get('etag')).toBe(read)
+  const changed = await patch(read)
+  expect(changed.status).toBe(200)
+  const refused = await patch(read)
+  expect([refused.status, await refused.json()]).toEqual([
+    412,
+    expect.objectContaining({ code: 'PRECONDITION_FAILED' }),
+  ])
+  for (const garbage of ['', 'W/"x"', '"a", "b"', '"not-a-version"']) expect((await patch(garbage)).status).toBe(412)
+  expect((await patch('*')).status).toBe(200)
+  const cancel = (ifMatch: string): Promise<Response> =>
+    fetch(`${url}/cancel`, { method: 'POST', headers: { 'if-match': ifMatch } })
+  expect((await cancel(read)).status).toBe(412)
+  expect((await cancel(changed.headers.get('etag')!)).status).toBe(200)
+})
+
 test('an item is explained by the coordinator', async () => {
   const { id } = await gateway.accept([{ checkpoint: 'emoji-sd', prompt: 'a fox' }])
   const path = `/api/v1/batches/${id}/items/0/explanation`
@@ -137,6 +164,18 @@ test('workers are listed with their device and what they render', async () => {
       },
     ],
   })
+})
+
+test('a worker is drained, which the audit log tells, and one that is not there is not found', async () => {
+  gateway.coordinator.workers = [create(WorkerSchema, { id: 'gpu/0' })]
+  const drain = (worker: string): Promise<Response> =>
+    fetch(`${gateway.url}/api/v1/workers/${encodeURIComponent(worker)}/drain`, { method: 'POST' })
+  expect((await drain('gpu/0')).status).toBe(202)
+  expect((await drain('gpu/1')).status).toBe(404)
+  expect(gateway.coordinator.drained).toEqual(['gpu/0'])
+  const { entries } = await get<{ entries: { action: string; target: string }[] }>('/api/v1/audit')
+  const drains = entries.filter(({ action }) => action === 'worker.drain')
+  expect(drains.map(({ target }) => target)).toEqual(['gpu/0'])
 })
 
 test('checkpoints are listed with what they can do', async () => {

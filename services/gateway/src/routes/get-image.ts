@@ -10,6 +10,8 @@ import type { App } from '../http/app.ts'
 import { noContent, problemResponses } from '../http/problem.ts'
 
 const URL_LIFE_SECONDS = 3600
+/** Of SHA-256. */
+const HASH_DIGITS = 64
 const PICTURES = Object.fromEntries(
   Object.values(OUTPUT_FORMATS).map(({ contentType }) => [contentType, { schema: Type.String({ format: 'binary' }) }]),
 )
@@ -42,6 +44,7 @@ export function getImage(app: App, context: GatewayContext): void {
         { additionalProperties: false },
       ),
       response: {
+        304: noContent('It is the picture that If-None-Match names.'),
         200: { description: 'The picture, as its item’s outputFormat says.', content: PICTURES },
         307: noContent('Where the picture is.'),
         ...problemResponses,
@@ -55,6 +58,9 @@ export function getImage(app: App, context: GatewayContext): void {
         assertAllowed(caller, 'read')
         await findDocument(context, caller, id)
       }
+      const etag = `"${name.split('-')[2]!.slice(0, HASH_DIGITS)}"`
+      // Not before it is known that the caller may have it; whether it is there no longer matters to who has it.
+      if (request.headers['if-none-match'] === etag) return reply.code(304).header('etag', etag).send()
       const key = keys.image(id, name)
       if (config.images === 'redirect' && request.query.proxy !== 1) {
         return reply.redirect(await store.presignGet(key, { expiresSeconds: URL_LIFE_SECONDS }), 307)
@@ -62,7 +68,7 @@ export function getImage(app: App, context: GatewayContext): void {
       const stream = await store.getStream(key)
       if (stream === null) throw new DarkroomError('NOT_FOUND', `the batch has no image ${name}`)
       // The name holds the content's hash.
-      reply.header('cache-control', 'private, max-age=31536000, immutable').header('etag', stream.etag)
+      reply.header('cache-control', 'private, max-age=31536000, immutable').header('etag', etag)
       return reply.type(stream.contentType).header('content-length', stream.size).send(stream.body)
     },
   })

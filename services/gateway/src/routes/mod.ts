@@ -7,6 +7,7 @@ import { batchEvents } from './batch-events.ts'
 import { batchItems } from './batch-items.ts'
 import { cancelBatch } from './cancel-batch.ts'
 import { dashboard } from './dashboard.ts'
+import { drainWorker } from './drain-worker.ts'
 import { explainItem } from './explain-item.ts'
 import { getBatch } from './get-batch.ts'
 import { getImage } from './get-image.ts'
@@ -48,6 +49,7 @@ export const ROUTES: readonly ((app: App, context: GatewayContext) => void)[] = 
   getImage,
   getLedger,
   listWorkers,
+  drainWorker,
   listCheckpoints,
   listSchedulers,
   apiKeys,

@@ -72,6 +72,15 @@ test('a picture is sent by the gateway where asked', async () => {
   expect((await get(`images/${imageName(0, 0, 'd'.repeat(64), 'png')}?proxy=1`)).status).toBe(404)
 })
 
+test('a picture that the client has is not sent again', async () => {
+  const etag = (await get(`images/${name}?proxy=1`)).headers.get('etag')!
+  for (const path of [`images/${name}`, `images/${name}?proxy=1`]) {
+    const response = await get(path, { 'if-none-match': etag })
+    expect([response.status, response.headers.get('etag'), await response.text()]).toEqual([304, etag, ''])
+  }
+  expect((await get(`images/${name}?proxy=1`, { 'if-none-match': '"other"' })).status).toBe(200)
+})
+
 test('a picture is sent as the format that it is', async () => {
   const webp = imageName(0, 1, 'e'.repeat(64), 'webp')
   await gateway.store.put(keys.image(id, webp), picture, { contentType: 'image/webp' })

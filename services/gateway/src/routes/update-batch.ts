@@ -4,6 +4,7 @@ import { callerOf } from '../auth/caller.ts'
 import { batchIdParams } from '../batches/batch-id.ts'
 import { batchJson, batchProgress, batchSchema } from '../batches/batch-json.ts'
 import { findBatch } from '../batches/find-batch.ts'
+import { etagOf, ifMatchHeaders, versionWanted } from '../batches/versions.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
@@ -20,6 +21,7 @@ export function updateBatch(app: App, context: GatewayContext): void {
         'Nothing of a paused batch starts; what runs goes on. What the body leaves out stays as it is. It survives restarts.',
       tags: ['batches'],
       params: batchIdParams,
+      headers: ifMatchHeaders,
       body: Type.Object(
         {
           priority: Type.Optional(
@@ -41,11 +43,13 @@ export function updateBatch(app: App, context: GatewayContext): void {
       ),
       response: { 200: batchSchema, ...problemResponses },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
+      const ifVersion = versionWanted(request.headers['if-match'])
       const { document, batch: before } = await findBatch(context, callerOf(request), request.params.id)
       const { completeBy, ...change } = request.body
       const { batch } = await context.coordinator.updateBatch({
         batchId: document.id,
+        ifVersion,
         ...change,
         ...(completeBy !== undefined && { completeBy: timestampFromDate(new Date(completeBy)) }),
       })
@@ -54,6 +58,7 @@ export function updateBatch(app: App, context: GatewayContext): void {
         ...request.body,
         before: { priority, paused },
       })
+      reply.header('etag', etagOf(batch!))
       return batchJson(batchProgress(batch!), document)
     },
   })

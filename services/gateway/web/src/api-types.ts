@@ -41,6 +41,9 @@ export interface Paths {
   '/api/v1/workers': {
     get: { query: {  }; body: undefined; answer: { 'workers': ({ 'id': string; 'state': "starting" | "idle" | "rendering" | "draining" | "lost"; 'pool': string; 'version': string; 'address': string; 'device': { 'kind': string; 'name': string; 'memoryBytes': number; 'reason': string } | null; 'tags': (string)[]; 'quarantine': string | null; 'residentCheckpoints': (string)[]; 'running': ({ 'batchId': string; 'shardId': string; 'attempt': number; 'stepsDone': number; 'stepsTotal': number; 'stepsResumed': number })[]; 'gpu': { 'utilizationRatio': number; 'memoryUsedBytes': number; 'memoryTotalBytes': number; 'powerWatts': number; 'temperatureCelsius': number } | null; 'connectedAt': string | null; 'seenAt': string | null; 'imagesRendered': number; 'busySeconds': number })[] } }
   }
+  '/api/v1/workers/{id}/drain': {
+    post: { query: {  }; body: undefined; answer: unknown }
+  }
   '/api/v1/checkpoints': {
     get: { query: {  }; body: undefined; answer: { 'checkpoints': ({ 'name': string; 'pin': string; 'tags': (string)[]; 'bytes': number; 'files': number; 'description': { 'pipelineClass': string; 'tasks': (string)[]; 'defaultWidth': number; 'defaultHeight': number; 'sizeMultiple': number; 'scheduler': string; 'promptMaxTokens': number | null } | null; 'problem': string | null })[] } }
   }
@@ -58,7 +61,7 @@ export interface Paths {
     delete: { query: {  }; body: undefined; answer: { 'id': string; 'name': string; 'tenant': string; 'scopes': ("read" | "write" | "admin")[]; 'createdAt': string; 'expiresAt': string | null } }
   }
   '/api/v1/audit': {
-    get: { query: { limit?: number; cursor?: string; day?: string }; body: undefined; answer: { 'entries': ({ 'at': string; 'action': "batch.update" | "batch.cancel" | "batch.retry" | "key.create" | "key.rotate" | "key.revoke"; 'subject': string; 'tenant': string; 'target': string; 'requestId': string; 'change': Record<string, unknown> })[]; 'nextCursor': string | null } }
+    get: { query: { limit?: number; cursor?: string; day?: string }; body: undefined; answer: { 'entries': ({ 'at': string; 'action': "batch.update" | "batch.cancel" | "batch.retry" | "worker.drain" | "key.create" | "key.rotate" | "key.revoke"; 'subject': string; 'tenant': string; 'target': string; 'requestId': string; 'change': Record<string, unknown> })[]; 'nextCursor': string | null } }
   }
   '/api/v1/me': {
     get: { query: {  }; body: undefined; answer: { 'tenant': string; 'subject': string; 'scopes': ("read" | "write" | "admin")[]; 'isOpen': boolean; 'terms': { 'weight': number; 'cap': number | null; 'burst': number; 'checkpoints': (string)[] | null; 'maySkipSafetyChecker': boolean; 'requestsPerMinute': number | null } } }

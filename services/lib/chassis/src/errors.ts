@@ -13,6 +13,7 @@ export const ERROR_CODES = {
   NOT_FOUND: { http: 404, grpc: 5, retry: 'never' },
   METHOD_NOT_ALLOWED: { http: 405, grpc: 12, retry: 'never' },
   CONFLICT: { http: 409, grpc: 10, retry: 'never' },
+  PRECONDITION_FAILED: { http: 412, grpc: 9, retry: 'never' },
   PAYLOAD_TOO_LARGE: { http: 413, grpc: 3, retry: 'never' },
   UNSUPPORTED_MEDIA_TYPE: { http: 415, grpc: 3, retry: 'never' },
   IDEMPOTENCY_KEY_REUSED: { http: 422, grpc: 3, retry: 'never' },

@@ -1,6 +1,7 @@
+import { useState } from 'preact/hooks'
 import { call } from '../api.ts'
 import type { Worker } from '../api.ts'
-import { Card, Empty, Page, Shown, State } from '../components.tsx'
+import { Card, Empty, Page, Shown, State, Trouble } from '../components.tsx'
 import { ago, bytes, checkpointName, count, percent, seconds } from '../format.ts'
 import { useAsked } from '../hooks.ts'
 
@@ -77,7 +78,46 @@ function WorkerCard(props: { worker: Worker }) {
         </ul>
       )}
       {device !== null && <p class="quiet">{device.reason}</p>}
+      {worker.state !== 'draining' && worker.state !== 'lost' && <Drain id={worker.id} />}
     </Card>
+  )
+}
+
+/** Asks once more: whatever started the worker may not start it again. */
+function Drain(props: { id: string }) {
+  const { id } = props
+  const [isAsking, setAsking] = useState(false)
+  const [error, setError] = useState<Error | null>(null)
+  const drain = async (): Promise<void> => {
+    setAsking(false)
+    setError(null)
+    try {
+      await call('post', '/api/v1/workers/{id}/drain', { params: { id } })
+    } catch (reason) {
+      setError(reason as Error)
+    }
+  }
+  return (
+    <>
+      {error !== null && <Trouble error={error} />}
+      {isAsking && <p role="alert">It hands back what it cannot finish, and stops.</p>}
+      <div class="actions">
+        {isAsking ? (
+          <>
+            <button type="button" class="danger" onClick={() => void drain()}>
+              Drain {id}
+            </button>
+            <button type="button" onClick={() => setAsking(false)}>
+              Keep it
+            </button>
+          </>
+        ) : (
+          <button type="button" onClick={() => setAsking(true)}>
+            Drain <span class="hidden">{id}</span>
+          </button>
+        )}
+      </div>
+    </>
   )
 }
 

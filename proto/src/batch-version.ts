@@ -1,0 +1,15 @@
+import { createHash } from 'node:crypto'
+import { BatchState } from '../gen/darkroom/v1/coordinator_pb.ts'
+import type { Batch } from '../gen/darkroom/v1/coordinator_pb.ts'
+
+const PHASES: Readonly<Partial<Record<BatchState, string>>> = {
+  [BatchState.CANCELLING]: 'cancelling',
+  [BatchState.CANCELLED]: 'cancelled',
+  [BatchState.COMPLETED]: 'completed',
+}
+
+/** Changes with what a person may change of a batch, and when it is open no more; not with its progress. 16 hex digits. */
+export function batchVersion({ state, priority, paused, completeBy }: Batch): string {
+  const seen = [PHASES[state] ?? 'open', priority, paused, completeBy?.seconds.toString(), completeBy?.nanos]
+  return createHash('sha256').update(JSON.stringify(seen)).digest('hex').slice(0, 16)
+}
