@@ -17,7 +17,12 @@ export const overview: Dashboard = {
           'sum(rate(darkroom_committed_images_total[5m]))',
           { decimals: 2 },
         ),
-        stat('Items that wait', 'Accepted, and not ended.', 'short', 'sum(darkroom_queue_items)'),
+        stat(
+          'Items that wait',
+          'Accepted and not ended, of batches that are not paused.',
+          'short',
+          'sum(darkroom_queue_items)',
+        ),
         stat(
           'Device seconds left',
           'Estimated, of batches that are not paused.',
@@ -60,11 +65,12 @@ export const overview: Dashboard = {
         ),
         lines(
           'What waits',
-          'Items that are accepted and not ended, and the device seconds that they are estimated to take.',
+          'Items that are accepted and not ended, and the device seconds that they are estimated to take; apart from them those of paused batches, which wait for whoever paused them.',
           'short',
           [
             { expr: 'sum(darkroom_queue_items)', legend: 'items' },
             { expr: 'sum(darkroom_queue_device_seconds)', legend: 'device seconds' },
+            { expr: 'sum(darkroom_paused_items)', legend: 'items of paused batches' },
           ],
         ),
         lines(
