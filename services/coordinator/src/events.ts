@@ -1,6 +1,7 @@
 import { isErrorCode } from '@darkroom/chassis'
 import type { Logger, Metrics } from '@darkroom/chassis'
 import { WorkerState } from '@darkroom/proto'
+import type { DoneDocument } from '@darkroom/proto'
 import { isOnHold } from './core/batch-life.ts'
 import { REDISPATCH_REASONS } from './core/messages.ts'
 import type { FarmCommand, RedispatchReason } from './core/messages.ts'
@@ -228,9 +229,15 @@ export function createEvents(metrics: Metrics, log: Logger) {
     batchOpened(batchId: string, itemCount: number): void {
       log.info({ batchId, items: itemCount }, 'batch opened')
     },
-    batchEnded(batchId: string, outcome: 'completed' | 'cancelled', counts: object, tookSeconds: number): void {
+    batchEnded(
+      batchId: string,
+      { state: outcome, items: counts }: DoneDocument,
+      unplannedItems: number,
+      tookSeconds: number,
+    ): void {
       log.info({ batchId, outcome, ...counts, seconds: tookSeconds }, 'batch ended')
       ended.inc({ outcome })
+      items.inc({ outcome: 'cancelled' }, unplannedItems)
       finalizing.observe(tookSeconds)
     },
     segmentPlanned(batchId: string, segment: number, shards: number, tookSeconds: number): void {
