@@ -36,6 +36,12 @@ interface Compose {
   readonly secrets: Readonly<Record<string, { readonly file: string }>>
 }
 
+interface ScrapeConfig {
+  readonly job_name: string
+  readonly static_configs?: readonly { readonly targets: readonly string[] }[]
+  readonly dns_sd_configs?: readonly { readonly names: readonly string[]; readonly port: number }[]
+}
+
 /** As docker compose reads it: variables put in, merged. */
 function compose(): Compose {
   const text = readFileSync(path.join(FOLDER, 'compose.yaml'), 'utf8')
@@ -81,13 +87,18 @@ test('what is mounted is there, what is a secret is in no image, and only loopba
 
 test('Prometheus asks the admin ports that the services listen on', () => {
   const file = path.join(FOLDER, '../prometheus/prometheus.yml')
-  const { scrape_configs: jobs } = parse(readFileSync(file, 'utf8')) as {
-    scrape_configs: { job_name: string; dns_sd_configs: { names: string[]; port: number }[] }[]
-  }
-  for (const { job_name: job, dns_sd_configs: found } of jobs) {
-    const { environment } = services[job]!
-    expect(environment![`DARKROOM_${job.toUpperCase()}_ADMIN_PORT`], job).toBe(String(found[0]!.port))
-    for (const name of found[0]!.names) expect(Object.keys(services)).toContain(name)
+  const { scrape_configs: jobs } = parse(readFileSync(file, 'utf8')) as { scrape_configs: readonly ScrapeConfig[] }
+  expect(jobs.map(({ job_name: job }) => job)).toEqual(Object.keys(TABLES))
+  for (const { job_name: job, static_configs: named = [], dns_sd_configs: found = [] } of jobs) {
+    const targets = [
+      ...named.flatMap(({ targets: ones }) => ones),
+      ...found.flatMap(({ names, port }) => names.map((name) => `${name}:${port}`)),
+    ]
+    expect(targets.length).toBeGreaterThan(0)
+    for (const target of targets) {
+      const { environment } = services[target.split(':')[0]!]!
+      expect(target).toMatch(new RegExp(`:${environment![`DARKROOM_${job.toUpperCase()}_ADMIN_PORT`]}$`))
+    }
   }
 })
 

@@ -35,6 +35,7 @@ const AT_WORK_MS = (300 + PICTURED_SECONDS + 15) * 1000
 
 const { values } = parseArgs({ options: { pictures: { type: 'string' } } })
 installPrometheus()
+promtool('check', 'config', '--syntax-only', 'prometheus.yml')
 promtool('check', 'rules', 'rules.yaml')
 promtool('test', 'rules', 'rules.test.yaml')
 
