@@ -60,6 +60,7 @@ try {
   await delay(SETTLE_MS)
   const problems = [
     ...(await prometheus.brokenRules()),
+    ...(await prometheus.missingPages()),
     ...(await emptyPanels(prometheus)),
     ...(await miscounted(prometheus, ended)),
     ...(await tooMany(prometheus)),
