@@ -6,10 +6,12 @@ import { GATEWAY_VARIABLES } from '@darkroom/gateway/config'
 import { freePort, startNatsServer, startProgram } from '@darkroom/local'
 import { startS3Server } from '@darkroom/local/s3'
 import { WORKER_VARIABLES } from '@darkroom/worker/config'
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { promisify } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 
@@ -28,7 +30,8 @@ interface Service {
   readonly volumes?: readonly string[]
   readonly ports?: readonly string[]
   readonly secrets?: readonly string[]
-  readonly depends_on?: Readonly<Record<string, unknown>>
+  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>
+  readonly healthcheck?: { readonly test: readonly string[] }
   readonly stop_grace_period?: string
 }
 interface Compose {
@@ -84,6 +87,27 @@ test('what is mounted is there, what is a secret is in no image, and only loopba
   for (const { depends_on: needs = {} } of Object.values(services))
     for (const other of Object.keys(needs)) expect(Object.keys(services)).toContain(other)
 })
+
+test('what runs for long says when it is ready, and what needs it waits for that', () => {
+  for (const [name, { healthcheck }] of Object.entries(services))
+    expect(healthcheck?.test[0], name).toBe(name === 'bucket' ? undefined : 'CMD')
+  for (const [name, { depends_on: needs = {} }] of Object.entries(services))
+    for (const [other, { condition }] of Object.entries(needs))
+      expect(condition, name).toBe(other === 'bucket' ? 'service_completed_successfully' : 'service_healthy')
+})
+
+/** What docker makes of a service's check, with its process on another admin port; the images have node. */
+async function isHealthy(role: string, adminPort: number): Promise<boolean> {
+  const [kind, command, ...options] = services[role]!.healthcheck!.test
+  expect([kind, command]).toEqual(['CMD', 'node'])
+  const declared = services[role]!.environment![`DARKROOM_${role.toUpperCase()}_ADMIN_PORT`]!
+  const moved = options.map((option) => option.replace(`:${declared}/`, `:${adminPort}/`))
+  expect(moved).not.toEqual(options)
+  return promisify(execFile)(process.execPath, moved).then(
+    () => true,
+    () => false,
+  )
+}
 
 test('Prometheus asks the admin ports that the services listen on', () => {
   const file = path.join(FOLDER, '../prometheus/prometheus.yml')
@@ -145,9 +169,12 @@ test('its environment starts the real processes, and they render a picture', { t
     programs.defer(() => program.stop())
     return program
   }
-  await start('coordinator')
+  const coordinator = await start('coordinator')
   const gateway = await start('gateway')
-  await start('worker')
+  const worker = await start('worker')
+  for (const [role, { ready }] of Object.entries({ coordinator, gateway, worker }))
+    expect(await isHealthy(role, ready.adminPort!), role).toBe(true)
+  expect(await isHealthy('gateway', await freePort())).toBe(false)
   const url = `http://127.0.0.1:${gateway.ready.httpPort}`
   expect((await fetch(`${url}/api/v1/me`)).status).toBe(401)
   const client = new GatewayClient(url, rootKey)
