@@ -61,6 +61,17 @@ describe.each(DASHBOARDS)('$title', (dashboard) => {
   })
 })
 
+const perScheduler = DASHBOARDS.find(({ uid }) => uid === 'darkroom-schedulers')!
+
+test.each(perScheduler.rows.flatMap(({ panels }) => panels))(
+  '$title is of the checkpoints and schedulers that are chosen',
+  ({ queries }) => {
+    for (const { expr } of queries)
+      for (const [selector] of expr.matchAll(/\{[^}]*\}/g))
+        for (const { name } of perScheduler.variables) expect(selector).toContain(`${name}=~"$${name}`)
+  },
+)
+
 test('there is no dashboard file but those of the code', () => {
   expect(readdirSync(FOLDER).toSorted()).toEqual(DASHBOARDS.map(({ uid }) => `${uid}.json`).toSorted())
 })
