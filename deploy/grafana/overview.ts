@@ -32,10 +32,10 @@ export const overview: Dashboard = {
         stat('Workers', 'That are idle or render.', 'short', 'sum(darkroom_workers{state=~"idle|rendering"})'),
         stat(
           'Devices busy',
-          'Share of the time in which devices compute, over all workers.',
+          'Seconds of model calls a second, on average over all workers: at 100 % devices always compute.',
           'percentunit',
           'avg(sum by (instance) (rate(darkroom_gpu_busy_seconds_total[5m])))',
-          { max: 1, decimals: 0 },
+          { decimals: 0 },
         ),
         stat(
           'Items that fail',
@@ -58,10 +58,9 @@ export const overview: Dashboard = {
         ),
         lines(
           'Devices busy, by worker',
-          'Share of the time in which the device computes.',
+          'Seconds of model calls a second: at 100 % the device always computes; above it, two checkpoints do at the same time.',
           'percentunit',
           [{ expr: 'sum by (instance) (rate(darkroom_gpu_busy_seconds_total[5m]))', legend: '{{instance}}' }],
-          { max: 1 },
         ),
         lines(
           'What waits',
