@@ -1,7 +1,7 @@
 /**
  * `npm run observability [-- --pictures FOLDER]`: promtool checks the rules and tests every alert; then a real Prometheus scrapes
- * a real farm that renders, and every panel and rule is asked of it. A panel without data fails, but for those that need what is
- * not here, and those must have none. With pictures it renders for eight minutes, and draws them while it does.
+ * a real farm that renders and loses a worker, and every panel and rule is asked of it. A panel without data fails, but for those
+ * that need what is not here, and those must have none. With pictures it renders for eight minutes, and draws them while it does.
  */
 import { GatewayClient } from '@darkroom/cli'
 import { Farm } from '@darkroom/local'
@@ -27,11 +27,12 @@ const WITHOUT_DATA: readonly (readonly [RegExp, string])[] = [
 ]
 /** Images that are rendered; with pictures more than there is time for, so that they show a farm at work. */
 const IMAGES = 400
-const IMAGES_FOR_PICTURES = 12_000
+const IMAGES_FOR_PICTURES = 6_000
 /** Longer than it renders. */
 const RUN_SECONDS = 1_200
 /** The rates of dashboards look back five minutes: wherever they are drawn, the farm was at work throughout. */
-const AT_WORK_MS = (300 + PICTURED_SECONDS + 15) * 1000
+const PICTURED_MS = PICTURED_SECONDS * 1000
+const AT_WORK_MS = 315_000 + PICTURED_MS
 
 const { values } = parseArgs({ options: { pictures: { type: 'string' } } })
 installPrometheus()
@@ -51,8 +52,11 @@ try {
     new GatewayClient(farm.gatewayUrl),
     values.pictures === undefined ? IMAGES : IMAGES_FOR_PICTURES,
   )
+  await work.begun()
+  if (values.pictures !== undefined) await delay(AT_WORK_MS - PICTURED_MS)
+  await replace(farm, 'worker-2')
   if (values.pictures !== undefined) {
-    await delay(AT_WORK_MS)
+    await delay(PICTURED_MS)
     await drawPanels(prometheus, values.pictures)
     await work.stop()
   }
@@ -74,17 +78,29 @@ try {
   rmSync(directory, { recursive: true, force: true })
 }
 
-/** Where Prometheus has not counted what the gateway tells of the same batches, or nothing failed that panels could show. */
+/** Kills a worker with what it has in hand, and starts another in its place, where Prometheus finds it. */
+async function replace(farm: Farm, name: `worker-${number}`): Promise<void> {
+  const { adminPort } = farm.program(name).ready
+  await farm.kill(name)
+  await farm.startWorker(Number(name.split('-')[1]), { DARKROOM_WORKER_ADMIN_PORT: String(adminPort) })
+}
+
+/** Where Prometheus has not counted what the gateway tells of the same batches, and the worker that was lost; or nothing failed. */
 async function miscounted(prometheus: Prometheus, ended: EndedItems): Promise<readonly string[]> {
   console.log(`items: ${JSON.stringify(ended)}`)
   const samples = await prometheus.query('sum by (outcome) (darkroom_items_total)')
   const counted = new Map(samples.map(({ metric, value }) => [metric['outcome'], Number(value![1])]))
-  return Object.entries(ended).flatMap(([outcome, count]) => [
-    ...(count > 0 ? [] : [`no item is ${outcome}`]),
-    ...(counted.get(outcome) === count
-      ? []
-      : [`${count} items are ${outcome}, Prometheus has ${counted.get(outcome)}`]),
-  ])
+  const [lost] = await prometheus.query('sum(darkroom_lost_workers_total)')
+  const lostWorkers = Number(lost?.value?.[1])
+  return [
+    ...(lostWorkers === 1 ? [] : [`one worker was killed, and Prometheus has ${lostWorkers}`]),
+    ...Object.entries(ended).flatMap(([outcome, count]) => [
+      ...(count > 0 ? [] : [`no item is ${outcome}`]),
+      ...(counted.get(outcome) === count
+        ? []
+        : [`${count} items are ${outcome}, Prometheus has ${counted.get(outcome)}`]),
+    ]),
+  ]
 }
 
 async function emptyPanels(prometheus: Prometheus): Promise<readonly string[]> {

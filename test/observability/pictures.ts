@@ -84,7 +84,7 @@ function chart(panel: Panel, series: readonly Series[], { x, y, width, height }:
   const [left, top, right, bottom] = [x + 56, y + 38, x + width - 14, y + height - 28 - legendRows * 15]
   const stacked = panel.isStacked ? stack(series) : series
   const values = stacked.flatMap(({ points }) => points.map(([, value]) => value))
-  const most = panel.max ?? Math.max(...values, Number.MIN_VALUE) * 1.1
+  const most = panel.max ?? (Math.max(...values, 0) || 1) * 1.1
   const times = stacked.flatMap(({ points }) => points.map(([time]) => time))
   const [from, to] = [Math.min(...times), Math.max(...times)]
   const px = (time: number): number => left + ((time - from) / Math.max(1, to - from)) * (right - left)

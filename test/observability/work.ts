@@ -13,6 +13,7 @@ const SCHEDULERS = [
 /** One item of so many starts from a picture that was cut off. */
 const FAILS_EVERY = 200
 const CUT_OFF_BYTES = 2_000
+const PAUSED = 1_000
 
 /** How many items of all batches ended how. */
 export type EndedItems = Readonly<Record<'rendered' | 'failed' | 'cancelled', number>>
@@ -34,9 +35,18 @@ export class Work {
       (await gateway.submitJson({ items: Array.from({ length: count }, (_, i) => itemOf(i)) })).id
     const cancelled = await submit(64)
     await gateway.cancel(cancelled)
-    const paused = await submit(48)
+    const many = await submit(images)
+    const fewer = await submit(100)
+    // Nothing of it begins, behind the others.
+    const paused = await submit(PAUSED)
     await gateway.update(paused, { paused: true })
-    return new Work(gateway, { cancelled, paused, many: await submit(images), fewer: await submit(100) })
+    return new Work(gateway, { cancelled, many, fewer, paused })
+  }
+
+  /** Resolves when some of the many are rendered. */
+  async begun(): Promise<void> {
+    for await (const { items } of this.#gateway.follow(this.#batches.many, new AbortController().signal))
+      if (items.rendered > 0) return
   }
 
   /** Ends what is not rendered by now. */
