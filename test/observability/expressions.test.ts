@@ -88,3 +88,8 @@ test('every alert says how bad it is, what it is, and where to read on', () => {
   const pages = new Set(alerts.map(({ annotations }) => path.basename(annotations!.runbook_url!)))
   expect(readdirSync(RUNBOOKS).toSorted()).toEqual([...pages].toSorted())
 })
+
+test.each(readdirSync(RUNBOOKS))('%s names metrics that there are', (page) => {
+  const named = readFileSync(path.join(RUNBOOKS, page), 'utf8').match(/\bdarkroom_\w+/g) ?? []
+  expect(named.filter((name) => !metrics.has(name))).toEqual([])
+})
