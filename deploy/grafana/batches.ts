@@ -11,9 +11,13 @@ export const batches: Dashboard = {
       title: 'Batches',
       panels: [
         stat('Open', 'Not ended.', 'short', 'sum(darkroom_open_batches)'),
-        stat('Oldest', 'Age of the oldest that is open.', 'dtdurations', 'max(darkroom_queue_oldest_age_seconds)', {
-          badFrom: 21_600,
-        }),
+        stat(
+          'Oldest',
+          'Age of the oldest that is open and not paused.',
+          'dtdurations',
+          'max(darkroom_queue_oldest_age_seconds)',
+          { badFrom: 21_600 },
+        ),
         stat('Late', 'That will not have ended when they are wanted.', 'short', 'sum(darkroom_late_batches)', {
           badFrom: 1,
         }),
@@ -44,7 +48,7 @@ export const batches: Dashboard = {
         ),
         lines(
           'Shards',
-          'Planned and waiting, or with a worker.',
+          'Planned and waiting, planned of batches that are paused, or with a worker.',
           'short',
           [{ expr: 'sum by (state) (darkroom_queue_shards)', legend: '{{state}}' }],
           { isStacked: true },
@@ -70,7 +74,7 @@ export const batches: Dashboard = {
         ),
         lines(
           'Items that wait, by tenant',
-          'Accepted, and not ended.',
+          'Accepted and not ended, of batches that are not paused.',
           'short',
           [{ expr: 'sum by (tenant) (darkroom_tenant_queue_items)', legend: '{{tenant}}' }],
           { isStacked: true },

@@ -13,7 +13,7 @@ export const gpus: Dashboard = {
       panels: [
         lines(
           'Busy',
-          'Share of the time in which the device computes a model call. What is missing to one: nothing to do, loading, or waiting.',
+          'Seconds of model calls a second. What is missing to 100 %: nothing to do, loading, or waiting; what is above it: two checkpoints compute at the same time.',
           'percentunit',
           [
             {
@@ -21,7 +21,6 @@ export const gpus: Dashboard = {
               legend: '{{instance}}',
             },
           ],
-          { max: 1 },
         ),
         lines(
           'Where the time of images goes',

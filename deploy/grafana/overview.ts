@@ -17,7 +17,12 @@ export const overview: Dashboard = {
           'sum(rate(darkroom_committed_images_total[5m]))',
           { decimals: 2 },
         ),
-        stat('Items that wait', 'Accepted, and not ended.', 'short', 'sum(darkroom_queue_items)'),
+        stat(
+          'Items that wait',
+          'Accepted and not ended, of batches that are not paused.',
+          'short',
+          'sum(darkroom_queue_items)',
+        ),
         stat(
           'Device seconds left',
           'Estimated, of batches that are not paused.',
@@ -27,10 +32,10 @@ export const overview: Dashboard = {
         stat('Workers', 'That are idle or render.', 'short', 'sum(darkroom_workers{state=~"idle|rendering"})'),
         stat(
           'Devices busy',
-          'Share of the time in which devices compute, over all workers.',
+          'Seconds of model calls a second, on average over all workers: at 100 % devices always compute.',
           'percentunit',
           'avg(sum by (instance) (rate(darkroom_gpu_busy_seconds_total[5m])))',
-          { max: 1, decimals: 0 },
+          { decimals: 0 },
         ),
         stat(
           'Items that fail',
@@ -53,18 +58,18 @@ export const overview: Dashboard = {
         ),
         lines(
           'Devices busy, by worker',
-          'Share of the time in which the device computes.',
+          'Seconds of model calls a second: at 100 % the device always computes; above it, two checkpoints do at the same time.',
           'percentunit',
           [{ expr: 'sum by (instance) (rate(darkroom_gpu_busy_seconds_total[5m]))', legend: '{{instance}}' }],
-          { max: 1 },
         ),
         lines(
           'What waits',
-          'Items that are accepted and not ended, and the device seconds that they are estimated to take.',
+          'Items that are accepted and not ended, and the device seconds that they are estimated to take; apart from them those of paused batches, which wait for whoever paused them.',
           'short',
           [
             { expr: 'sum(darkroom_queue_items)', legend: 'items' },
             { expr: 'sum(darkroom_queue_device_seconds)', legend: 'device seconds' },
+            { expr: 'sum(darkroom_paused_items)', legend: 'items of paused batches' },
           ],
         ),
         lines(

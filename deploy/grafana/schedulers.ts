@@ -2,6 +2,7 @@ import { bars, lines, table } from './panels.ts'
 import type { Dashboard } from './panels.ts'
 
 const CHOSEN = 'checkpoint=~"$checkpoint", scheduler=~"$scheduler"'
+const CALLS = 'checkpoint=~"$checkpoint", scheduler=~"$scheduler|mixed"'
 
 export const schedulers: Dashboard = {
   uid: 'darkroom-schedulers',
@@ -48,20 +49,20 @@ export const schedulers: Dashboard = {
       panels: [
         bars(
           'Cost of a thousand images',
-          'Device seconds of committed images, at the price of a device second that the coordinator was given.',
+          'Device seconds of an image, on average over an hour, at the price of a device second that the coordinator was given.',
           'none',
           {
-            expr: '1000 * scalar(max(darkroom_device_second_price)) * sum by (scheduler) (increase(darkroom_committed_device_seconds_total{scheduler=~"$scheduler"}[1h])) / sum by (scheduler) (increase(darkroom_committed_images_total{scheduler=~"$scheduler"}[1h]) > 0)',
+            expr: `1000 * scalar(max(darkroom_device_second_price)) * sum by (scheduler) (increase(darkroom_image_seconds_sum{${CHOSEN}}[1h])) / sum by (scheduler) (increase(darkroom_image_seconds_count{${CHOSEN}}[1h]) > 0)`,
             legend: '{{scheduler}}',
           },
           { decimals: 2 },
         ),
         bars(
           'Steps of an image',
-          'Model calls that were made for one, on average over an hour.',
+          'Denoising steps that were made for one, on average over an hour; those of images that were lost on their way count.',
           'none',
           {
-            expr: 'sum by (scheduler) (increase(darkroom_committed_steps_total{scheduler=~"$scheduler"}[1h])) / sum by (scheduler) (increase(darkroom_committed_images_total{scheduler=~"$scheduler"}[1h]) > 0)',
+            expr: `sum by (scheduler) (increase(darkroom_denoise_steps_total{${CHOSEN}}[1h])) / sum by (scheduler) (increase(darkroom_images_total{${CHOSEN}}[1h]) > 0)`,
             legend: '{{scheduler}}',
           },
           { decimals: 1 },
@@ -91,7 +92,7 @@ export const schedulers: Dashboard = {
       panels: [
         lines('Seconds of a model call', 'By the scheduler of its images; mixed where a call has several.', 's', [
           {
-            expr: 'sum by (scheduler) (rate(darkroom_unet_step_seconds_sum{checkpoint=~"$checkpoint"}[5m])) / sum by (scheduler) (rate(darkroom_unet_step_seconds_count{checkpoint=~"$checkpoint"}[5m]) > 0)',
+            expr: `sum by (scheduler) (rate(darkroom_unet_step_seconds_sum{${CALLS}}[5m])) / sum by (scheduler) (rate(darkroom_unet_step_seconds_count{${CALLS}}[5m]) > 0)`,
             legend: '{{scheduler}}',
           },
         ]),
@@ -101,7 +102,7 @@ export const schedulers: Dashboard = {
           'none',
           [
             {
-              expr: 'sum by (scheduler) (rate(darkroom_unet_batch_rows_sum{checkpoint=~"$checkpoint"}[5m])) / sum by (scheduler) (rate(darkroom_unet_batch_rows_count{checkpoint=~"$checkpoint"}[5m]) > 0)',
+              expr: `sum by (scheduler) (rate(darkroom_unet_batch_rows_sum{${CALLS}}[5m])) / sum by (scheduler) (rate(darkroom_unet_batch_rows_count{${CALLS}}[5m]) > 0)`,
               legend: '{{scheduler}}',
             },
           ],

@@ -3,7 +3,10 @@ import os from 'node:os'
 import path from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { CHART, madeFiles } from './chart-files.ts'
-import { CI_VALUES, helm, render } from './chart.harness.ts'
+import { CI_VALUES, helm, render, theOne } from './chart.harness.ts'
+import type { KubernetesObject } from './chart.harness.ts'
+
+const RUNBOOKS = path.resolve(import.meta.dirname, '../../docs/runbooks')
 
 test('the schema, the tables of the README and the copied rules and dashboards are current: node deploy/helm/write.ts', () => {
   const made = madeFiles()
@@ -32,6 +35,23 @@ test('who installs it is told where the gateway is and what is open', async () =
   expect(await notesOf('cpu-only')).toContain('port-forward service/farm-darkroom-gateway 8080:80')
   expect(await notesOf('cpu-only')).toContain('auth.mode is open')
   expect(await notesOf('external-nats')).not.toContain('auth.mode is open')
+})
+
+test('alerts link to where their pages are said to be, or say where in the repository they are', async () => {
+  const linksOf = async (...options: readonly string[]): Promise<readonly string[]> => {
+    const rules = theOne(await render('--set', 'monitoring.rules=true', ...options), 'PrometheusRule', '-darkroom')
+    const all = rules['spec'].groups.flatMap((group: KubernetesObject) => group['rules'])
+    return all.flatMap(
+      ({ annotations }: { annotations?: Record<string, string> }) => annotations?.['runbook_url'] ?? [],
+    )
+  }
+  const pages = readdirSync(RUNBOOKS)
+  expect([...new Set(await linksOf())].sort()).toEqual(pages.map((page) => `docs/runbooks/${page}`).sort())
+  const base = 'https://git.example.com/darkroom/docs/runbooks'
+  for (const given of [base, `${base}/`])
+    expect([...new Set(await linksOf('--set', `monitoring.runbookBaseUrl=${given}`))].sort()).toEqual(
+      pages.map((page) => `${base}/${page}`).sort(),
+    )
 })
 
 /** Options with which the chart must not be rendered, and what it says. */

@@ -6,10 +6,12 @@ import { GATEWAY_VARIABLES } from '@darkroom/gateway/config'
 import { freePort, startNatsServer, startProgram } from '@darkroom/local'
 import { startS3Server } from '@darkroom/local/s3'
 import { WORKER_VARIABLES } from '@darkroom/worker/config'
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { promisify } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 
@@ -28,12 +30,19 @@ interface Service {
   readonly volumes?: readonly string[]
   readonly ports?: readonly string[]
   readonly secrets?: readonly string[]
-  readonly depends_on?: Readonly<Record<string, unknown>>
+  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>
+  readonly healthcheck?: { readonly test: readonly string[] }
   readonly stop_grace_period?: string
 }
 interface Compose {
   readonly services: Readonly<Record<string, Service>>
   readonly secrets: Readonly<Record<string, { readonly file: string }>>
+}
+
+interface ScrapeConfig {
+  readonly job_name: string
+  readonly static_configs?: readonly { readonly targets: readonly string[] }[]
+  readonly dns_sd_configs?: readonly { readonly names: readonly string[]; readonly port: number }[]
 }
 
 /** As docker compose reads it: variables put in, merged. */
@@ -79,15 +88,41 @@ test('what is mounted is there, what is a secret is in no image, and only loopba
     for (const other of Object.keys(needs)) expect(Object.keys(services)).toContain(other)
 })
 
+test('what runs for long says when it is ready, and what needs it waits for that', () => {
+  for (const [name, { healthcheck }] of Object.entries(services))
+    expect(healthcheck?.test[0], name).toBe(name === 'bucket' ? undefined : 'CMD')
+  for (const [name, { depends_on: needs = {} }] of Object.entries(services))
+    for (const [other, { condition }] of Object.entries(needs))
+      expect(condition, name).toBe(other === 'bucket' ? 'service_completed_successfully' : 'service_healthy')
+})
+
+/** What docker makes of a service's check, with its process on another admin port; the images have node. */
+async function isHealthy(role: string, adminPort: number): Promise<boolean> {
+  const [kind, command, ...options] = services[role]!.healthcheck!.test
+  expect([kind, command]).toEqual(['CMD', 'node'])
+  const declared = services[role]!.environment![`DARKROOM_${role.toUpperCase()}_ADMIN_PORT`]!
+  const moved = options.map((option) => option.replace(`:${declared}/`, `:${adminPort}/`))
+  expect(moved).not.toEqual(options)
+  return promisify(execFile)(process.execPath, moved).then(
+    () => true,
+    () => false,
+  )
+}
+
 test('Prometheus asks the admin ports that the services listen on', () => {
   const file = path.join(FOLDER, '../prometheus/prometheus.yml')
-  const { scrape_configs: jobs } = parse(readFileSync(file, 'utf8')) as {
-    scrape_configs: { job_name: string; dns_sd_configs: { names: string[]; port: number }[] }[]
-  }
-  for (const { job_name: job, dns_sd_configs: found } of jobs) {
-    const { environment } = services[job]!
-    expect(environment![`DARKROOM_${job.toUpperCase()}_ADMIN_PORT`], job).toBe(String(found[0]!.port))
-    for (const name of found[0]!.names) expect(Object.keys(services)).toContain(name)
+  const { scrape_configs: jobs } = parse(readFileSync(file, 'utf8')) as { scrape_configs: readonly ScrapeConfig[] }
+  expect(jobs.map(({ job_name: job }) => job)).toEqual(Object.keys(TABLES))
+  for (const { job_name: job, static_configs: named = [], dns_sd_configs: found = [] } of jobs) {
+    const targets = [
+      ...named.flatMap(({ targets: ones }) => ones),
+      ...found.flatMap(({ names, port }) => names.map((name) => `${name}:${port}`)),
+    ]
+    expect(targets.length).toBeGreaterThan(0)
+    for (const target of targets) {
+      const { environment } = services[target.split(':')[0]!]!
+      expect(target).toMatch(new RegExp(`:${environment![`DARKROOM_${job.toUpperCase()}_ADMIN_PORT`]}$`))
+    }
   }
 })
 
@@ -134,9 +169,12 @@ test('its environment starts the real processes, and they render a picture', { t
     programs.defer(() => program.stop())
     return program
   }
-  await start('coordinator')
+  const coordinator = await start('coordinator')
   const gateway = await start('gateway')
-  await start('worker')
+  const worker = await start('worker')
+  for (const [role, { ready }] of Object.entries({ coordinator, gateway, worker }))
+    expect(await isHealthy(role, ready.adminPort!), role).toBe(true)
+  expect(await isHealthy('gateway', await freePort())).toBe(false)
   const url = `http://127.0.0.1:${gateway.ready.httpPort}`
   expect((await fetch(`${url}/api/v1/me`)).status).toBe(401)
   const client = new GatewayClient(url, rootKey)

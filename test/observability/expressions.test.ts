@@ -1,12 +1,12 @@
 import { dashboardJson, DASHBOARDS } from '@darkroom/grafana'
 import { createLogger, Metrics } from '@darkroom/chassis'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { createEvents as createCoordinatorEvents } from '../../services/coordinator/src/events.ts'
 import { GatewayEvents } from '../../services/gateway/src/events.ts'
 import { createEvents as createWorkerEvents } from '../../services/worker/src/events.ts'
-import { metricsOf, panelExpressions, rules } from './expressions.ts'
+import { metricsOf, panelExpressions, rules, RUNBOOKS } from './expressions.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const FOLDER = path.join(ROOT, 'deploy/grafana/dashboards')
@@ -61,6 +61,17 @@ describe.each(DASHBOARDS)('$title', (dashboard) => {
   })
 })
 
+const perScheduler = DASHBOARDS.find(({ uid }) => uid === 'darkroom-schedulers')!
+
+test.each(perScheduler.rows.flatMap(({ panels }) => panels))(
+  '$title is of the checkpoints and schedulers that are chosen',
+  ({ queries }) => {
+    for (const { expr } of queries)
+      for (const [selector] of expr.matchAll(/\{[^}]*\}/g))
+        for (const { name } of perScheduler.variables) expect(selector).toContain(`${name}=~"$${name}`)
+  },
+)
+
 test('there is no dashboard file but those of the code', () => {
   expect(readdirSync(FOLDER).toSorted()).toEqual(DASHBOARDS.map(({ uid }) => `${uid}.json`).toSorted())
 })
@@ -72,8 +83,13 @@ test('every alert says how bad it is, what it is, and where to read on', () => {
     expect(['critical', 'warning'], alert).toContain(labels?.severity)
     expect(annotations?.summary, alert).toMatch(/\S/)
     expect(annotations?.description, alert).toMatch(/\.$/)
-    expect(existsSync(path.join(ROOT, annotations!.runbook_url!)), alert).toBe(true)
+    expect(annotations?.runbook_url, alert).toMatch(/^\{\{ \$externalURL \}\}\/user\/Darkroom\w+\.md$/)
   }
   const pages = new Set(alerts.map(({ annotations }) => path.basename(annotations!.runbook_url!)))
-  expect(readdirSync(path.join(ROOT, 'docs/runbooks')).toSorted()).toEqual([...pages].toSorted())
+  expect(readdirSync(RUNBOOKS).toSorted()).toEqual([...pages].toSorted())
+})
+
+test.each(readdirSync(RUNBOOKS))('%s names metrics that there are', (page) => {
+  const named = readFileSync(path.join(RUNBOOKS, page), 'utf8').match(/\bdarkroom_\w+/g) ?? []
+  expect(named.filter((name) => !metrics.has(name))).toEqual([])
 })

@@ -5,6 +5,7 @@ import { parser } from '@prometheus-io/lezer-promql'
 import { parse } from 'yaml'
 
 export const RULES_FILE = path.resolve(import.meta.dirname, '../../deploy/prometheus/rules.yaml')
+export const RUNBOOKS = path.resolve(import.meta.dirname, '../../docs/runbooks')
 
 /** A PromQL expression, and where it stands. */
 export interface Expression {

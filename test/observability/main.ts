@@ -1,7 +1,7 @@
 /**
  * `npm run observability [-- --pictures FOLDER]`: promtool checks the rules and tests every alert; then a real Prometheus scrapes
- * a real farm that renders, and every panel and rule is asked of it. A panel without data fails, but for those that need what is
- * not here, and those must have none.
+ * a real farm that renders and loses a worker, and every panel and rule is asked of it. A panel without data fails, but for those
+ * that need what is not here, and those must have none. With pictures it renders for eight minutes, and draws them while it does.
  */
 import { GatewayClient } from '@darkroom/cli'
 import { Farm } from '@darkroom/local'
@@ -11,8 +11,10 @@ import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { panelExpressions } from './expressions.ts'
-import { drawPanels } from './pictures.ts'
+import { drawPanels, PICTURED_SECONDS } from './pictures.ts'
 import { installPrometheus, Prometheus, promtool } from './prometheus.ts'
+import { Work } from './work.ts'
+import type { EndedItems } from './work.ts'
 
 /** Two scrapes after the end, and one evaluation more. */
 const SETTLE_MS = 4_000
@@ -23,20 +25,18 @@ const WITHOUT_DATA: readonly (readonly [RegExp, string])[] = [
   [/DCGM_FI_/, 'DCGM and its exporter'],
   [/darkroom_gpu_(utilization|memory|power|temperature)/, 'an NVIDIA GPU'],
 ]
-const SCHEDULERS = [
-  'EulerDiscreteScheduler',
-  'DDIMScheduler',
-  'PNDMScheduler',
-  'DPMSolverMultistepScheduler',
-  'UniPCMultistepScheduler',
-  'EulerAncestralDiscreteScheduler',
-]
-const ITEMS = 400
+/** Images that are rendered; with pictures more than there is time for, so that they show a farm at work. */
+const IMAGES = 400
+const IMAGES_FOR_PICTURES = 6_000
 /** Longer than it renders. */
-const RUN_SECONDS = 600
+const RUN_SECONDS = 1_200
+/** The rates of dashboards look back five minutes: wherever they are drawn, the farm was at work throughout. */
+const PICTURED_MS = PICTURED_SECONDS * 1000
+const AT_WORK_MS = 315_000 + PICTURED_MS
 
 const { values } = parseArgs({ options: { pictures: { type: 'string' } } })
 installPrometheus()
+promtool('check', 'config', '--syntax-only', 'prometheus.yml')
 promtool('check', 'rules', 'rules.yaml')
 promtool('test', 'rules', 'rules.test.yaml')
 
@@ -48,14 +48,27 @@ try {
     env: { coordinator: { DARKROOM_COORDINATOR_PRICE_PER_DEVICE_SECOND: '0.0007' } },
   })
   await using prometheus = await Prometheus.start(path.join(directory, 'prometheus'), farm.metricsUrls)
-  await render(new GatewayClient(farm.gatewayUrl))
+  const work = await Work.submit(
+    new GatewayClient(farm.gatewayUrl),
+    values.pictures === undefined ? IMAGES : IMAGES_FOR_PICTURES,
+  )
+  await work.begun()
+  if (values.pictures !== undefined) await delay(AT_WORK_MS - PICTURED_MS)
+  await replace(farm, 'worker-2')
+  if (values.pictures !== undefined) {
+    await delay(PICTURED_MS)
+    await drawPanels(prometheus, values.pictures)
+    await work.stop()
+  }
+  const ended = await work.ended()
   await delay(SETTLE_MS)
   const problems = [
     ...(await prometheus.brokenRules()),
+    ...(await prometheus.missingPages()),
     ...(await emptyPanels(prometheus)),
+    ...(await miscounted(prometheus, ended)),
     ...(await tooMany(prometheus)),
   ]
-  if (values.pictures !== undefined) await drawPanels(prometheus, values.pictures)
   for (const problem of problems) console.error(problem)
   console.log(
     JSON.stringify({ panels: new Set(panelExpressions().map(({ place }) => place)).size, problems: problems.length }),
@@ -65,24 +78,29 @@ try {
   rmSync(directory, { recursive: true, force: true })
 }
 
-/** Some batches, one of which is cancelled and one of which has an item that fails. */
-async function render(gateway: GatewayClient): Promise<void> {
-  const items = Array.from({ length: ITEMS }, (_, i) => ({
-    checkpoint: i % 10 === 0 ? 'emoji-ddpm' : 'emoji-sd',
-    ...(i % 10 !== 0 && { prompt: 'a red apple', guidanceScale: 3.5 }),
-    scheduler: SCHEDULERS[i % SCHEDULERS.length],
-    numInferenceSteps: 10 + (i % 3) * 10,
-    seed: i,
-  }))
-  const cancelled = await gateway.submitJson({ items: items.slice(0, 64) })
-  await gateway.cancel(cancelled.id)
-  const first = await gateway.submitJson({ items })
-  const second = await gateway.submitJson({ items: items.slice(0, 100) })
-  for (const { id } of [first, second]) {
-    let state = ''
-    for await (const batch of gateway.follow(id, new AbortController().signal)) state = batch.state
-    console.log(`batch ${id} ${state}`)
-  }
+/** Kills a worker with what it has in hand, and starts another in its place, where Prometheus finds it. */
+async function replace(farm: Farm, name: `worker-${number}`): Promise<void> {
+  const { adminPort } = farm.program(name).ready
+  await farm.kill(name)
+  await farm.startWorker(Number(name.split('-')[1]), { DARKROOM_WORKER_ADMIN_PORT: String(adminPort) })
+}
+
+/** Where Prometheus has not counted what the gateway tells of the same batches, and the worker that was lost; or nothing failed. */
+async function miscounted(prometheus: Prometheus, ended: EndedItems): Promise<readonly string[]> {
+  console.log(`items: ${JSON.stringify(ended)}`)
+  const samples = await prometheus.query('sum by (outcome) (darkroom_items_total)')
+  const counted = new Map(samples.map(({ metric, value }) => [metric['outcome'], Number(value![1])]))
+  const [lost] = await prometheus.query('sum(darkroom_lost_workers_total)')
+  const lostWorkers = Number(lost?.value?.[1])
+  return [
+    ...(lostWorkers === 1 ? [] : [`one worker was killed, and Prometheus has ${lostWorkers}`]),
+    ...Object.entries(ended).flatMap(([outcome, count]) => [
+      ...(count > 0 ? [] : [`no item is ${outcome}`]),
+      ...(counted.get(outcome) === count
+        ? []
+        : [`${count} items are ${outcome}, Prometheus has ${counted.get(outcome)}`]),
+    ]),
+  ]
 }
 
 async function emptyPanels(prometheus: Prometheus): Promise<readonly string[]> {

@@ -6,8 +6,9 @@ import sharp from 'sharp'
 import type { Prometheus, Sample } from './prometheus.ts'
 
 /** Dashboards that the README shows, and how many of their lines of panels. */
-const SHOWN: Readonly<Record<string, number>> = { 'darkroom-schedulers': 4, 'darkroom-overview': 10 }
-const SECONDS = 60
+const SHOWN: Readonly<Record<string, number>> = { 'darkroom-schedulers': 4, 'darkroom-overview': 12 }
+/** That lines are drawn over. */
+export const PICTURED_SECONDS = 180
 const STEP_SECONDS = 1
 const CELL = { width: 62, height: 30 }
 const MARGIN = 6
@@ -58,7 +59,7 @@ interface Place {
 async function draw(prometheus: Prometheus, panel: Panel, place: Place): Promise<string> {
   const series: Series[] = []
   for (const { expr, legend } of panel.queries) {
-    const samples = await prometheus.queryRange(expr.replaceAll(/\$[a-z]+/g, '.*'), SECONDS, STEP_SECONDS)
+    const samples = await prometheus.queryRange(expr.replaceAll(/\$[a-z]+/g, '.*'), PICTURED_SECONDS, STEP_SECONDS)
     for (const sample of samples) series.push({ name: nameOf(legend, sample), points: pointsOf(sample) })
   }
   const inner = {
@@ -74,7 +75,7 @@ async function draw(prometheus: Prometheus, panel: Panel, place: Place): Promise
 
 function figure(panel: Panel, [first]: readonly Series[], { x, y, width, height }: Place): string {
   const value = first?.points.at(-1)?.[1]
-  const shown = value === undefined ? '–' : format(value, panel.unit)
+  const shown = value === undefined ? '–' : format(value, panel)
   return text(x + width / 2, y + height / 2 + 24, shown, 32, COLOURS[0]!, 'text-anchor="middle" font-weight="600"')
 }
 
@@ -83,14 +84,14 @@ function chart(panel: Panel, series: readonly Series[], { x, y, width, height }:
   const [left, top, right, bottom] = [x + 56, y + 38, x + width - 14, y + height - 28 - legendRows * 15]
   const stacked = panel.isStacked ? stack(series) : series
   const values = stacked.flatMap(({ points }) => points.map(([, value]) => value))
-  const most = panel.max ?? Math.max(...values, Number.MIN_VALUE) * 1.1
+  const most = panel.max ?? (Math.max(...values, 0) || 1) * 1.1
   const times = stacked.flatMap(({ points }) => points.map(([time]) => time))
   const [from, to] = [Math.min(...times), Math.max(...times)]
   const px = (time: number): number => left + ((time - from) / Math.max(1, to - from)) * (right - left)
   const py = (value: number): number => bottom - (Math.min(value, most) / most) * (bottom - top)
   const grid = [0, 0.25, 0.5, 0.75, 1].map((share) => {
     const at = bottom - share * (bottom - top)
-    return `<line x1="${left}" x2="${right}" y1="${at}" y2="${at}" stroke="${INK.edge}"/>${text(left - 8, at + 4, format(share * most, panel.unit), 10, INK.dim, 'text-anchor="end"')}`
+    return `<line x1="${left}" x2="${right}" y1="${at}" y2="${at}" stroke="${INK.edge}"/>${text(left - 8, at + 4, format(share * most, panel), 10, INK.dim, 'text-anchor="end"')}`
   })
   // The topmost of a stack is drawn first.
   const drawn = stacked.map(({ points }, i) => {
@@ -102,7 +103,7 @@ function chart(panel: Panel, series: readonly Series[], { x, y, width, height }:
   const legend = series.slice(0, 6).map(({ name, points }, i) => {
     const at = bottom + 30 + i * 15
     const last = points.at(-1)?.[1]
-    return `<rect x="${left}" y="${at - 8}" width="12" height="3" fill="${COLOURS[i % COLOURS.length]}"/>${text(left + 18, at, name, 11, INK.text)}${text(right, at, last === undefined ? '' : format(last, panel.unit), 11, INK.dim, 'text-anchor="end"')}`
+    return `<rect x="${left}" y="${at - 8}" width="12" height="3" fill="${COLOURS[i % COLOURS.length]}"/>${text(left + 18, at, name, 11, INK.text)}${text(right, at, last === undefined ? '' : format(last, panel), 11, INK.dim, 'text-anchor="end"')}`
   })
   return grid.join('') + (panel.isStacked ? drawn.toReversed() : drawn).join('') + legend.join('')
 }
@@ -129,12 +130,12 @@ function nameOf(legend: string, { metric }: Sample): string {
   return legend.replaceAll(/\{\{(\w+)\}\}/g, (_, label: string) => metric[label] ?? '')
 }
 
-function format(value: number, unit: Panel['unit']): string {
-  if (unit === 'percentunit') return `${(100 * value).toFixed(value < 0.1 && value > 0 ? 1 : 0)} %`
+function format(value: number, { unit, decimals }: Panel): string {
+  if (unit === 'percentunit') return `${(100 * value).toFixed(decimals ?? (value < 0.1 && value > 0 ? 1 : 0))} %`
   if (unit === 's')
     return value < 1 ? `${Number((1000 * value).toPrecision(3))} ms` : `${Number(value.toPrecision(3))} s`
   if (unit === 'bytes') return `${(value / 2 ** 20).toFixed(0)} MiB`
-  return String(Number(value.toPrecision(3)))
+  return decimals === undefined ? String(Number(value.toPrecision(3))) : value.toFixed(decimals)
 }
 
 function text(x: number, y: number, content: string, size: number, colour: string, rest = ''): string {

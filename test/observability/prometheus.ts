@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, openSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { RULES_FILE } from './expressions.ts'
+import { rules, RULES_FILE, RUNBOOKS } from './expressions.ts'
 
 const START_TIMEOUT_MS = 20_000
 
@@ -60,6 +60,7 @@ export class Prometheus implements AsyncDisposable {
         `--config.file=${file}`,
         `--storage.tsdb.path=${path.join(directory, 'data')}`,
         `--web.listen-address=127.0.0.1:${port}`,
+        `--web.user-assets=${RUNBOOKS}`,
       ],
       { stdio: ['ignore', log, log] },
     )
@@ -109,6 +110,18 @@ export class Prometheus implements AsyncDisposable {
         .filter(({ health }) => health !== 'ok')
         .map(({ name, health, lastError }) => `${name}: ${lastError ?? health}`),
     )
+  }
+
+  /** Pages of alerts that it does not serve. */
+  async missingPages(): Promise<readonly string[]> {
+    const urls = new Set(rules().flatMap(({ annotations }) => annotations?.runbook_url ?? []))
+    const pages = await Promise.all(
+      Array.from(urls, async (url) => {
+        const { ok, status } = await fetch(url.replace('{{ $externalURL }}', this.url))
+        return ok ? [] : [`${url}: ${status}`]
+      }),
+    )
+    return pages.flat()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,8 @@
 import { isErrorCode } from '@darkroom/chassis'
 import type { Logger, Metrics } from '@darkroom/chassis'
 import { WorkerState } from '@darkroom/proto'
+import type { DoneDocument } from '@darkroom/proto'
+import { isOnHold } from './core/batch-life.ts'
 import { REDISPATCH_REASONS } from './core/messages.ts'
 import type { FarmCommand, RedispatchReason } from './core/messages.ts'
 import { QUARANTINE_REASONS } from './core/quarantine.ts'
@@ -14,7 +16,8 @@ import { isAtRisk } from './views.ts'
 const SECONDS = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900]
 /** Tenants that have series of their own; the others are `other` together. */
 const MAX_TENANT_LABELS = 100
-const BATCH_STATES = ['queued', 'running', 'cancelling', 'finalizing'] as const
+/** Those that are on hold are told apart, whatever their state is beside that. */
+const BATCH_STATES = ['queued', 'running', 'paused', 'cancelling', 'finalizing'] as const
 const WORKER_STATES = {
   [WorkerState.STARTING]: 'starting',
   [WorkerState.IDLE]: 'idle',
@@ -45,13 +48,24 @@ export function createEvents(metrics: Metrics, log: Logger) {
   const seconds = metrics.counter('darkroom_committed_device_seconds_total', 'Device seconds of committed images.', [
     'scheduler',
   ])
-  const queue = metrics.gauge('darkroom_queue_shards', 'Open shards: planned and waiting, or dispatched.', ['state'])
-  const waiting = metrics.gauge('darkroom_queue_items', 'Accepted items that have not ended.')
+  const queue = metrics.gauge(
+    'darkroom_queue_shards',
+    'Open shards: planned and waiting, planned of batches that are paused, or dispatched.',
+    ['state'],
+  )
+  const waiting = metrics.gauge(
+    'darkroom_queue_items',
+    'Accepted items that have not ended, of batches that are not paused.',
+  )
+  const paused = metrics.gauge('darkroom_paused_items', 'Accepted items that have not ended, of paused batches.')
   const waitingDeviceSeconds = metrics.gauge(
     'darkroom_queue_device_seconds',
     'Device seconds that are estimated to be left of batches that are not paused: what to scale workers by.',
   )
-  const oldest = metrics.gauge('darkroom_queue_oldest_age_seconds', 'Age of the oldest batch that is not ended.')
+  const oldest = metrics.gauge(
+    'darkroom_queue_oldest_age_seconds',
+    'Age of the oldest batch that is neither ended nor paused.',
+  )
   const late = metrics.gauge(
     'darkroom_late_batches',
     'Open batches that at their rate will not have ended when they are wanted.',
@@ -140,9 +154,11 @@ export function createEvents(metrics: Metrics, log: Logger) {
     'Device seconds of committed images, by tenant.',
     ['tenant'],
   )
-  const tenantItems = metrics.gauge('darkroom_tenant_queue_items', 'Accepted items that have not ended, by tenant.', [
-    'tenant',
-  ])
+  const tenantItems = metrics.gauge(
+    'darkroom_tenant_queue_items',
+    'Accepted items that have not ended, of batches that are not paused, by tenant.',
+    ['tenant'],
+  )
   const price = metrics.gauge(
     'darkroom_device_second_price',
     "What a second of a device costs, in the operator's currency; 0 where no price is set.",
@@ -163,17 +179,23 @@ export function createEvents(metrics: Metrics, log: Logger) {
       workers.reset()
       tenantItems.reset()
       for (const state of BATCH_STATES) batches.set({ state }, 0)
-      let planned = 0
-      let open = 0
+      const shards = { planned: 0, paused: 0, dispatched: farm?.outstanding ?? 0 }
+      const open = { waiting: 0, paused: 0 }
       let first = nowMs
       let atRisk = 0
       for (const batch of farm?.batches.values() ?? []) {
-        batches.inc({ state: batch.state })
-        planned += batch.readyShards
-        open += batch.itemCount - batch.rendered - batch.failed - batch.cancelled
-        first = Math.min(first, batch.createdAtMs)
         atRisk += Number(isAtRisk(batch, nowMs))
         const left = batch.itemCount - batch.rendered - batch.failed - batch.cancelled
+        if (isOnHold(batch)) {
+          batches.inc({ state: 'paused' })
+          shards.paused += batch.readyShards
+          open.paused += left
+          continue
+        }
+        batches.inc({ state: batch.state })
+        shards.planned += batch.readyShards
+        open.waiting += left
+        first = Math.min(first, batch.createdAtMs)
         tenantItems.inc({ tenant: tenantLabel(batch.tenant) }, left)
       }
       for (const { snapshot, detachedAtMs } of farm?.workers.values() ?? []) {
@@ -183,10 +205,10 @@ export function createEvents(metrics: Metrics, log: Logger) {
           pool: snapshot.pool,
         })
       }
-      queue.set({ state: 'planned' }, planned)
-      queue.set({ state: 'dispatched' }, farm?.outstanding ?? 0)
-      waiting.set(open)
-      waitingDeviceSeconds.set(farm === null ? 0 : waitingSeconds(farm, ({ isPaused }) => !isPaused))
+      for (const [state, count] of Object.entries(shards)) queue.set({ state }, count)
+      waiting.set(open.waiting)
+      paused.set(open.paused)
+      waitingDeviceSeconds.set(farm === null ? 0 : waitingSeconds(farm, (batch) => !isOnHold(batch)))
       late.set(atRisk)
       quarantined.reset()
       for (const reason of QUARANTINE_REASONS) quarantined.set({ reason }, 0)
@@ -207,9 +229,15 @@ export function createEvents(metrics: Metrics, log: Logger) {
     batchOpened(batchId: string, itemCount: number): void {
       log.info({ batchId, items: itemCount }, 'batch opened')
     },
-    batchEnded(batchId: string, outcome: 'completed' | 'cancelled', counts: object, tookSeconds: number): void {
+    batchEnded(
+      batchId: string,
+      { state: outcome, items: counts }: DoneDocument,
+      unplannedItems: number,
+      tookSeconds: number,
+    ): void {
       log.info({ batchId, outcome, ...counts, seconds: tookSeconds }, 'batch ended')
       ended.inc({ outcome })
+      items.inc({ outcome: 'cancelled' }, unplannedItems)
       finalizing.observe(tookSeconds)
     },
     segmentPlanned(batchId: string, segment: number, shards: number, tookSeconds: number): void {

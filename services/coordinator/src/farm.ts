@@ -291,7 +291,9 @@ export class Farm {
     const done = await inBatchSpan(this.reader, 'finish batch', { batchId }, () =>
       finalizeBatch(store, this.reader, batch, end),
     )
-    events.batchEnded(batchId, done.state, done.items, (performance.now() - start) / 1000)
+    // Items of segments that were never planned, since it was cancelled first, are in no record that was counted.
+    const unplanned = done.items.cancelled - (this.state.batches.get(batchId)?.cancelled ?? done.items.cancelled)
+    events.batchEnded(batchId, done, unplanned, (performance.now() - start) / 1000)
     this.handle({ type: 'batchFinished', batchId })
     this.reader.forget(batchId)
     onChange(batchId)

@@ -69,7 +69,11 @@ export function createEvents(metrics: Metrics, log: Logger) {
     ['stage'],
     IMAGE_BUCKETS,
   )
-  const busy = metrics.counter('darkroom_gpu_busy_seconds_total', 'Seconds that the device computed.', ['device'])
+  const busy = metrics.counter(
+    'darkroom_gpu_busy_seconds_total',
+    'Seconds of the calls that the device computed; those of two checkpoints may be at the same time.',
+    ['device'],
+  )
   const utilization = metrics.gauge(
     'darkroom_gpu_utilization_ratio',
     'Share of time in which a kernel ran, by nvidia-smi.',

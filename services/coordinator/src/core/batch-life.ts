@@ -112,6 +112,11 @@ export function pauseBatch(farm: FarmState, batch: OpenBatch, commands: FarmComm
   commands.push({ type: 'changed', batchId: batch.id })
 }
 
+/** Whether it is paused and may still be resumed: one that is being cancelled, or has nothing left to do, ends all the same. */
+export function isOnHold({ isPaused, state }: OpenBatch): boolean {
+  return isPaused && (state === 'queued' || state === 'running')
+}
+
 export function resumeBatch(farm: FarmState, batch: OpenBatch, nowMs: number, commands: FarmCommand[]): void {
   batch.isPaused = false
   activate(farm, batch, nowMs)
