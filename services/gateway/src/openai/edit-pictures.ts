@@ -1,8 +1,7 @@
 import { alphaAsMask, DarkroomError, PICTURE_LIMITS } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import { isInputPictureKeyOf, keys } from '@darkroom/proto'
-import { isDataUrl, parseDataUrl } from '../pictures/data-url.ts'
-import type { InputPictures } from '../pictures/input-pictures.ts'
+import { isDataUrl, parseDataUrl, toDataUrl } from '../pictures/data-url.ts'
 import type { Files } from './files.ts'
 
 type Body = Readonly<Record<string, unknown>>
@@ -10,18 +9,17 @@ type Body = Readonly<Record<string, unknown>>
 /**
  * The pictures of an edit as OpenAI names them: `images: [{image_url | file_id}]` and `mask: {image_url | file_id}`, whose
  * transparent places are repainted. The farm's own `image` and `mask_image` (white is repainted) are left as they are.
+ * They become keys or data URLs of an item, which stores them where it has no problem.
  */
 export class EditPictures {
   readonly #tenant: string
   readonly #store: ObjectStore
   readonly #files: Files
-  readonly #pictures: InputPictures
 
-  constructor(tenant: string, parts: { store: ObjectStore; files: Files; pictures: InputPictures }) {
+  constructor(tenant: string, parts: { store: ObjectStore; files: Files }) {
     this.#tenant = tenant
     this.#store = parts.store
     this.#files = parts.files
-    this.#pictures = parts.pictures
   }
 
   isNamedBy(body: Body): boolean {
@@ -35,24 +33,14 @@ export class EditPictures {
     return { ...body, ...(image !== undefined && { image }), ...(maskImage !== undefined && { mask_image: maskImage }) }
   }
 
-  /** Stores a picture that came in a form. @returns its key */
-  async store(bytes: Uint8Array): Promise<string> {
-    return (await this.#pictures.store(this.#tenant, bytes)).key
-  }
-
-  /** Stores a mask whose transparent places are to be repainted. @returns its key */
-  async storeMask(bytes: Uint8Array): Promise<string> {
-    return this.store(await alphaAsMask(bytes))
-  }
-
   async #imageOf(images: unknown): Promise<string> {
     const [image, another] = Array.isArray(images) ? (images as readonly unknown[]) : [images]
     if (another !== undefined) throw invalid('the farm starts from one picture: send one')
-    return this.store(await this.#bytesOf(image))
+    return toDataUrl(await this.#bytesOf(image))
   }
 
   async #maskOf(mask: unknown): Promise<string> {
-    return this.storeMask(await this.#bytesOf(mask))
+    return toDataUrl(await alphaAsMask(await this.#bytesOf(mask)))
   }
 
   async #bytesOf(reference: unknown): Promise<Uint8Array> {

@@ -6,6 +6,11 @@ export function isDataUrl(text: string): boolean {
   return /^data:/i.test(text)
 }
 
+/** What the bytes are is looked up in them, whatever the URL says. */
+export function toDataUrl(bytes: Uint8Array): string {
+  return `data:image/png;base64,${Buffer.from(bytes).toString('base64')}`
+}
+
 /**
  * The bytes of `data:image/png;base64,…` (RFC 2397).
  * @throws DarkroomError INVALID_REQUEST, PAYLOAD_TOO_LARGE before anything is decoded

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { Check } from 'typebox/value'
-import { DarkroomError, PICTURE_LIMITS } from '@darkroom/chassis'
+import { alphaAsMask, DarkroomError, PICTURE_LIMITS } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
 import type { Preview } from '@darkroom/proto'
 import { callerOf } from '../auth/caller.ts'
@@ -24,6 +24,7 @@ import { imageData, noteOf } from '../openai/result-lines.ts'
 import type { ImageData } from '../openai/result-lines.ts'
 import { previewEvery } from '../now/preview-every.ts'
 import { WireItems } from '../openai/wire-item.ts'
+import { toDataUrl } from '../pictures/data-url.ts'
 
 /** What the routes read themselves of a body. */
 const OPTIONS = {
@@ -110,7 +111,7 @@ export function openAiImages(app: App, context: GatewayContext): void {
       handler: async (request, reply) => {
         const pictures = new EditPictures(callerOf(request).tenant, { ...context, files: context.openAi.files })
         const body = request.isMultipart()
-          ? await formBody(request, wireItems, pictures)
+          ? await formBody(request, wireItems)
           : await pictures.resolve(objectOf(request.body))
         return answer(context, wireItems, '/v1/images/edits', body, request, reply)
       },
@@ -118,14 +119,14 @@ export function openAiImages(app: App, context: GatewayContext): void {
   })
 }
 
-async function formBody(request: FastifyRequest, wireItems: WireItems, pictures: EditPictures): Promise<Body> {
+async function formBody(request: FastifyRequest, wireItems: WireItems): Promise<Body> {
   const found: Record<string, string> = {}
   const fields = await readForm(request, async (part) => {
     const field = part.fieldname.replace(/\[\d*\]$/, '')
     if (field !== 'image' && field !== 'mask') throw invalid(part.fieldname, 'want the files image and mask')
     if (found[field] !== undefined) throw invalid(field, 'the farm starts from one picture: send one')
     const bytes = await readPart(part, PICTURE_LIMITS.bytes)
-    found[field] = field === 'mask' ? await pictures.storeMask(bytes) : await pictures.store(bytes)
+    found[field] = toDataUrl(field === 'mask' ? await alphaAsMask(bytes) : bytes)
   })
   const { image, mask } = found
   return {
