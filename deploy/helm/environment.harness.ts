@@ -1,17 +1,19 @@
 import { NAMESPACE } from './chart.harness.ts'
 import type { Container, KubernetesObject } from './chart.harness.ts'
 
-const POD_IP = '127.0.0.1'
-
 /** What the kubelet would put into the environment of a container. */
 export function environmentOf(
   container: Container,
-  { podName, secrets = {} }: { podName: string; secrets?: Readonly<Record<string, Record<string, string>>> },
+  {
+    podName,
+    podIp = '127.0.0.1',
+    secrets = {},
+  }: { podName: string; podIp?: string; secrets?: Readonly<Record<string, Readonly<Record<string, string>>>> },
 ): Record<string, string> {
   const fields: Readonly<Record<string, string>> = {
     'metadata.name': podName,
     'metadata.namespace': NAMESPACE,
-    'status.podIP': POD_IP,
+    'status.podIP': podIp,
   }
   const valueOf = ({ name, value, valueFrom }: KubernetesObject): string => {
     if (valueFrom === undefined) return value

@@ -1,0 +1,2 @@
+export { LoopbackCluster } from './cluster.ts'
+export type { Pod, Workload } from './cluster.ts'
