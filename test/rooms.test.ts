@@ -22,7 +22,19 @@ const ROOMS: Record<string, { folder: string; mayImport: readonly string[] }> = 
   images: { folder: 'deploy/images', mayImport: ['chassis', 'cli', 'local'] },
   test: {
     folder: 'test',
-    mayImport: ['proto', 'chassis', 'diffusion', 'local', 'grafana', 'worker', 'coordinator', 'gateway', 'cli', 'sim'],
+    mayImport: [
+      'proto',
+      'chassis',
+      'diffusion',
+      'local',
+      'grafana',
+      'helm',
+      'worker',
+      'coordinator',
+      'gateway',
+      'cli',
+      'sim',
+    ],
   },
 }
 /** Tests inside a room may also start the real nats-server and S3 server of deploy/local. */
