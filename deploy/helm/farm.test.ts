@@ -3,7 +3,7 @@ import { GatewayClient } from '@darkroom/cli'
 import { findNatsServer } from '@darkroom/local'
 import { CoordinatorService } from '@darkroom/proto'
 import { execFile, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
@@ -26,6 +26,16 @@ async function startCluster(name: string): Promise<LoopbackCluster> {
   using store = ObjectStore.open(cluster.storeConfig)
   await pushCheckpoint(store, path.join(ROOT, 'deploy/checkpoints/emoji-sd'), { name: 'emoji-sd', tag: 'latest' })
   return cluster
+}
+
+/** What nats-server refused; empty where everybody kept to the rights of their user. */
+function refusalsOf(cluster: LoopbackCluster): readonly string[] {
+  const logs = globSync('*/nats-server.log', { cwd: cluster.folder })
+  expect(logs).toHaveLength(cluster.nats.length)
+  return logs.flatMap((log) => {
+    const lines = readFileSync(path.join(cluster.folder, log), 'utf8').split('\n')
+    return lines.filter((line) => /violation/iu.test(line))
+  })
 }
 
 async function metricsOf({ ip }: Pod): Promise<string> {
@@ -59,6 +69,7 @@ test(
     await expect.poll(() => metricsOf(coordinator), { timeout: 10_000 }).toMatch(/^darkroom_queue_items 1$/m)
     await cluster.startPod(cluster.workload('worker'), 'worker-pod')
     await expectPicture(client, id)
+    expect(refusalsOf(cluster)).toEqual([])
     // `helm test` finds all well.
     const { container: tester } = workloadsOf(cluster.objects).find(({ container }) => container['name'] === 'test')!
     const [program, ...options] = tester['command']
@@ -91,10 +102,11 @@ test(
     const client = new GatewayClient(`http://${gateway.ip}:8080`)
     const { id } = await client.submitJson({ items: ITEMS })
     await expectPicture(client, id)
+    expect(refusalsOf(cluster)).toEqual([])
 
     using stranger = createGrpcClient(CoordinatorService, `${coordinators[0]!.ip}:50051`, { defaultTimeoutMs: 5_000 })
     await expect(stranger.listBatches({})).rejects.toMatchObject({ code: 'COORDINATOR_UNAVAILABLE' })
-    const servers = cluster.natsUrls[0]!.replace('tls:', 'nats:')
+    const servers = cluster.nats[0]!.url.replace('tls:', 'nats:')
     await expect(FarmNats.connect({ servers, name: 'stranger' }, createLogger('test', 'silent'))).rejects.toMatchObject(
       {
         code: 'NATS_UNAVAILABLE',
@@ -113,7 +125,11 @@ test.for(Object.keys(CI_VALUES).filter((name) => name !== 'external-nats'))(
     writeFileSync(config, written.replaceAll('/data', folder))
     const { status, stderr } = spawnSync(findNatsServer()!, ['--config', config, '-t'], {
       encoding: 'utf8',
-      env: { POD_NAME: 'farm-darkroom-nats-0' },
+      env: {
+        POD_NAME: 'farm-darkroom-nats-0',
+        DARKROOM_NATS_PASSWORD_COORDINATOR: '"one"',
+        DARKROOM_NATS_PASSWORD_WORKER: '"2e4"',
+      },
     })
     // Certificates are for the cluster to make: that it asks for them is as far as this can go.
     if (name === 'mtls') expect(stderr).toContain('/etc/darkroom/tls/tls.crt')

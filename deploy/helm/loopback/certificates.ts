@@ -1,6 +1,6 @@
 import { CertificateAuthority } from '@darkroom/local'
 import type { KubernetesObject } from '../chart.harness.ts'
-import type { Data } from './volumes.ts'
+import type { Data } from '../environment.harness.ts'
 
 /**
  * The secrets that cert-manager would make of a chart's Certificate objects, with an authority of their own.

@@ -8,11 +8,11 @@ import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { NAMESPACE, workloadsOf } from '../chart.harness.ts'
 import type { Container, KubernetesObject } from '../chart.harness.ts'
-import { environmentOf } from '../environment.harness.ts'
+import { dataOf, environmentOf } from '../environment.harness.ts'
+import type { Data } from '../environment.harness.ts'
 import { issueCertificates } from './certificates.ts'
 import { Names } from './names.ts'
 import { Volumes } from './volumes.ts'
-import type { Data } from './volumes.ts'
 
 export type Workload = ReturnType<typeof workloadsOf>[number]
 
@@ -119,8 +119,9 @@ export class LoopbackCluster implements AsyncDisposable {
     return found[0]!
   }
 
-  get natsUrls(): readonly string[] {
-    return this.#nats.map(({ url }) => url)
+  /** The servers of NATS, by their ordinals. */
+  get nats(): readonly NatsServer[] {
+    return this.#nats
   }
 
   /** What a pod of the secret's readers would find in it. */
@@ -249,16 +250,4 @@ export class LoopbackCluster implements AsyncDisposable {
 function variableOf(objects: readonly KubernetesObject[], name: string): string | undefined {
   const entries = workloadsOf(objects).flatMap(({ container }: { container: Container }) => container['env'] ?? [])
   return (entries as readonly { name: string; value?: string }[]).find((entry) => entry.name === name)?.value
-}
-
-function dataOf(objects: readonly KubernetesObject[], kind: 'ConfigMap' | 'Secret'): Data {
-  const text = (value: string): string => (kind === 'Secret' ? Buffer.from(value, 'base64').toString() : value)
-  return Object.fromEntries(
-    objects
-      .filter((object) => object.kind === kind)
-      .map(({ metadata, data }) => [
-        metadata.name,
-        Object.fromEntries(Object.entries(data as Record<string, string>).map(([key, value]) => [key, text(value)])),
-      ]),
-  )
 }

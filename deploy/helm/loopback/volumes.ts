@@ -1,9 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Container, KubernetesObject } from '../chart.harness.ts'
-
-/** Data of secrets or of config maps by their names. */
-export type Data = Readonly<Record<string, Readonly<Record<string, string>>>>
+import type { Data } from '../environment.harness.ts'
 
 interface Mount {
   readonly name: string
