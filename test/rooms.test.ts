@@ -18,11 +18,23 @@ const ROOMS: Record<string, { folder: string; mayImport: readonly string[] }> = 
   cli: { folder: 'services/cli', mayImport: ['proto', 'chassis', 'diffusion', 'sim'] },
   local: { folder: 'deploy/local', mayImport: ['proto', 'chassis', 'cli'] },
   grafana: { folder: 'deploy/grafana', mayImport: [] },
-  helm: { folder: 'deploy/helm', mayImport: ['chassis', 'gateway', 'coordinator', 'worker', 'cli'] },
+  helm: { folder: 'deploy/helm', mayImport: ['proto', 'chassis', 'gateway', 'coordinator', 'worker', 'cli', 'local'] },
   images: { folder: 'deploy/images', mayImport: ['chassis', 'cli', 'local'] },
   test: {
     folder: 'test',
-    mayImport: ['proto', 'chassis', 'diffusion', 'local', 'grafana', 'worker', 'coordinator', 'gateway', 'cli', 'sim'],
+    mayImport: [
+      'proto',
+      'chassis',
+      'diffusion',
+      'local',
+      'grafana',
+      'helm',
+      'worker',
+      'coordinator',
+      'gateway',
+      'cli',
+      'sim',
+    ],
   },
 }
 /** Tests inside a room may also start the real nats-server and S3 server of deploy/local. */

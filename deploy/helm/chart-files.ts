@@ -17,6 +17,7 @@ export function madeFiles(): ReadonlyMap<string, string> {
   // A chart can only read what lies in it.
   const rules = path.join(DEPLOY, 'prometheus', 'rules.yaml')
   if (existsSync(rules)) files.set('files/rules.yaml', readFileSync(rules, 'utf8'))
+  files.set('files/nats-users.conf', readFileSync(path.join(DEPLOY, 'nats', 'pool.conf'), 'utf8'))
   for (const file of globSync('grafana/dashboards/*.json', { cwd: DEPLOY }))
     files.set(`files/dashboards/${path.basename(file)}`, readFileSync(path.join(DEPLOY, file), 'utf8'))
   return files

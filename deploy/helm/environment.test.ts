@@ -17,7 +17,13 @@ const TABLES: Readonly<Record<string, VariableTable>> = {
   coordinator: COORDINATOR_VARIABLES,
   worker: WORKER_VARIABLES,
 }
-const SECRETS = { 'darkroom-s3': { 'access-key-id': 'id', 'secret-access-key': 'key' } }
+const PASSWORDS = { coordinator: 'one', worker: 'two' }
+const SECRETS = {
+  'darkroom-s3': { 'access-key-id': 'id', 'secret-access-key': 'key' },
+  'darkroom-nats': PASSWORDS,
+  'farm-darkroom-nats-users': PASSWORDS,
+  'studio-nats-users': PASSWORDS,
+}
 /** A service ends by itself so long after SIGTERM, whatever hangs (chassis, lifecycle.ts). */
 const FORCED_EXIT_S = 30
 

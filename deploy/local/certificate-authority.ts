@@ -17,6 +17,23 @@ export interface CertificateOptions {
   readonly expires?: Date
 }
 
+/** What a certificate says of its holder, as cert-manager's Certificate has it. */
+export interface CertificateRequest {
+  readonly commonName: string
+  readonly dnsNames?: readonly string[]
+  readonly ipAddresses?: readonly string[]
+  readonly uris?: readonly string[]
+  /** Of cert-manager's usages; none leaves it open. */
+  readonly usages?: readonly string[]
+  readonly expires?: Date | undefined
+}
+
+/** Bits of keyUsage (RFC 5280, 4.2.1.3), the first being the highest. */
+const KEY_USAGES: Readonly<Record<string, number>> = { 'digital signature': 0x80, 'key encipherment': 0x20 }
+const EXTENDED_KEY_USAGES: Readonly<Record<string, string>> = {
+  'server auth': '1.3.6.1.5.5.7.3.1',
+  'client auth': '1.3.6.1.5.5.7.3.2',
+}
 const DAY_MS = 86_400_000
 const ECDSA_WITH_SHA256 = sequence(objectId('1.2.840.10045.4.3.2'))
 
@@ -36,18 +53,11 @@ export class CertificateAuthority {
 
   /** Writes NAME-ca.pem, NAME.pem and NAME-key.pem: a certificate for localhost and 127.0.0.1, server and client alike. */
   issue(folder: string, name: string, options: CertificateOptions = {}): CertificateFiles {
-    const { privateKey, publicKey } = newKey()
-    const names = [
-      tagged(2, Buffer.from('localhost'), { isPrimitive: true }),
-      tagged(7, Buffer.from([127, 0, 0, 1]), { isPrimitive: true }),
-      ...(options.role === undefined
-        ? []
-        : [tagged(6, Buffer.from(`spiffe://darkroom/${options.role}`), { isPrimitive: true })]),
-    ]
-    const certificate = this.#certify({
-      subject: commonName(name),
-      publicKey,
-      extensions: [extension('2.5.29.17', sequence(...names))],
+    const { key, certificate } = this.sign({
+      commonName: name,
+      dnsNames: ['localhost'],
+      ipAddresses: ['127.0.0.1'],
+      uris: options.role === undefined ? [] : [`spiffe://darkroom/${options.role}`],
       expires: options.expires,
     })
     const write = (suffix: string, text: string): string => {
@@ -58,8 +68,30 @@ export class CertificateAuthority {
     return {
       caFile: write('-ca', this.pem),
       certFile: write('', certificate),
-      keyFile: write('-key', privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()),
+      keyFile: write('-key', key),
     }
+  }
+
+  /**
+   * Makes a key and certifies it.
+   * @returns both as PEM
+   * @throws Error for a usage that it does not know
+   */
+  sign(request: CertificateRequest): { readonly key: string; readonly certificate: string } {
+    const { commonName: subject, dnsNames = [], ipAddresses = [], uris = [], usages = [], expires } = request
+    const { privateKey, publicKey } = newKey()
+    const names = [
+      ...dnsNames.map((name) => tagged(2, Buffer.from(name), { isPrimitive: true })),
+      ...ipAddresses.map((address) => tagged(7, Buffer.from(address.split('.').map(Number)), { isPrimitive: true })),
+      ...uris.map((uri) => tagged(6, Buffer.from(uri), { isPrimitive: true })),
+    ]
+    const certificate = this.#certify({
+      subject: commonName(subject),
+      publicKey,
+      extensions: [extension('2.5.29.17', sequence(...names)), ...usageExtensions(usages)],
+      expires,
+    })
+    return { key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), certificate }
   }
 
   #certify(parts: { subject: Buffer; publicKey: KeyObject; extensions: Buffer[]; expires?: Date | undefined }): string {
@@ -88,6 +120,19 @@ function newKey(): { privateKey: KeyObject; publicKey: KeyObject } {
 
 function commonName(name: string): Buffer {
   return sequence(set(sequence(objectId('2.5.4.3'), utf8(name))))
+}
+
+function usageExtensions(usages: readonly string[]): Buffer[] {
+  const unknown = usages.find((usage) => !(usage in KEY_USAGES) && !(usage in EXTENDED_KEY_USAGES))
+  if (unknown !== undefined) throw new Error(`no certificate is made here for '${unknown}'`)
+  const keyUsage = usages.reduce((sum, usage) => sum | (KEY_USAGES[usage] ?? 0), 0)
+  const extended = usages.flatMap((usage) => EXTENDED_KEY_USAGES[usage] ?? [])
+  return [
+    ...(keyUsage === 0
+      ? []
+      : [extension('2.5.29.15', bits(Buffer.from([keyUsage]), keyUsage & 0x20 ? 5 : 7), { isCritical: true })]),
+    ...(extended.length === 0 ? [] : [extension('2.5.29.37', sequence(...extended.map(objectId)))]),
+  ]
 }
 
 function extension(id: string, value: Buffer, { isCritical = false } = {}): Buffer {

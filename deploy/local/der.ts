@@ -28,8 +28,9 @@ export function octets(bytes: Buffer): Buffer {
   return encode(0x04, bytes)
 }
 
-export function bits(bytes: Buffer): Buffer {
-  return encode(0x03, Buffer.concat([Buffer.from([0]), bytes]))
+/** @param unused bits at the end of the last byte that are none */
+export function bits(bytes: Buffer, unused = 0): Buffer {
+  return encode(0x03, Buffer.concat([Buffer.from([unused]), bytes]))
 }
 
 export function utf8(text: string): Buffer {

@@ -1,7 +1,7 @@
 export { Farm } from './farm.ts'
 export type { FarmOptions, ProcessKind } from './farm.ts'
 export { CertificateAuthority } from './certificate-authority.ts'
-export type { CertificateFiles, CertificateOptions } from './certificate-authority.ts'
+export type { CertificateFiles, CertificateOptions, CertificateRequest } from './certificate-authority.ts'
 export { freePort } from './free-port.ts'
 export { findNatsServer } from './install-nats-server.mjs'
 export { startNatsServer } from './nats-server.ts'

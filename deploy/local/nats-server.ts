@@ -19,6 +19,8 @@ export interface NatsServer extends AsyncDisposable {
 
 export interface NatsServerOptions {
   readonly directory: string
+  /** Of loopback; 127.0.0.1 where it is not said. */
+  readonly host?: string
   readonly port?: number
   /** For users, permissions and TLS; storage too, where it has a block for it. */
   readonly configFile?: string
@@ -36,11 +38,12 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   const binary = findNatsServer()
   if (binary === null) throw new Error('no nats-server: run npm run setup')
   mkdirSync(options.directory, { recursive: true })
+  const { host = '127.0.0.1' } = options
   const port = options.port ?? (await freePort())
   const store = ['--jetstream', '--store_dir', path.join(options.directory, 'store')]
   const { configFile } = options
   const args = [
-    '--addr=127.0.0.1',
+    `--addr=${host}`,
     `--port=${port}`,
     ...(configFile !== undefined && placesStorage(configFile) ? [] : store),
     ...(configFile === undefined ? [] : ['--config', configFile]),
@@ -54,12 +57,12 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   endWithUs(child)
   child.stderr.pipe(createWriteStream(path.join(options.directory, 'nats-server.log'), { flags: 'a' }))
   const exited = once(child, 'exit')
-  await answers(child, port)
+  await answers(child, host, port)
   const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal)
     await exited
   }
-  const url = `${options.scheme ?? 'nats'}://127.0.0.1:${port}`
+  const url = `${options.scheme ?? 'nats'}://${host}:${port}`
   return { url, port, pid: child.pid!, stop, [Symbol.asyncDispose]: () => stop() }
 }
 
@@ -69,21 +72,21 @@ function placesStorage(configFile: string): boolean {
 }
 
 /** JetStream is up when the server greets a client with it. */
-async function answers(child: ChildProcess, port: number): Promise<void> {
+async function answers(child: ChildProcess, host: string, port: number): Promise<void> {
   const giveUp = Date.now() + START_TIMEOUT_MS
   while (Date.now() < giveUp) {
     if (child.exitCode !== null)
       throw new Error(`nats-server ended with exit code ${child.exitCode}: see nats-server.log`)
-    if (await greets(port)) return
+    if (await greets(host, port)) return
     await delay(20)
   }
   child.kill('SIGKILL')
   throw new Error(`nats-server did not answer within ${START_TIMEOUT_MS} ms`)
 }
 
-function greets(port: number): Promise<boolean> {
+function greets(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
+    const socket = connect(port, host)
     const end = (answer: boolean): void => {
       socket.destroy()
       resolve(answer)

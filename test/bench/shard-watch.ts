@@ -17,13 +17,13 @@ export interface Turn {
 export class ShardWatch implements AsyncDisposable {
   /** By shard, the turns in order. */
   readonly turns = new Map<string, Turn[]>()
-  readonly #gateway: GatewayClient
+  readonly #gateway: Pick<GatewayClient, 'workers'>
   readonly #batchId: string
   readonly #looking: Promise<void>
   #isOver = false
   #looked = Promise.withResolvers<void>()
 
-  constructor(gateway: GatewayClient, batchId: string) {
+  constructor(gateway: Pick<GatewayClient, 'workers'>, batchId: string) {
     this.#gateway = gateway
     this.#batchId = batchId
     this.#looking = this.#look()

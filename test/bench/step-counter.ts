@@ -4,11 +4,11 @@ const METRIC = 'darkroom_denoise_steps_total'
 
 /** Denoising steps that each worker of a farm has taken, by its own metric; of one that is gone, as it told last. */
 export class StepCounter {
-  readonly #farm: Farm
+  readonly #farm: Pick<Farm, 'metricsUrls'>
   readonly #last = new Map<string, number>()
   readonly #before = new Map<string, number>()
 
-  constructor(farm: Farm) {
+  constructor(farm: Pick<Farm, 'metricsUrls'>) {
     this.#farm = farm
   }
 
@@ -19,7 +19,7 @@ export class StepCounter {
   }
 
   async readAll(): Promise<void> {
-    const workers = Object.keys(this.#farm.metricsUrls).filter((name) => name.startsWith('worker-'))
+    const workers = Object.keys(this.#farm.metricsUrls).filter((name) => /\bworker-/.test(name))
     await Promise.all(workers.map((name) => this.read(name)))
   }
 

@@ -2,8 +2,8 @@ import { ObjectStore } from '@darkroom/chassis'
 import { verifyBatch } from '@darkroom/cli'
 import { keys } from '@darkroom/proto'
 import type { DoneDocument, OutputLine } from '@darkroom/proto'
+import type { Farm } from '@darkroom/local'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ChaosFarm } from './chaos-farm.ts'
 
 export interface Audit {
   readonly batches: number
@@ -17,11 +17,16 @@ export interface Audit {
   readonly findings: readonly string[]
 }
 
+/** A farm, or whatever else has a bucket. */
+interface Audited {
+  readonly farm: Pick<Farm, 'storeConfig'>
+}
+
 const POLL_MS = 500
 
 /** Waits until every batch in the bucket has ended. @returns the ids of all, and of those that have not within the time */
 export async function awaitEnds(
-  { farm }: ChaosFarm,
+  { farm }: Audited,
   patienceMs: number,
 ): Promise<{ readonly ids: readonly string[]; readonly open: readonly string[] }> {
   using store = ObjectStore.open(farm.storeConfig)
@@ -42,7 +47,7 @@ export async function awaitEnds(
 
 /** Looks at every batch of the bucket, by `darkroom verify` and by what was asked for. */
 export async function audit(
-  { farm }: ChaosFarm,
+  { farm }: Audited,
   accepted: ReadonlySet<string>,
   { ids, open }: Awaited<ReturnType<typeof awaitEnds>>,
 ): Promise<Audit> {

@@ -12,6 +12,8 @@ import { xml } from './xml.ts'
 
 export interface S3ServerOptions {
   readonly directory: string
+  /** Of loopback; 127.0.0.1 where it is not said. */
+  readonly host?: string
   /** 0 or none takes a free one. */
   readonly port?: number
   readonly accessKeyId: string
@@ -64,12 +66,11 @@ export async function startS3Server(options: S3ServerOptions): Promise<S3Server>
     response.writeContinue()
     server.emit('request', request, response)
   })
-  await new Promise<void>((resolve, reject) =>
-    server.once('error', reject).listen(options.port ?? 0, '127.0.0.1', resolve),
-  )
+  const { host = '127.0.0.1' } = options
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(options.port ?? 0, host, resolve))
   const { port } = server.address() as AddressInfo
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${host}:${port}`,
     port,
     faults,
     async [Symbol.asyncDispose]() {

@@ -38,9 +38,17 @@
 {{- end }}
 {{- end -}}
 
+{{/* Takes (dict "root" $ "user" "coordinator"). */}}
 {{- define "darkroom.natsEnv" -}}
 - name: DARKROOM_NATS_URL
-  value: {{ include "darkroom.natsUrl" . | quote }}
+  value: {{ include "darkroom.natsUrl" .root | quote }}
+{{- with include "darkroom.natsSecret" .root }}
+- name: DARKROOM_NATS_USER
+  value: {{ $.user }}
+- name: DARKROOM_NATS_PASSWORD
+  valueFrom:
+    secretKeyRef: { name: {{ . }}, key: {{ $.user }} }
+{{- end }}
 {{- end -}}
 
 {{/* What every service of the farm reads. */}}

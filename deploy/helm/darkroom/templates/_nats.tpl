@@ -10,6 +10,7 @@ jetstream {
   # What was acknowledged is on the disk, also when the node loses power.
   sync_interval: always
 }
+{{ .Files.Get "files/nats-users.conf" | trim }}
 {{- if gt (int .Values.nats.replicas) 1 }}
 cluster {
   name: {{ $name }}
@@ -37,4 +38,13 @@ tls {
   key_file: /etc/darkroom/tls/tls.key
   verify: true
 }
+{{- end -}}
+
+{{/* Secret with the passwords of NATS' users, by their names; nothing where they have none. */}}
+{{- define "darkroom.natsSecret" -}}
+{{- if .Values.nats.enabled -}}
+{{- default (printf "%s-nats-users" (include "darkroom.fullname" .)) .Values.nats.existingSecret -}}
+{{- else -}}
+{{- .Values.externalNats.existingSecret -}}
+{{- end -}}
 {{- end -}}

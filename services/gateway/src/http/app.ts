@@ -33,6 +33,8 @@ export function createApp(options: { events: GatewayEvents; maxJsonBytes: number
     bodyLimit: options.maxJsonBytes,
     connectionTimeout: options.idleMs,
     forceCloseConnections: 'idle',
+    // What still comes over a connection that is open when the gateway stops is answered, and the connection ends with it.
+    return503OnClosing: false,
     // HEAD would run handlers that open streams: a GET of a range tells as much.
     exposeHeadRoutes: false,
     genReqId: ({ headers }) => {

@@ -1,7 +1,9 @@
+import dns from 'node:dns'
 import { EventEmitter, once } from 'node:events'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { DarkroomError } from '../errors.ts'
-import { callEcho, serveEcho } from './echo.harness.ts'
+import { createGrpcClient } from './client.ts'
+import { callEcho, EchoService, serveEcho } from './echo.harness.ts'
 import type { CallContext } from './service-types.ts'
 
 type Texts = AsyncIterable<{ value: string }>
@@ -280,4 +282,26 @@ test("a request source that fails ends the call with the source's own error", as
   }
   await expect(client.up(broken())).rejects.toMatchObject({ code: 'RENDER_FAILED' })
   await expect(all(client.both(broken()))).rejects.toMatchObject({ code: 'RENDER_FAILED' })
+})
+
+test('a server that comes back at another address of its name is found within seconds', async () => {
+  let address = '127.0.0.1'
+  const lookup = vi.spyOn(dns.promises, 'lookup')
+  lookup.mockImplementation((async () => [{ address, family: 4 }]) as unknown as typeof dns.promises.lookup)
+  onTestFinished(() => lookup.mockRestore())
+  const first = await serveEcho({ once: async () => ({ value: 'first' }) })
+  using client = createGrpcClient(EchoService, `coordinator-0.test:${first.port}`, { defaultTimeoutMs: 1_000 })
+  expect((await client.once({})).value).toBe('first')
+  await first[Symbol.asyncDispose]()
+  address = '127.0.0.2'
+  await using _second = await serveEcho(
+    { once: async () => ({ value: 'second' }) },
+    { host: address, port: first.port },
+  )
+  const ask = (): Promise<string> =>
+    client.once({}).then(
+      ({ value }) => value,
+      () => '',
+    )
+  await expect.poll(ask, { timeout: 5_000 }).toBe('second')
 })

@@ -17,6 +17,8 @@ const CHANNEL_OPTIONS = {
   'grpc.initial_reconnect_backoff_ms': 200,
   'grpc.min_reconnect_backoff_ms': 200,
   'grpc.max_reconnect_backoff_ms': 2_000,
+  // A pod that was replaced has its name and another address; by default nobody would ask for it within half a minute.
+  'grpc.dns_min_time_between_resolutions_ms': 500,
   // The farm's own traffic never takes the way that HTTP_PROXY names.
   'grpc.enable_http_proxy': 0,
 }

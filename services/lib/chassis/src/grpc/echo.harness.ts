@@ -69,12 +69,12 @@ const unexpected = (): never => {
 
 export function serveEcho(
   impl: Partial<ServiceImpl<Echo>>,
-  { port = 0, tls = null }: { port?: number; tls?: TlsFiles | null } = {},
+  { host = '127.0.0.1', port = 0, tls = null }: { host?: string; port?: number; tls?: TlsFiles | null } = {},
 ): Promise<GrpcServer> {
   const all: ServiceImpl<Echo> = { once: unexpected, down: unexpected, up: unexpected, both: unexpected, ...impl }
   const log = createLogger('echo', 'silent')
   const services = [implement(EchoService, ['gateway'], all)]
-  return startGrpcServer({ host: '127.0.0.1', port, services, tls, log })
+  return startGrpcServer({ host, port, services, tls, log })
 }
 
 export function callEcho(...servers: readonly { readonly port: number }[]): Client<Echo> {
