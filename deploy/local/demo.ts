@@ -1,5 +1,4 @@
-import { downloadBatch, GatewayClient, progressLine, schedulerTable } from '@darkroom/cli'
-import type { BatchJson } from '@darkroom/cli'
+import { downloadBatch, GatewayClient, schedulerTable, showProgress } from '@darkroom/cli'
 import { createReadStream, mkdtempSync, readFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -29,7 +28,9 @@ await holdFarm({ directory, isTemporary: true, isOverAtDeath: true }, async (far
   const gateway = new GatewayClient(farm.gatewayUrl)
   const accepted = await gateway.submitNdjson(createReadStream(ITEMS), {})
   console.log(`batch ${accepted.id}: ${accepted.itemCount} items, ${accepted.imageCount} images`)
-  const batch = await followToEnd(gateway, accepted.id, stop)
+  await showProgress(gateway.follow(accepted.id, stop), process.stdout)
+  stop.throwIfAborted()
+  const batch = await gateway.batch(accepted.id)
   const folder = path.resolve(options.out)
   const { images } = await downloadBatch(gateway, batch.id, folder)
   const sheet = path.join(folder, 'contact-sheet.png')
@@ -44,20 +45,6 @@ await holdFarm({ directory, isTemporary: true, isOverAtDeath: true }, async (far
   }
   if (options.keep) await keepFarm(farm, stop)
 })
-
-/** One live line on a terminal; elsewhere a line for each change of the counts. */
-async function followToEnd(gateway: GatewayClient, id: string, stop: AbortSignal): Promise<BatchJson> {
-  let last = ''
-  for await (const batch of gateway.follow(id, stop)) {
-    const line = progressLine(batch)
-    if (process.stdout.isTTY) process.stdout.write(`\r\u001b[K${line}`)
-    else if (line !== last) console.log(line)
-    last = line
-  }
-  if (process.stdout.isTTY) process.stdout.write('\n')
-  stop.throwIfAborted()
-  return gateway.batch(id)
-}
 
 /** Prompts down, schedulers and settings across; the unconditional pictures below. */
 function sections(folder: string): SheetSection[] {

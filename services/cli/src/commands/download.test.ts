@@ -1,11 +1,18 @@
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { batchJson, sendJson, StandInGateway } from '../gateway.harness.ts'
 import { GatewayClient } from '../gateway-client.ts'
+import { parseItemRanges } from '../item-ranges.ts'
 import { downloadBatch } from './download.ts'
+
+const MAIN = path.resolve(import.meta.dirname, '../main.ts')
 
 const { id } = batchJson()
 const sha256 = (bytes: string): string => createHash('sha256').update(bytes).digest('hex')
@@ -19,8 +26,8 @@ beforeEach(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'darkroom-download-'))
   images = new Map(['one', 'two', 'three'].map((bytes, i) => [`${i}-0-${sha256(bytes)}.png`, bytes]))
   // A customId may hold what some take for the end of a line.
-  const output = [...images].map(([name, bytes]) =>
-    JSON.stringify({ customId: 'a\u2028b', images: [{ name, sha256: sha256(bytes) }] }),
+  const output = [...images].map(([name, bytes], index) =>
+    JSON.stringify({ index, customId: 'a\u2028b', images: [{ name, sha256: sha256(bytes) }] }),
   )
   gateway = await StandInGateway.start(({ url }, response) => {
     if (url.endsWith(id)) return sendJson(response, batchJson())
@@ -64,4 +71,36 @@ test('a batch that goes on is refused before anything is written', async () => {
   const out = path.join(folder, 'out')
   await expect(downloadBatch(new GatewayClient(gateway.url), id, out)).rejects.toThrow(/darkroom watch/)
   expect(await readdir(folder)).toEqual([])
+})
+
+test('fetches the pictures of some items where asked, and says which words it does not take', async () => {
+  const isWanted = parseItemRanges('0, 2-9')
+  const result = await downloadBatch(new GatewayClient(gateway.url), id, folder, isWanted)
+  expect(result).toMatchObject({ images: 2, fetched: 2 })
+  const [first, second, third] = [...images.keys()]
+  expect(await readdir(folder)).toEqual(expect.arrayContaining([first, third]))
+  expect(await readdir(folder)).not.toContain(second)
+  for (const text of ['', '1-', '9-2', 'all', '1,,2', '-1'])
+    expect(() => parseItemRanges(text)).toThrow(/--items has .* as in 0-99,200/)
+})
+
+test('killed in the middle it leaves no half picture under a name, and goes on with what is missing', async () => {
+  const [first, second] = [...images.keys()]
+  const answer = gateway.answer
+  const isHalfway = Promise.withResolvers<void>()
+  gateway.answer = (request, response) => {
+    if (path.basename(request.url) !== second) return answer(request, response)
+    response.writeHead(200, { 'content-length': 3 }).write('tw', () => isHalfway.resolve())
+  }
+  const program = spawn(process.execPath, [MAIN, '--gateway', gateway.url, 'download', id, '--out', folder])
+  await isHalfway.promise
+  while (!existsSync(path.join(folder, first!))) await delay(10)
+  program.kill('SIGKILL')
+  await once(program, 'exit')
+  for (const name of (await readdir(folder)).filter((file) => images.has(file)))
+    expect(await readFile(path.join(folder, name), 'utf8')).toBe(images.get(name))
+  expect(await readdir(folder)).not.toContain(second)
+  gateway.answer = answer
+  await downloadBatch(new GatewayClient(gateway.url), id, folder)
+  for (const [name, bytes] of images) expect(await readFile(path.join(folder, name), 'utf8')).toBe(bytes)
 })

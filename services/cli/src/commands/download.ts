@@ -10,6 +10,7 @@ import { pipeline } from 'node:stream/promises'
 import { forEachAtOnce } from '../at-once.ts'
 import type { CommandContext } from '../command-context.ts'
 import type { GatewayClient } from '../gateway-client.ts'
+import { parseItemRanges } from '../item-ranges.ts'
 import { linesOf } from '../lines.ts'
 
 const AT_ONCE = 8
@@ -26,8 +27,10 @@ export function addDownload(program: Command, context: () => CommandContext): vo
     .command('download <batch>')
     .description('fetch the pictures of an ended batch, output.jsonl and errors.jsonl; goes on where it was broken off')
     .option('-o, --out <folder>', "default: the batch's id")
-    .action(async (id: string, { out }: { out?: string }) => {
-      const result = await downloadBatch(context().gateway, id, out ?? id)
+    .option('--items <ranges>', 'only pictures of these items, from 0: 0-99,200')
+    .action(async (id: string, { out, items }: { out?: string; items?: string }) => {
+      const isWanted = items === undefined ? () => true : parseItemRanges(items)
+      const result = await downloadBatch(context().gateway, id, out ?? id, isWanted)
       const { folder, images, fetched } = result
       context().print(
         result,
@@ -40,7 +43,12 @@ export function addDownload(program: Command, context: () => CommandContext): vo
  * Fetches what a batch made into a folder. No picture gets its name before its bytes have the hash that the name says.
  * @throws DarkroomError NOT_FOUND for a batch that is not there or not ended
  */
-export async function downloadBatch(gateway: GatewayClient, id: string, folder: string): Promise<Download> {
+export async function downloadBatch(
+  gateway: GatewayClient,
+  id: string,
+  folder: string,
+  isWanted: (item: number) => boolean = () => true,
+): Promise<Download> {
   const batch = await gateway.batch(id)
   if (batch.state !== 'completed' && batch.state !== 'cancelled')
     throw new DarkroomError('NOT_FOUND', `batch ${id} is still ${batch.state}: darkroom watch ${id} waits for its end`)
@@ -52,7 +60,7 @@ export async function downloadBatch(gateway: GatewayClient, id: string, folder: 
   }
   let images = 0
   let fetched = 0
-  await forEachAtOnce(imagesOf(path.join(folder, 'output.jsonl')), AT_ONCE, async ({ name, sha256 }) => {
+  await forEachAtOnce(imagesOf(path.join(folder, 'output.jsonl'), isWanted), AT_ONCE, async ({ name, sha256 }) => {
     images++
     const file = path.join(folder, path.basename(name))
     if (await hasHash(file, sha256)) return
@@ -62,8 +70,14 @@ export async function downloadBatch(gateway: GatewayClient, id: string, folder: 
   return { folder, images, fetched }
 }
 
-async function* imagesOf(file: string): AsyncGenerator<{ name: string; sha256: string }> {
-  for await (const line of linesOf(createReadStream(file))) yield* (JSON.parse(line) as OutputLine).images
+async function* imagesOf(
+  file: string,
+  isWanted: (item: number) => boolean,
+): AsyncGenerator<{ name: string; sha256: string }> {
+  for await (const line of linesOf(createReadStream(file))) {
+    const { index, images } = JSON.parse(line) as OutputLine
+    if (isWanted(index)) yield* images
+  }
 }
 
 async function hasHash(file: string, sha256: string): Promise<boolean> {

@@ -4,7 +4,7 @@ import type { CommandContext } from '../command-context.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GatewayClient, PreviewJson } from '../gateway-client.ts'
 import { openPreviewFolder } from '../preview-folder.ts'
-import { showProgress } from '../progress.ts'
+import { showProgress } from '../show-progress.ts'
 import { schedulerTable } from './status.ts'
 
 export function addWatch(program: Command, context: () => CommandContext): void {
@@ -31,7 +31,7 @@ export async function watchBatch(
 ): Promise<void> {
   const updates = gateway.follow(id, new AbortController().signal, onPreview)
   if (isJson) for await (const batch of updates) console.log(JSON.stringify(batch))
-  else await showProgress(updates, process.stdout.isTTY)
+  else await showProgress(updates, process.stdout)
   const batch = await gateway.batch(id)
   if (!isJson) for (const line of [schedulerTable(batch), ...batchNotes(batch)]) console.log(line)
   if (!isWhole(batch)) process.exitCode = EXIT.failed

@@ -1,0 +1,49 @@
+import cliProgress from 'cli-progress'
+import type { BatchJson } from './gateway-client.ts'
+import { duration } from './progress.ts'
+
+const BATCH = '{name}  {bar}  {value}/{total} items  {rate} images/s  {left}'
+const SCHEDULER = '{name}  {bar}  {value} images  {each} of a device each'
+const WIDTH = 30
+
+/** A bar for the batch, and below it one for each scheduler that has made images: its share of all that the batch will have. */
+export class ProgressBars implements Disposable {
+  readonly #bars: cliProgress.MultiBar
+  readonly #shown = new Map<string, cliProgress.SingleBar>()
+
+  constructor(terminal: NodeJS.WriteStream) {
+    this.#bars = new cliProgress.MultiBar(
+      { stream: terminal, hideCursor: true, barsize: WIDTH, linewrap: false },
+      cliProgress.Presets.shades_classic,
+    )
+  }
+
+  show(batch: BatchJson): void {
+    const { id, itemCount, imageCount, items, state, etaSeconds, imagesPerSecond } = batch
+    const schedulers = batch.schedulers.filter(({ images }) => images > 0)
+    const names = [id, ...schedulers.map(({ scheduler }) => scheduler)]
+    const width = Math.max(...names.map(({ length }) => length))
+    const left = items.open === 0 ? state : `ETA ${etaSeconds === null ? '…' : duration(etaSeconds)}`
+    this.#draw('', BATCH, itemCount, itemCount - items.open, {
+      name: id.padEnd(width),
+      rate: imagesPerSecond.toFixed(2),
+      left,
+    })
+    for (const { scheduler, images, seconds } of schedulers.toSorted((a, b) => (a.scheduler < b.scheduler ? -1 : 1)))
+      this.#draw(scheduler, SCHEDULER, imageCount, images, {
+        name: scheduler.padEnd(width),
+        each: `${(seconds / images).toFixed(2)} s`,
+      })
+    this.#bars.update()
+  }
+
+  [Symbol.dispose](): void {
+    this.#bars.stop()
+  }
+
+  #draw(key: string, format: string, total: number, value: number, payload: object): void {
+    const bar = this.#shown.get(key)
+    if (bar === undefined) this.#shown.set(key, this.#bars.create(total, value, payload, { format }))
+    else bar.update(value, payload)
+  }
+}
