@@ -253,6 +253,12 @@ export class GatewayClient {
     ).checkpoints
   }
 
+  /** All pictures of a batch on one: a PNG. */
+  async contactSheet(id: string): Promise<Uint8Array> {
+    const response = await this.#send('GET', `/api/v1/batches/${encodeURIComponent(id)}/contact-sheet`)
+    return new Uint8Array(await response.arrayBuffer())
+  }
+
   /** A whole answer as a stream. @throws DarkroomError */
   async download(path: string): Promise<Response> {
     return this.#send('GET', path)

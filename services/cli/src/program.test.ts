@@ -169,6 +169,15 @@ describe('printing', () => {
     expect(bench.printed).toEqual(['gpu/0  drains: darkroom workers shows how far it is'])
   })
 
+  test('contact-sheet writes the picture where it is told to', async () => {
+    bench.gateway.answer = (_, response) => void response.end('a picture')
+    const file = path.join(bench.folder, 'sheet.png')
+    expect(await bench.run('contact-sheet', 'b', '--out', file)).toBe(0)
+    expect(bench.gateway.requests).toMatchObject([{ method: 'GET', url: '/api/v1/batches/b/contact-sheet' }])
+    expect(await readFile(file, 'utf8')).toBe('a picture')
+    expect(bench.printed).toEqual([file])
+  })
+
   test('cancel says what stays', async () => {
     const items = { open: 0, rendered: 1, failed: 0, cancelled: 1 }
     bench.gateway.answer = (_, response) => sendJson(response, batchJson({ state: 'cancelled', items }))

@@ -9,6 +9,7 @@ import { addCheckpoints } from './commands/checkpoints.ts'
 import { addCompletion } from './commands/completion.ts'
 import { addControl } from './commands/control.ts'
 import { addDownload } from './commands/download.ts'
+import { addContactSheet } from './commands/contact-sheet.ts'
 import { addExplain } from './commands/explain.ts'
 import { addKeys } from './commands/keys.ts'
 import { addLedger } from './commands/ledger.ts'
@@ -56,6 +57,7 @@ function createProgram(environment: Environment): Command {
     addCancel,
     addRetry,
     addDownload,
+    addContactSheet,
     addCheckpoints,
     addWorkers,
     addLedger,

@@ -26,6 +26,7 @@ const MATRIX: Readonly<Record<string, RouteScope>> = {
   'GET /api/v1/batches/{id}/output.jsonl': 'read',
   'GET /api/v1/batches/{id}/errors.jsonl': 'read',
   'GET /api/v1/batches/{id}/images/{name}': 'read',
+  'GET /api/v1/batches/{id}/contact-sheet': 'read',
   'GET /api/v1/workers': 'admin',
   'POST /api/v1/workers/{id}/drain': 'admin',
   'GET /api/v1/checkpoints': 'read',

@@ -6,6 +6,7 @@ import { audit } from './audit.ts'
 import { batchEvents } from './batch-events.ts'
 import { batchItems } from './batch-items.ts'
 import { cancelBatch } from './cancel-batch.ts'
+import { contactSheet } from './contact-sheet.ts'
 import { dashboard } from './dashboard.ts'
 import { drainWorker } from './drain-worker.ts'
 import { explainItem } from './explain-item.ts'
@@ -47,6 +48,7 @@ export const ROUTES: readonly ((app: App, context: GatewayContext) => void)[] = 
   explainItem,
   resultFiles,
   getImage,
+  contactSheet,
   getLedger,
   listWorkers,
   drainWorker,

@@ -35,6 +35,9 @@ export interface Paths {
   '/api/v1/batches/{id}/images/{name}': {
     get: { query: { proxy?: number; expires?: number; signature?: string }; body: undefined; answer: unknown }
   }
+  '/api/v1/batches/{id}/contact-sheet': {
+    get: { query: {  }; body: undefined; answer: unknown }
+  }
   '/api/v1/ledger': {
     get: { query: { from?: string; to?: string; by?: "tenant" | "checkpoint" | "scheduler" | "batch" }; body: undefined; answer: { 'from': string; 'to': string; 'by': "tenant" | "checkpoint" | "scheduler" | "batch"; 'lines': ({ 'name': string; 'deviceSeconds': number; 'images': number; 'steps': number; 'retries': number | null; 'price': number | null })[]; 'total': { 'deviceSeconds': number; 'images': number; 'steps': number; 'retries': number | null; 'price': number | null } } }
   }

@@ -169,24 +169,37 @@ function Actions(props: { batch: Batch; onBatch: (batch: Batch) => void; onError
           Render what is left
         </button>
       )}
-      {!isOpen && <Download batchId={batch.id} onError={onError} />}
+      {!isOpen && (
+        <>
+          <Save path={`/api/v1/batches/${batch.id}/output.jsonl`} as={`${batch.id}.jsonl`} onError={onError}>
+            output.jsonl
+          </Save>
+          <Save path={`/api/v1/batches/${batch.id}/contact-sheet`} as={`${batch.id}.png`} onError={onError}>
+            Contact sheet
+          </Save>
+        </>
+      )}
     </>
   )
 }
 
-/** Of output.jsonl. A link could not send a key. */
-function Download(props: { batchId: string; onError: (error: Error) => void }) {
+/** A file to keep. A link could not send a key. */
+function Save(props: {
+  path: string
+  as: string
+  children: preact.ComponentChildren
+  onError: (error: Error) => void
+}) {
   const save = async (): Promise<void> => {
-    const blob = await blobOf(`/api/v1/batches/${props.batchId}/output.jsonl`)
     const link = document.createElement('a')
-    link.href = URL.createObjectURL(blob)
-    link.download = `${props.batchId}.jsonl`
+    link.href = URL.createObjectURL(await blobOf(props.path))
+    link.download = props.as
     link.click()
     URL.revokeObjectURL(link.href)
   }
   return (
     <button type="button" onClick={() => void save().catch((reason: unknown) => props.onError(reason as Error))}>
-      output.jsonl
+      {props.children}
     </button>
   )
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ADVANCE, dotsOf, GLYPH_HEIGHT } from './sheet-font.ts'
+import { ADVANCE, dotsOf, GLYPH_HEIGHT } from './font.ts'
 
 /** A text as rows of dots. */
 function draw(text: string): string[] {

@@ -1,26 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import os from 'node:os'
-import path from 'node:path'
 import sharp from 'sharp'
-import { afterEach, beforeEach, expect, test } from 'vitest'
-import { writeContactSheet } from './contact-sheet.ts'
+import { expect, test } from 'vitest'
+import { drawContactSheet } from './draw.ts'
 
-let folder: string
-beforeEach(async () => {
-  folder = await mkdtemp(path.join(os.tmpdir(), 'darkroom-sheet-'))
-})
-afterEach(() => rm(folder, { recursive: true, force: true }))
-
-async function plain(name: string, background: string, side: number): Promise<string> {
-  const file = path.join(folder, `${name}.png`)
-  await sharp({ create: { width: side, height: side, channels: 3, background } })
+const plain = (background: string, side: number) => () =>
+  sharp({ create: { width: side, height: side, channels: 3, background } })
     .png()
-    .toFile(file)
-  return file
-}
+    .toBuffer()
 
 /** Where on the sheet every pixel of a colour is: left, top, right, bottom. */
-async function boxOf(sheet: string, [r, g, b]: readonly [number, number, number]): Promise<number[]> {
+async function boxOf(sheet: Buffer, [r, g, b]: readonly [number, number, number]): Promise<number[]> {
   const { data, info } = await sharp(sheet).removeAlpha().raw().toBuffer({ resolveWithObject: true })
   const xs: number[] = []
   const ys: number[] = []
@@ -35,18 +23,17 @@ async function boxOf(sheet: string, [r, g, b]: readonly [number, number, number]
 }
 
 test('pictures of one row stand side by side, of one column below each other, whatever their size', async () => {
-  const sheet = path.join(folder, 'sheet.png')
-  const red = await plain('red', '#ff0000', 64)
-  const green = await plain('green', '#00ff00', 32)
-  const blue = await plain('blue', '#0000ff', 64)
+  const red = plain('#ff0000', 64)
+  const green = plain('#00ff00', 32)
+  const blue = plain('#0000ff', 64)
   const columns = { left: ['PNDM', '20 steps'], right: ['PNDM', '30 steps'] }
-  await writeContactSheet(sheet, 'A sheet', [
+  const sheet = await drawContactSheet('A sheet', [
     {
       title: 'prompts',
       pictures: [
-        { file: red, row: 'a cat', column: columns.left },
-        { file: green, row: 'a cat', column: columns.right },
-        { file: blue, row: 'a dog', column: columns.left },
+        { read: red, row: 'a cat', column: columns.left },
+        { read: green, row: 'a cat', column: columns.right },
+        { read: blue, row: 'a dog', column: columns.left },
       ],
     },
   ])
@@ -62,12 +49,11 @@ test('pictures of one row stand side by side, of one column below each other, wh
 })
 
 test('a sheet is wide enough for its heading and its columns are in line from section to section', async () => {
-  const sheet = path.join(folder, 'sheet.png')
-  const red = await plain('red', '#ff0000', 64)
-  const blue = await plain('blue', '#0000ff', 32)
-  await writeContactSheet(sheet, 'A heading that is wider than one picture and its label', [
-    { title: 'one', pictures: [{ file: red, row: 'a', column: ['x'] }] },
-    { title: 'two', pictures: [{ file: blue, row: 'a much longer label', column: ['seed 1'] }] },
+  const red = plain('#ff0000', 64)
+  const blue = plain('#0000ff', 32)
+  const sheet = await drawContactSheet('A heading that is wider than one picture and its label', [
+    { title: 'one', pictures: [{ read: red, row: 'a', column: ['x'] }] },
+    { title: 'two', pictures: [{ read: blue, row: 'a much longer label', column: ['seed 1'] }] },
   ])
   const [redLeft, , , redBottom] = await boxOf(sheet, [255, 0, 0])
   const [blueLeft, blueTop] = await boxOf(sheet, [0, 0, 255])

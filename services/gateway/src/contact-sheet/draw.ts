@@ -1,9 +1,10 @@
 import sharp from 'sharp'
-import { ADVANCE, dotsOf, GLYPH_HEIGHT } from './sheet-font.ts'
+import { ADVANCE, dotsOf, GLYPH_HEIGHT } from './font.ts'
 
 /** One picture and where it belongs. */
 interface SheetPicture {
-  readonly file: string
+  /** Its bytes, read when it is drawn. Null where it is gone. */
+  readonly read: () => Promise<Uint8Array | null>
   readonly row: string
   /** Lines of the column's head; a first line that neighbours share stands once over them. */
   readonly column: readonly string[]
@@ -26,24 +27,21 @@ const INK: Colour = [28, 32, 40]
 const QUIET: Colour = [104, 112, 124]
 const PAPER = '#f6f7f9'
 
-/** Draws labelled grids of pictures, one section under the other with their columns in line, into a PNG. */
-export async function writeContactSheet(
-  file: string,
-  heading: string,
-  sections: readonly SheetSection[],
-): Promise<void> {
+/** Draws labelled grids of pictures, one section under the other with their columns in line: a PNG. One picture is held at a time. */
+export async function drawContactSheet(heading: string, sections: readonly SheetSection[]): Promise<Buffer> {
   const grids = sections.map(gridOf)
   const labelWidth = Math.max(...grids.flatMap(({ rows }) => rows.map((row) => textWidth(row, TEXT_SCALE)))) + 2 * GAP
   const columns = Math.max(...grids.map((grid) => grid.columns.length))
+  const pitch = Math.max(CELL, ...grids.map(headWidth)) + GAP
   const top = MARGIN + GLYPH_HEIGHT * HEADING_SCALE + 3 * GAP
-  const width = Math.max(textWidth(heading, HEADING_SCALE), labelWidth + columns * (CELL + GAP) - GAP) + 2 * MARGIN
+  const width = Math.max(textWidth(heading, HEADING_SCALE), labelWidth + columns * pitch - GAP) + 2 * MARGIN
   const height = grids.reduce((sum, grid) => sum + grid.height, top) + MARGIN
   const canvas = new Canvas(width, height)
   canvas.text(heading, MARGIN, MARGIN, HEADING_SCALE, INK)
   const tiles: { input: Buffer; left: number; top: number }[] = []
   let sectionTop = top
   for (const grid of grids) {
-    const left = (column: number): number => MARGIN + labelWidth + column * (CELL + GAP)
+    const left = (column: number): number => MARGIN + labelWidth + column * pitch
     const cells = sectionTop + grid.headHeight
     canvas.text(grid.title, MARGIN, sectionTop, TEXT_SCALE, QUIET)
     for (const [c, lines] of grid.columns.entries()) {
@@ -57,8 +55,10 @@ export async function writeContactSheet(
       const middle = cells + r * (CELL + GAP) + (CELL - GLYPH_HEIGHT * TEXT_SCALE) / 2
       canvas.text(row, MARGIN, middle, TEXT_SCALE, INK)
     }
-    for (const { file: picture, row, column } of grid.pictures) {
-      const input = await sharp(picture).resize(CELL, CELL, { kernel: 'lanczos3' }).png().toBuffer()
+    for (const { read, row, column } of grid.pictures) {
+      const bytes = await read()
+      if (bytes === null) continue
+      const input = await sharp(bytes).resize(CELL, CELL, { kernel: 'lanczos3' }).png().toBuffer()
       tiles.push({ input, left: left(column), top: cells + row * (CELL + GAP) })
     }
     sectionTop += grid.height
@@ -66,17 +66,17 @@ export async function writeContactSheet(
   const ink = await sharp(canvas.pixels, { raw: { width, height, channels: 4 } })
     .png()
     .toBuffer()
-  await sharp({ create: { width, height, channels: 3, background: PAPER } })
+  return sharp({ create: { width, height, channels: 3, background: PAPER } })
     .composite([{ input: ink, left: 0, top: 0 }, ...tiles])
     .png({ compressionLevel: 9 })
-    .toFile(file)
+    .toBuffer()
 }
 
 interface Grid {
   readonly title: string
   readonly rows: readonly string[]
   readonly columns: readonly (readonly string[])[]
-  readonly pictures: readonly { readonly file: string; readonly row: number; readonly column: number }[]
+  readonly pictures: readonly { readonly read: SheetPicture['read']; readonly row: number; readonly column: number }[]
   /** Title and column heads. */
   readonly headHeight: number
   readonly height: number
@@ -91,14 +91,26 @@ function gridOf({ title, pictures }: SheetSection): Grid {
     title,
     rows,
     columns,
-    pictures: pictures.map(({ file, row, column }) => ({
-      file,
+    pictures: pictures.map(({ read, row, column }) => ({
+      read,
       row: rows.indexOf(row),
       column: heads.indexOf(column.join('\n')),
     })),
     headHeight,
     height: headHeight + rows.length * (CELL + GAP) + 2 * GAP,
   }
+}
+
+/** What the heads ask of each column, those that several share of all of these together. */
+function headWidth({ columns }: Grid): number {
+  const widths = columns.flatMap((lines) =>
+    lines.map((line, l) => {
+      const isShared = l === 0 && lines.length > 1
+      const span = isShared ? columns.filter(([first]) => first === line).length : 1
+      return Math.ceil((textWidth(line, TEXT_SCALE) + GAP) / span)
+    }),
+  )
+  return Math.max(0, ...widths)
 }
 
 function textWidth(text: string, scale: number): number {
