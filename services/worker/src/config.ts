@@ -64,6 +64,13 @@ export const WORKER_VARIABLES = {
       { min: 1 },
     ),
   ),
+  keptCheckpoints: optional(
+    list(
+      'DARKROOM_WORKER_KEPT_CHECKPOINTS',
+      'checkpoints that are loaded before the worker is ready, and stay in memory: NAME, NAME:TAG or a pin',
+      undefined,
+    ),
+  ),
   idleUnloadS: integer(
     'DARKROOM_WORKER_IDLE_UNLOAD_S',
     'seconds after which a checkpoint that nobody uses leaves the memory; 0: only to make room',

@@ -22,6 +22,7 @@ import type { GpuReading } from './device/nvidia-smi.ts'
 import { PngEncoder } from './encoding/png-encoder.ts'
 import { Engine } from './engine/engine.ts'
 import { createEvents } from './events.ts'
+import { keepCheckpoints } from './keep-checkpoints.ts'
 import { CoordinatorLink } from './link/coordinator-link.ts'
 import { PreviewOutbox } from './link/preview-outbox.ts'
 import { describe } from './rpc/describe.ts'
@@ -118,6 +119,7 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
       },
     }),
   )
+  stack.use(await keepCheckpoints(shelf, store, config.keptCheckpoints ?? []))
   const uploads = new Limit(UPLOADS_AT_ONCE)
   const unsent = new Limit(UNSENT_IMAGES)
   const pictures = stack.use(new PictureShelf({ store, events, capacityBytes: PICTURE_BYTES }))

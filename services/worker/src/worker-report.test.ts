@@ -37,6 +37,26 @@ test('keeps no more checkpoints in memory than it may', async () => {
   }
 })
 
+test('has the checkpoints that it is to keep before it is ready, and lets go of them for no other', async () => {
+  await using worker = await startWorker(harness, {
+    DARKROOM_WORKER_MEMORY_MIB: '1',
+    DARKROOM_WORKER_KEPT_CHECKPOINTS: harness.sd,
+  })
+  const resident = async (): Promise<readonly string[]> =>
+    (await worker.client.describe({})).worker!.residentCheckpoints
+  expect(await resident()).toEqual([harness.sd])
+  const shard = shardOf(harness.ddpm, [{}])
+  await worker.dispatch(shard)
+  expect(await harness.completionOf(shard)).toMatchObject({ committed: true })
+  expect(await resident()).toContain(harness.sd)
+})
+
+test('does not start where it is to keep a checkpoint that is not there', async () => {
+  await expect(startWorker(harness, { DARKROOM_WORKER_KEPT_CHECKPOINTS: 'nobody:v1' })).rejects.toThrow(
+    /DARKROOM_WORKER_KEPT_CHECKPOINTS has 'nobody:v1': .*nobody/,
+  )
+})
+
 test('serves metrics of what it did, and is ready', async () => {
   await using worker = await startWorker(harness)
   const shard = shardOf(harness.ddpm, [{ numInferenceSteps: 3 }])
