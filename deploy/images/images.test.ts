@@ -72,14 +72,14 @@ test('a dependency that is not installed is an error that says what to do', () =
   expect(() => closureOf(root, '.')).toThrow('alone needs nothing-like-it, which is not installed: run npm ci')
 })
 
-test('the Dockerfile has a target for every image, on a base with a version, as user 65532, with its own entrypoint', () => {
+test('the Dockerfile has a target for every image, on a base with a version and a digest, as user 65532, with its own entrypoint', () => {
   for (const image of IMAGES) {
     const { entrypoint, user } = settingsOf(STAGES.get(image)!)
     expect(user).toBe('65532:65532')
     expect(entrypoint).toEqual(['/usr/bin/node', path.join('/app', workspaceOf(image), 'src/main.ts')])
   }
   const bases = [...STAGES.values()].map(({ from }) => from).filter((from) => !STAGES.has(from))
-  for (const base of bases) expect(base).toMatch(/^[a-z.]+\/[\w/.-]+:(?!latest)[\w.-]+$/)
+  for (const base of bases) expect(base).toMatch(/^[a-z.]+\/[\w/.-]+:(?!latest)[\w.-]+@sha256:[0-9a-f]{64}$/)
 })
 
 test('the image runs the Node that the tests run', () => {
@@ -136,13 +136,10 @@ test('build.sh builds all images by default, named after the version', () => {
   )
 })
 
-test('build.sh pins bases by digest and pushes where it is told to', () => {
-  const { calls } = build(
-    { REGISTRY: 'registry.example.com', TAG: '1.2.3', PUSH: '1', BASE_DIGEST: 'sha256:ab' },
-    'gateway',
-  )
+test('build.sh pushes where it is told to', () => {
+  const { calls } = build({ REGISTRY: 'registry.example.com', TAG: '1.2.3', PUSH: '1' }, 'gateway')
   expect(calls).toEqual([
-    'docker build --file deploy/images/Dockerfile --tag registry.example.com/darkroom/gateway:1.2.3 --target gateway --build-arg BASE_IMAGE=gcr.io/distroless/cc-debian12:nonroot@sha256:ab .',
+    'docker build --file deploy/images/Dockerfile --tag registry.example.com/darkroom/gateway:1.2.3 --target gateway .',
     'docker push registry.example.com/darkroom/gateway:1.2.3',
   ])
 })
