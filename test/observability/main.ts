@@ -25,6 +25,8 @@ const WITHOUT_DATA: readonly (readonly [RegExp, string])[] = [
   [/DCGM_FI_/, 'DCGM and its exporter'],
   [/darkroom_gpu_(utilization|memory|power|temperature)/, 'an NVIDIA GPU'],
 ]
+/** The worker that is killed in the middle. */
+const REPLACED = 'worker-2'
 /** Images that are rendered; with pictures more than there is time for, so that they show a farm at work. */
 const IMAGES = 400
 const IMAGES_FOR_PICTURES = 6_000
@@ -52,9 +54,9 @@ try {
     new GatewayClient(farm.gatewayUrl),
     values.pictures === undefined ? IMAGES : IMAGES_FOR_PICTURES,
   )
-  await work.begun()
+  await work.begunBy(REPLACED)
   if (values.pictures !== undefined) await delay(AT_WORK_MS - PICTURED_MS)
-  await replace(farm, 'worker-2')
+  await replace(farm, REPLACED)
   if (values.pictures !== undefined) {
     await delay(PICTURED_MS)
     await drawPanels(prometheus, values.pictures)

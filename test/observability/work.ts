@@ -43,10 +43,12 @@ export class Work {
     return new Work(gateway, { cancelled, many, fewer, paused })
   }
 
-  /** Resolves when some of the many are rendered. */
-  async begun(): Promise<void> {
-    for await (const { items } of this.#gateway.follow(this.#batches.many, new AbortController().signal))
-      if (items.rendered > 0) return
+  /** Resolves when some of the many are rendered, and the worker has others in hand. */
+  async begunBy(worker: string): Promise<void> {
+    for await (const { items } of this.#gateway.follow(this.#batches.many, new AbortController().signal)) {
+      const workers = await this.#gateway.workers()
+      if (items.rendered > 0 && workers.some(({ id, running }) => id === worker && running.length > 0)) return
+    }
   }
 
   /** Ends what is not rendered by now. */

@@ -735,6 +735,8 @@ export type Worker = Message<"darkroom.v1.Worker"> & {
   gpu?: GpuFigures | undefined;
 
   /**
+   * When its process began: another time is another process.
+   *
    * @generated from field: google.protobuf.Timestamp connected_at = 9;
    */
   connectedAt?: Timestamp | undefined;

@@ -1,7 +1,8 @@
 import { create } from '@bufbuild/protobuf'
+import { timestampFromMs } from '@bufbuild/protobuf/wkt'
 import { DeviceSchema } from '@darkroom/proto'
 import { describe, expect, test } from 'vitest'
-import { ofType, resultOf, segmentOf, SETTINGS } from './decide.harness.ts'
+import { ofType, resultOf, segmentOf, SETTINGS, workerOf } from './decide.harness.ts'
 import type { SegmentSummary } from './messages.ts'
 import { PlayedFarm } from './played-farm.harness.ts'
 
@@ -9,6 +10,26 @@ import { PlayedFarm } from './played-farm.harness.ts'
 const shardOf = (id: string, itemCount: number): SegmentSummary => ({
   shards: segmentOf(0, 1).shards.map((shard) => ({ ...shard, id, itemCount })),
   ended: [],
+})
+
+test('a worker that is started anew at once, under its name, was lost with what it held', () => {
+  const farm = new PlayedFarm()
+  farm.worker('w1', { connectedAt: timestampFromMs(1_000) })
+  farm.open(shardOf('s', 1))
+  expect(farm.held('w1')).toEqual(['s'])
+  farm.worker('w1', { connectedAt: timestampFromMs(2_000) })
+  expect(farm.of('workerLost')).toEqual([{ type: 'workerLost', workerId: 'w1' }])
+  expect(farm.state.batches.get('b1')!.open.get('s')).toMatchObject({ failures: 1 })
+  expect(farm.held('w1')).toEqual(['s'])
+})
+
+test('of two processes with one name the later is heard', () => {
+  const farm = new PlayedFarm()
+  farm.worker('w1', { connectedAt: timestampFromMs(2_000) })
+  farm.open(shardOf('s', 1))
+  farm.send({ type: 'workerSeen', worker: { ...workerOf('w1'), connectedAt: timestampFromMs(1_000) } })
+  expect(farm.of('workerLost')).toEqual([])
+  expect(farm.state.batches.get('b1')!.open.get('s')).toMatchObject({ workerId: 'w1', failures: 0 })
 })
 
 describe('a shard that fails', () => {

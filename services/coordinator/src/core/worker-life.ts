@@ -1,3 +1,4 @@
+import { timestampMs } from '@bufbuild/protobuf/wkt'
 import { WorkerState } from '@darkroom/proto'
 import type { RunningShard, Worker } from '@darkroom/proto'
 import { dropHedge } from './hedge.ts'
@@ -17,6 +18,14 @@ import { takeBack, updateTaking } from './taking.ts'
 
 /** A heartbeat: what the worker reports is what it holds. */
 export function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, commands: FarmCommand[]): void {
+  const named = farm.workers.get(snapshot.id)
+  if (named !== undefined) {
+    const age = startOf(snapshot) - startOf(named.snapshot)
+    // The last words of the process before it, or two that share a name: only the later counts.
+    if (age < 0) return
+    // Another process under its name: what the one before held died with it, and may be what it died of.
+    if (age > 0) loseWorker(farm, named, nowMs, commands)
+  }
   const known = farm.workers.get(snapshot.id)
   // An idle worker that vanishes cannot be told from one that was stopped, so that its time does not count either.
   if (known !== undefined && known.running.size > 0) farm.lossRate.heldMs += nowMs - known.seenAtMs
@@ -56,6 +65,11 @@ export function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, comm
     else if (shard?.hedge?.workerId === snapshot.id && shard.hedge.isTaken) dropHedge(farm, shard, commands)
   }
   if (snapshot.state === WorkerState.DRAINING) takeBack(farm, worker, nowMs, commands)
+}
+
+/** Milliseconds, of the worker's own clock. */
+function startOf({ connectedAt }: Worker): number {
+  return connectedAt === undefined ? 0 : timestampMs(connectedAt)
 }
 
 /** A worker says that it has an attempt of an open shard, and how far it is. */

@@ -24,10 +24,11 @@ function onCoordinator(harm: (farm: VirtualFarm, coordinator: VirtualCoordinator
   }
 }
 
-/** Another comes in its place, after a while. */
-function replace(farm: VirtualFarm, { traits }: VirtualWorker): number {
-  const afterMs = between(farm, 2_000, 10_000)
-  farm.time.after(afterMs, () => farm.addWorker(traits))
+/** Another comes in its place, after a while: under its name, as where a supervisor starts it anew, or under one of its own. */
+function replace(farm: VirtualFarm, { traits, id }: VirtualWorker): number {
+  const afterMs = between(farm, 300, 10_000)
+  const name = farm.random.chance(0.5) ? id : undefined
+  farm.time.after(afterMs, () => farm.addWorker(traits, name))
   return afterMs
 }
 

@@ -93,7 +93,11 @@ class Simulation {
       swapped: () => {},
       killedBy: (worker, { batchId, shardId }) => {
         this.#note(() => `${worker.id} is killed by ${batchId}/${shardId}`)
-        this.#farm.time.after(3_000, () => this.#farm.addWorker(worker.traits))
+        // Started anew at once, under its name, or after a while under another.
+        const isSame = this.#farm.random.chance(0.5)
+        this.#farm.time.after(isSame ? 500 : 3_000, () =>
+          this.#farm.addWorker(worker.traits, isSame ? worker.id : undefined),
+        )
       },
     })
     this.#checks = new BucketChecks(this.#farm.bucket, (invariant, message) => this.#report(invariant, message))

@@ -41,7 +41,7 @@ export class VirtualFarm {
   }
 
   addCoordinator(): VirtualCoordinator {
-    const { process, store, nats } = this.#newProcess('coordinator')
+    const { process, store, nats } = this.#newProcess(this.#newName('coordinator'))
     const coordinator = new VirtualCoordinator({
       process,
       store,
@@ -55,8 +55,9 @@ export class VirtualFarm {
     return coordinator
   }
 
-  addWorker(traits: WorkerTraits): VirtualWorker {
-    const { process, store, nats } = this.#newProcess('worker')
+  /** @param name of one that is started anew; by default its own */
+  addWorker(traits: WorkerTraits, name = this.#newName('worker')): VirtualWorker {
+    const { process, store, nats } = this.#newProcess(name)
     const worker = new VirtualWorker(process.name, {
       process,
       store,
@@ -107,8 +108,12 @@ export class VirtualFarm {
     return this.bucket.get(keys.done(batchId)) !== null
   }
 
-  #newProcess(role: string): { process: VirtualProcess; store: VirtualStore; nats: VirtualNats } {
-    const process = new VirtualProcess(this.time, `${role}-${this.#names++}`)
+  #newName(role: string): string {
+    return `${role}-${this.#names++}`
+  }
+
+  #newProcess(name: string): { process: VirtualProcess; store: VirtualStore; nats: VirtualNats } {
+    const process = new VirtualProcess(this.time, name)
     const store = new VirtualStore(this.bucket, process, this.storeWeather, this.random)
     return { process, store, nats: new VirtualNats(this.natsServer, process, this.random) }
   }

@@ -1,5 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import type { MessageInitShape } from '@bufbuild/protobuf'
+import { timestampFromMs } from '@bufbuild/protobuf/wkt'
+import type { Timestamp } from '@bufbuild/protobuf/wkt'
 import { DarkroomError } from '@darkroom/chassis'
 import type { ShardDelivery } from '@darkroom/chassis'
 import { differenceOf, keys, ShardCompletionSchema, WorkerSchema, WorkerState } from '@darkroom/proto'
@@ -61,6 +63,7 @@ export class VirtualWorker {
   readonly id: string
   readonly #device: VirtualDevice
   readonly #parts: WorkerParts
+  readonly #startedAt: Timestamp
   readonly #held = new Map<string, Held>()
   #attachment: Attachment | null = null
   #isDraining = false
@@ -72,6 +75,7 @@ export class VirtualWorker {
     this.id = id
     this.#parts = parts
     const { process, random, traits, events } = parts
+    this.#startedAt = timestampFromMs(process.time.nowMs)
     this.#device = new VirtualDevice({
       workerId: id,
       process,
@@ -174,6 +178,7 @@ export class VirtualWorker {
     const working = running.length > 0 ? WorkerState.RENDERING : WorkerState.IDLE
     return create(WorkerSchema, {
       id: this.id,
+      connectedAt: this.#startedAt,
       pool: 'default',
       state: this.#isDraining ? WorkerState.DRAINING : working,
       residentCheckpoints: resident === '' ? [] : [resident],
