@@ -91,6 +91,7 @@ const DECLARED: Readonly<Record<string, JsonSchema>> = {
   size: quantity,
   sharedMemory: quantity,
   secondsPerWorker: count(1),
+  extraTriggers: list(kubernetes),
   cooldownSeconds: count(0),
   scaleDownStabilizationSeconds: { type: 'integer', minimum: 0, maximum: 3600 },
   startupSeconds: count(5),

@@ -93,6 +93,7 @@ const CONTENTS: Readonly<Record<string, unknown>> = {
   'workers.pools': { other: {} },
   'gateway.extraEnv': [{ name: 'OTHER', value: 'thing' }],
   'coordinator.extraEnv': [{ name: 'OTHER', value: 'thing' }],
+  'workers.poolDefaults.autoscaling.extraTriggers': [{ type: 'cron', metadata: { timezone: 'Europe/Berlin' } }],
   'workers.poolDefaults.extraEnv': [{ name: 'OTHER', value: 'thing' }],
 }
 
