@@ -21,9 +21,14 @@ import { quantile, ratioSummary, round } from './statistics.ts'
  * while a hundred thousand prompts come in.
  *
  * Predicted: status 0.3 to 0.5, as each asks the coordinator by gRPC, which shares the machine's two cores; submit below 0.05, as
- * it waits for two writes with fsync. Outcome (2 cores, 2026-11-26): status 0.17, 2,650 a second; submit 0.005, 76 a second; the
- * file grew the gateway by 51 MiB; a thousand clients were told within 0.8 s; status under ingest took 255 ms at the 99th percentile,
- * as client, gateway, coordinator and S3 server share two cores.
+ * it waits for two writes with fsync. Outcome (2 cores, 2026-11-26): status 0.12 to 0.17; submit 0.005, 76 to 100 a second; a thousand
+ * clients were told within 0.6 to 1.2 s; status under ingest took 180 to 255 ms at the 99th percentile, as client, gateway,
+ * coordinator and S3 server share two cores; the file grew the gateway by 51 to 93 MiB.
+ *
+ * The profile of status: a third in gRPC and HTTP/2, a tenth in garbage, a sixth idle. So whoever asks while an answer is on its way
+ * shares the next one (`SharedCalls`), predicted 0.35 to 0.5: 0.25 to 0.30, 5,000 to 6,200 a second, now bound by the wait of 16 connections for
+ * the coordinator (two fifths idle). An answer that is kept for some milliseconds would do more, and might tell what was so before
+ * a change. The upload's parts, each a new buffer of 8 MiB, were garbage faster than it is collected: two that take turns, 42 to 58 MiB.
  */
 const CHECKPOINT = path.resolve(import.meta.dirname, '../../deploy/checkpoints/emoji-sd')
 const CONNECTIONS = 16

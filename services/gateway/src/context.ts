@@ -1,10 +1,11 @@
 import type { Client, ObjectStore } from '@darkroom/chassis'
-import type { CoordinatorService } from '@darkroom/proto'
+import type { Batch, CoordinatorService } from '@darkroom/proto'
 import type { TProperties } from 'typebox'
 import type { AuditLog } from './audit/audit-log.ts'
 import type { Credentials } from './auth/authentication.ts'
 import type { ImageUrls } from './auth/image-urls.ts'
 import type { BatchDocuments } from './batches/batch-documents.ts'
+import type { SharedCalls } from './batches/shared-calls.ts'
 import type { CheckpointCatalog } from './checkpoints/catalog.ts'
 import type { GatewayConfig } from './config.ts'
 import type { GatewayEvents } from './events.ts'
@@ -21,6 +22,8 @@ export interface CoreContext {
   readonly catalog: CheckpointCatalog
   readonly pictures: InputPictures
   readonly documents: BatchDocuments
+  /** How batches stand, by the coordinator's word. */
+  readonly standings: SharedCalls<Batch>
   readonly intakeRules: IntakeRules
   readonly itemProperties: TProperties
   readonly credentials: Credentials

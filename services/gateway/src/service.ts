@@ -22,6 +22,7 @@ import { IdentityProvider } from './auth/identity-provider.ts'
 import { ImageUrls } from './auth/image-urls.ts'
 import { limitRates } from './auth/rate-limits.ts'
 import { BatchDocuments } from './batches/batch-documents.ts'
+import { SharedCalls } from './batches/shared-calls.ts'
 import { CheckpointCatalog } from './checkpoints/catalog.ts'
 import type { GatewayConfig } from './config.ts'
 import type { CoreContext, GatewayContext } from './context.ts'
@@ -117,9 +118,9 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
 }
 
 function contextOf(
-  parts: Omit<CoreContext, 'catalog' | 'pictures' | 'documents' | 'itemProperties' | 'intakeRules'>,
+  parts: Omit<CoreContext, 'catalog' | 'pictures' | 'documents' | 'standings' | 'itemProperties' | 'intakeRules'>,
 ): GatewayContext {
-  const { config, store } = parts
+  const { config, store, coordinator } = parts
   const parameters = taskParameters(config)
   const properties = itemProperties(parameters)
   const catalog = new CheckpointCatalog(store)
@@ -131,6 +132,7 @@ function contextOf(
     catalog,
     pictures,
     documents: new BatchDocuments(store),
+    standings: new SharedCalls(async (batchId) => (await coordinator.getBatch({ batchId })).batch!),
     itemProperties: properties,
     intakeRules: {
       store,

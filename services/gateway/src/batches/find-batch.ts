@@ -24,13 +24,11 @@ export async function findBatch(
   batchId: string,
 ): Promise<{ batch: Batch; document: BatchDocument }> {
   const document = await findDocument(context, caller, batchId)
-  const { coordinator } = context
   try {
-    const { batch } = await coordinator.getBatch({ batchId })
-    return { batch: batch!, document }
+    return { batch: await context.standings.ask(batchId), document }
   } catch (reason) {
     if (DarkroomError.from(reason).code !== 'NOT_FOUND') throw reason
-    const { batch } = await coordinator.submitBatch({ batchId })
+    const { batch } = await context.coordinator.submitBatch({ batchId })
     return { batch: batch!, document }
   }
 }
