@@ -9,6 +9,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { CI_VALUES, renderCi, theOne, workloadsOf } from './chart.harness.ts'
+import type { KubernetesObject } from './chart.harness.ts'
 import { LoopbackCluster } from './loopback/mod.ts'
 import type { Pod } from './loopback/mod.ts'
 
@@ -79,9 +80,11 @@ test(
     const { stdout } = await promisify(execFile)(process.execPath, [...options, script], { encoding: 'utf8' })
     expect(stdout).toBe('/openapi.json 200\n/api/v1/schedulers 200\n/api/v1/workers 200\n')
     // What pools are scaled by is there and back at nothing.
-    const scaled = theOne(renderCi('multi-pool'), 'ScaledObject', '-spot')['spec'].triggers
-    for (const { metadata } of scaled) {
-      const name = /darkroom_\w+/.exec(metadata.query)![0]
+    const { triggers } = theOne(renderCi('multi-pool'), 'ScaledObject', '-spot')['spec']
+    const queries = triggers.flatMap(({ metadata: { query = [] } }: KubernetesObject) => query) as string[]
+    expect(queries).toHaveLength(2)
+    for (const query of queries) {
+      const name = /darkroom_\w+/.exec(query)![0]
       expect(await metricsOf(coordinator)).toMatch(new RegExp(`^${name} 0$`, 'm'))
     }
   },
