@@ -55,6 +55,16 @@ async function expectPicture(client: GatewayClient, id: string): Promise<void> {
   expect(bytes.subarray(1, 4).toString()).toBe('PNG')
 }
 
+/** Somebody waits for it: it comes by a queue of its own, which the worker's user must have the rights for. */
+async function expectPictureNow({ url }: GatewayClient): Promise<void> {
+  const body = { model: 'emoji-sd', prompt: 'a red apple', seed: 1, num_inference_steps: 4 }
+  const headers = { 'content-type': 'application/json' }
+  const response = await fetch(`${url}/v1/images/generations`, { method: 'POST', headers, body: JSON.stringify(body) })
+  expect(response.status).toBe(200)
+  const { data } = (await response.json()) as { data: { b64_json: string }[] }
+  expect(Buffer.from(data[0]!.b64_json, 'base64').toString('latin1', 1, 4)).toBe('PNG')
+}
+
 const ITEMS = [{ checkpoint: 'emoji-sd', prompt: 'a red apple', seed: 1, numInferenceSteps: 4 }]
 
 test(
@@ -70,6 +80,7 @@ test(
     await expect.poll(() => metricsOf(coordinator), { timeout: 10_000 }).toMatch(/^darkroom_queue_items 1$/m)
     await cluster.startPod(cluster.workload('worker'), 'worker-pod')
     await expectPicture(client, id)
+    await expectPictureNow(client)
     expect(refusalsOf(cluster)).toEqual([])
     // `helm test` finds all well.
     const { container: tester } = workloadsOf(cluster.objects).find(({ container }) => container['name'] === 'test')!

@@ -5,11 +5,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 const RETRY_MS = 2_000
 const POLL_MS = 200
 const SUBMIT_MS = 1_500
+/** One for each of two coordinators that are replaced in a row, and one for a gateway. */
+const MOST_RETRIES = 3
 
 /** Callers of the gateway who do what its answers tell them to, and note what that did not help with. */
 export class Clients {
   readonly counts = { requests: 0, retries: 0, events: 0 }
-  /** What a retry did not cure. */
+  /** What the retries that the answers ask for did not cure. */
   readonly failures: string[] = []
   /** Ids of the small batches that were accepted, each by one key. */
   readonly submitted = new Set<string>()
@@ -61,14 +63,14 @@ export class Clients {
 
   async #ask(at: string, init: RequestInit = {}): Promise<unknown> {
     this.counts.requests++
-    let first: string | null = null
+    const problems: string[] = []
     for (;;) {
       const { answer, problem, retryMs } = await once(`${this.#url}${at}`, init)
       if (problem === null) return answer
-      if (first === null) this.counts.retries++
-      if (first !== null || retryMs === null)
-        this.failures.push(`${init.method ?? 'GET'} ${at}: ${first}, then ${problem}`)
-      first ??= problem
+      problems.push(problem)
+      this.counts.retries++
+      if (problems.length > MOST_RETRIES || retryMs === null)
+        this.failures.push(`${init.method ?? 'GET'} ${at}: ${problems.join(', then ')}`)
       await delay(retryMs ?? RETRY_MS)
     }
   }

@@ -18,16 +18,16 @@ import { Rollout } from './rollout.ts'
 /**
  * Rehearses `helm upgrade`: what the chart renders runs as processes, and while they render a batch every pod is replaced as
  * Kubernetes would replace it: first the workers, then the coordinators, then the gateways; and once more all of them at the same
- * time, which is what `helm upgrade` begins. Clients poll, follow events and submit small
- * batches meanwhile, through a service that knows the ready gateways:
+ * time, which is what `helm upgrade` begins. Clients poll, follow events and submit small batches meanwhile, through a service that
+ * knows the ready gateways:
  *
  *   npm run rehearse-upgrade
  *   npm run rehearse-upgrade -- --steps 1000
  *
  * Before, the same batch runs undisturbed: every picture must have the same bytes. Nothing may be lost or come twice, by
- * `darkroom verify` and by what the ledger charges; no client may see what one retry as the answer asks for does not cure; a shard
- * that was taken over must go on where its worker was told to end. The last line is JSON; the exit code is 1 where any of it
- * does not hold.
+ * `darkroom verify` and by what the ledger charges; no client may see what three retries, when the answers ask for them, do not
+ * cure; a shard that was taken over must go on where its worker was told to end. The last line is JSON; the exit code is 1 where
+ * any of it does not hold.
  *
  * recomputedFraction: denoising steps that all workers have taken, less those that the batches need, over those.
  */
@@ -70,7 +70,10 @@ const found = (finding: string): void => {
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'darkroom-upgrade-'))
 await using stack = new AsyncDisposableStack()
-stack.defer(() => rmSync(folder, { recursive: true, force: true }))
+// Logs of a farm that is found wanting stay.
+stack.defer(() => {
+  if (findings.length === 0) rmSync(folder, { recursive: true, force: true })
+})
 const objects = await render('--values', path.join(import.meta.dirname, 'values.yaml'))
 const cluster = stack.use(await LoopbackCluster.start({ objects, folder }))
 const service = stack.use(await Service.start(8080))
