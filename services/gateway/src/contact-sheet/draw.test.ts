@@ -1,5 +1,5 @@
 import sharp from 'sharp'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { drawContactSheet } from './draw.ts'
 
 const plain = (background: string, side: number) => () =>
@@ -61,4 +61,48 @@ test('a sheet is wide enough for its heading and its columns are in line from se
   expect(blueTop).toBeGreaterThan(redBottom!)
   const { width } = await sharp(sheet).metadata()
   expect(width).toBeGreaterThan(54 * 6 * 4)
+})
+
+test('grey pictures and those with an alpha channel stand on it in their colours', async () => {
+  const grey = () =>
+    sharp({ create: { width: 8, height: 8, channels: 3, background: '#0a0a0a' } })
+      .greyscale()
+      .png()
+      .toBuffer()
+  const withAlpha = () =>
+    sharp({ create: { width: 8, height: 8, channels: 4, background: { r: 0, g: 200, b: 100, alpha: 1 } } })
+      .png()
+      .toBuffer()
+  const sheet = await drawContactSheet('A sheet', [
+    {
+      title: 'two',
+      pictures: [
+        { read: grey, row: 'a', column: ['x'] },
+        { read: withAlpha, row: 'a', column: ['y'] },
+      ],
+    },
+  ])
+  for (const colour of [[10, 10, 10] as const, [0, 200, 100] as const]) {
+    const [left, , right] = await boxOf(sheet, colour)
+    expect(right! - left! + 1).toBe(128)
+  }
+})
+
+test('a sheet of very many kinds of pictures is refused before any is read, with what fetches them', async () => {
+  const read = vi.fn<() => Promise<null>>(async () => null)
+  const wide = Array.from({ length: 20 }, (_, n) => ({
+    read,
+    row: 'a',
+    column: [`a head of forty letters, number ${n}`],
+  }))
+  const kinds = Array.from({ length: 380 }, (_, n) => ({
+    title: `kind ${n}`,
+    pictures: [{ read, row: '', column: ['x'] }],
+  }))
+  const drawing = drawContactSheet('A sheet', [{ title: 'wide', pictures: wide }, ...kinds])
+  await expect(drawing).rejects.toMatchObject({
+    code: 'INVALID_REQUEST',
+    message: expect.stringMatching(/381 kinds of pictures.*darkroom download/),
+  })
+  expect(read).not.toHaveBeenCalled()
 })

@@ -1,3 +1,4 @@
+import { DarkroomError } from '@darkroom/chassis'
 import sharp from 'sharp'
 import { ADVANCE, dotsOf, GLYPH_HEIGHT } from './font.ts'
 
@@ -25,9 +26,15 @@ const TEXT_SCALE = 2
 const LINE = GLYPH_HEIGHT * TEXT_SCALE + 4
 const INK: Colour = [28, 32, 40]
 const QUIET: Colour = [104, 112, 124]
-const PAPER = '#f6f7f9'
+const PAPER: Colour = [246, 247, 249]
+/** Twice what a grid of 20 by 20 has with the longest heads. Three bytes each are held. */
+const MAX_PIXELS = 64_000_000
 
-/** Draws labelled grids of pictures, one section under the other with their columns in line: a PNG. One picture is held at a time. */
+/**
+ * Draws labelled grids of pictures, one section under the other with their columns in line: a PNG. The sheet is held, and one
+ * picture at a time.
+ * @throws DarkroomError INVALID_REQUEST where it would be too large, as one of very many sections is
+ */
 export async function drawContactSheet(heading: string, sections: readonly SheetSection[]): Promise<Buffer> {
   const grids = sections.map(gridOf)
   const labelWidth = Math.max(...grids.flatMap(({ rows }) => rows.map((row) => textWidth(row, TEXT_SCALE)))) + 2 * GAP
@@ -36,9 +43,13 @@ export async function drawContactSheet(heading: string, sections: readonly Sheet
   const top = MARGIN + GLYPH_HEIGHT * HEADING_SCALE + 3 * GAP
   const width = Math.max(textWidth(heading, HEADING_SCALE), labelWidth + columns * pitch - GAP) + 2 * MARGIN
   const height = grids.reduce((sum, grid) => sum + grid.height, top) + MARGIN
+  if (width * height > MAX_PIXELS)
+    throw new DarkroomError(
+      'INVALID_REQUEST',
+      `a sheet of ${grids.length} kinds of pictures would be ${width} x ${height} pixels, too large to draw: darkroom download fetches them one by one`,
+    )
   const canvas = new Canvas(width, height)
   canvas.text(heading, MARGIN, MARGIN, HEADING_SCALE, INK)
-  const tiles: { input: Buffer; left: number; top: number }[] = []
   let sectionTop = top
   for (const grid of grids) {
     const left = (column: number): number => MARGIN + labelWidth + column * pitch
@@ -58,16 +69,17 @@ export async function drawContactSheet(heading: string, sections: readonly Sheet
     for (const { read, row, column } of grid.pictures) {
       const bytes = await read()
       if (bytes === null) continue
-      const input = await sharp(bytes).resize(CELL, CELL, { kernel: 'lanczos3' }).png().toBuffer()
-      tiles.push({ input, left: left(column), top: cells + row * (CELL + GAP) })
+      const tile = await sharp(bytes)
+        .resize(CELL, CELL, { kernel: 'lanczos3' })
+        .removeAlpha()
+        .toColourspace('srgb')
+        .raw()
+        .toBuffer()
+      canvas.paste(tile, CELL, left(column), cells + row * (CELL + GAP))
     }
     sectionTop += grid.height
   }
-  const ink = await sharp(canvas.pixels, { raw: { width, height, channels: 4 } })
-    .png()
-    .toBuffer()
-  return sharp({ create: { width, height, channels: 3, background: PAPER } })
-    .composite([{ input: ink, left: 0, top: 0 }, ...tiles])
+  return sharp(canvas.pixels, { raw: { width, height, channels: 3 } })
     .png({ compressionLevel: 9 })
     .toBuffer()
 }
@@ -117,24 +129,31 @@ function textWidth(text: string, scale: number): number {
   return text.length * ADVANCE * scale
 }
 
-/** Transparent pixels to write on. */
+/** Paper to write on and to stick pictures to: three bytes a pixel. */
 class Canvas {
   readonly pixels: Buffer
   readonly #width: number
 
   constructor(width: number, height: number) {
     this.#width = width
-    this.pixels = Buffer.alloc(width * height * 4)
+    this.pixels = Buffer.alloc(width * height * 3, Uint8Array.from(PAPER))
   }
 
-  text(text: string, left: number, top: number, scale: number, [r, g, b]: Colour): void {
+  text(text: string, left: number, top: number, scale: number, colour: Colour): void {
     for (const [x, y] of dotsOf(text)) {
       for (let dy = 0; dy < scale; dy++) {
-        for (let dx = 0; dx < scale; dx++) {
-          const at = 4 * ((top + y * scale + dy) * this.#width + left + x * scale + dx)
-          this.pixels.set([r, g, b, 255], at)
-        }
+        for (let dx = 0; dx < scale; dx++)
+          this.pixels.set(colour, this.#at(left + x * scale + dx, top + y * scale + dy))
       }
     }
+  }
+
+  /** A square of three bytes a pixel. */
+  paste(square: Buffer, side: number, left: number, top: number): void {
+    for (let y = 0; y < side; y++) square.copy(this.pixels, this.#at(left, top + y), y * side * 3, (y + 1) * side * 3)
+  }
+
+  #at(x: number, y: number): number {
+    return 3 * (y * this.#width + x)
   }
 }

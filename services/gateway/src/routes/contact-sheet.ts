@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { Type } from 'typebox'
 import type { TSchema } from 'typebox'
-import { DarkroomError } from '@darkroom/chassis'
+import { DarkroomError, Limit } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
 import { callerOf } from '../auth/caller.ts'
 import { batchIdParams } from '../batches/batch-id.ts'
@@ -19,6 +19,8 @@ const PNG: Record<string, { schema: TSchema }> = { 'image/png': { schema: Type.S
 
 export function contactSheet(app: App, context: GatewayContext): void {
   const { store } = context
+  // Each may hold 200 MB.
+  const drawing = new Limit(1)
   app.route({
     method: 'GET',
     url: '/api/v1/batches/:id/contact-sheet',
@@ -56,7 +58,7 @@ export function contactSheet(app: App, context: GatewayContext): void {
           read: () => store.get(keys.image(id, cell.name)),
         })),
       }))
-      const sheet = await drawContactSheet(`Darkroom: batch ${id}`, sections)
+      const sheet = await drawing.run(() => drawContactSheet(`Darkroom: batch ${id}`, sections))
       reply.type('image/png').header('content-length', sheet.length).header('cache-control', 'no-store')
       return reply.send(Readable.from([sheet]))
     },
