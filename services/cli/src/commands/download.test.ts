@@ -1,11 +1,10 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { on, once } from 'node:events'
+import { watch } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { batchJson, sendJson, StandInGateway } from '../gateway.harness.ts'
 import { GatewayClient } from '../gateway-client.ts'
@@ -92,15 +91,19 @@ test('killed in the middle it leaves no half picture under a name, and goes on w
     if (path.basename(request.url) !== second) return answer(request, response)
     response.writeHead(200, { 'content-length': 3 }).write('tw', () => isHalfway.resolve())
   }
-  const program = spawn(process.execPath, [MAIN, '--gateway', gateway.url, 'download', id, '--out', folder])
+  const download = () => spawn(process.execPath, [MAIN, '--gateway', gateway.url, 'download', id, '--out', folder])
+  const watcher = watch(folder)
+  const changes = on(watcher, 'change')
+  const program = download()
   await isHalfway.promise
-  while (!existsSync(path.join(folder, first!))) await delay(10)
+  for await (const [, filename] of changes) if (filename === first) break
+  watcher.close()
   program.kill('SIGKILL')
   await once(program, 'exit')
   for (const name of (await readdir(folder)).filter((file) => images.has(file)))
     expect(await readFile(path.join(folder, name), 'utf8')).toBe(images.get(name))
   expect(await readdir(folder)).not.toContain(second)
   gateway.answer = answer
-  await downloadBatch(new GatewayClient(gateway.url), id, folder)
+  expect(await once(download(), 'exit')).toEqual([0, null])
   for (const [name, bytes] of images) expect(await readFile(path.join(folder, name), 'utf8')).toBe(bytes)
 })
