@@ -122,7 +122,7 @@ test('an item is looked at by keyboard alone, and left with Escape', async () =>
   await drawer.getByText('numInferenceSteps').waitFor()
   await page.keyboard.press('Escape')
   await drawer.waitFor({ state: 'detached' })
-  expect(new URL(page.url()).hash).toBe(`#/batches/${batchId}`)
+  await expect.poll(() => new URL(page.url()).hash).toBe(`#/batches/${batchId}`)
   await page.context().close()
 })
 
