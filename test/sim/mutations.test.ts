@@ -131,6 +131,11 @@ test('I13: a core that loses count at the end', async () => {
   expect(await isSeen('I13', [])).toBe(true)
 })
 
+test('I14: a core that lets two workers render what a former leader and this one have dispatched', async () => {
+  core.mutation = (sound, ...args) => sound(...args).filter(({ type }) => type !== 'cancelOnWorker')
+  expect(await isSeen('I14', ['twoLeaders', 'coordinatorCrash', 'straggler'])).toBe(true)
+})
+
 test('an error that nobody expected', async () => {
   core.mutation = (sound, farm, event, nowMs) => {
     if (event.type === 'tick' && nowMs > 20_000) throw new Error('a bug')

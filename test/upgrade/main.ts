@@ -22,18 +22,19 @@ import { Rollout } from './rollout.ts'
  * knows the ready gateways:
  *
  *   npm run rehearse-upgrade
- *   npm run rehearse-upgrade -- --steps 1000
+ *   npm run rehearse-upgrade -- --steps 900
  *
- * Before, the same batch runs undisturbed: every picture must have the same bytes. Nothing may be lost or come twice, by
+ * By default an image has as many steps as keep two workers of this machine busy for about as long as the upgrade takes. Before, the
+ * same batch runs undisturbed: every picture must have the same bytes. Nothing may be lost or come twice, by
  * `darkroom verify` and by what the ledger charges; no client may see what three retries, when the answers ask for them, do not
  * cure; a shard that was taken over must go on where its worker was told to end. The last line is JSON; the exit code is 1 where
  * any of it does not hold.
  *
  * recomputedFraction: denoising steps that all workers have taken, less those that the batches need, over those.
  */
-const { values } = parseArgs({ options: { steps: { type: 'string', default: '600' } } })
-const steps = Number(values.steps)
-if (!(Number.isInteger(steps) && steps > 0)) throw new RangeError(`--steps is ${values.steps}; want a whole number.`)
+const { values } = parseArgs({ options: { steps: { type: 'string' } } })
+if (values.steps !== undefined && !(Number.isInteger(Number(values.steps)) && Number(values.steps) > 0))
+  throw new RangeError(`--steps is ${values.steps}; want a whole number.`)
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const CHECKPOINT = path.join(ROOT, 'deploy/checkpoints/emoji-sd')
@@ -42,25 +43,28 @@ const ROLES = ['worker', 'coordinator', 'gateway']
 const SCHEDULERS = ['EulerDiscreteScheduler', 'EulerAncestralDiscreteScheduler', 'DDIMScheduler', 'DDPMScheduler']
 const ITEMS = 4
 const IMAGES = 2
+/** Steps of an image: all that the schedulers have, with the offset of some, and for the measurement of a machine. */
+const MOST_STEPS = 999
+const MEASURED_STEPS = 100
+/** That the batch takes undisturbed: the upgrade takes less, although half of the workers are away then. */
+const WANTED_SECONDS = 40
 /** Fewer steps than are needed: the counting would have missed some. */
 const MOST_MISSED = 0.02
-/**
- * A drain costs a step or two of each lane. A leader that follows another cannot see what that one had given to a worker that has not
- * taken it yet, and gives it to another too: both render it, up to here half of two of the shards, and the first record counts.
- */
-const MOST_RECOMPUTED = 0.25
+/** A drain costs a step or two of each lane, and a shard that two leaders dispatch is called off at one of its workers. */
+const MOST_RECOMPUTED = 0.02
 const PATIENCE_MS = 180_000
 
 const shared = { checkpoint: 'emoji-sd', prompt: 'a red apple', guidanceScale: 1, width: 96, height: 96 }
-const items = Array.from({ length: ITEMS }, (_, n) => {
-  return {
-    ...shared,
-    scheduler: SCHEDULERS[n % SCHEDULERS.length],
-    seed: n * IMAGES,
-    numInferenceSteps: steps,
-    numImages: IMAGES,
-  }
-})
+const itemsOf = (numInferenceSteps: number) =>
+  Array.from({ length: ITEMS }, (_, n) => {
+    return {
+      ...shared,
+      scheduler: SCHEDULERS[n % SCHEDULERS.length],
+      seed: n * IMAGES,
+      numInferenceSteps,
+      numImages: IMAGES,
+    }
+  })
 const small = { ...shared, scheduler: 'DDIMScheduler', seed: 1_000, numInferenceSteps: 4 }
 
 const start = performance.now()
@@ -106,15 +110,17 @@ const rollout = new Rollout(cluster, service, (pod) => {
 for (const role of ROLES) await rollout.install(role)
 tell(`the farm of the chart is up: ${ROLES.map((role) => `${cluster.pods(role).length} × ${role}`).join(', ')}`)
 
-const undisturbed = await gateway.submitJson({ items })
-await clients.follow(undisturbed.id)
-tell('the batch has been rendered undisturbed: the pictures to compare with')
+const measured = await renderUndisturbed(MEASURED_STEPS)
+const stepsInTime = Math.round((MEASURED_STEPS * WANTED_SECONDS) / measured.seconds)
+const steps = Number(values.steps ?? Math.min(MOST_STEPS, stepsInTime))
+const needed = ITEMS * IMAGES * steps
+const undisturbed = await renderUndisturbed(steps)
+tell(`the batch, of ${steps} steps an image, has been rendered undisturbed: the pictures to compare with`)
 await counter.reset()
 
-const { id } = await gateway.submitJson({ items })
+const { id } = await gateway.submitJson({ items: itemsOf(steps) })
 await using watch = new ShardWatch(clients, id)
 handOvers = new HandOvers(watch)
-const needed = ITEMS * IMAGES * steps
 const stop = new AbortController()
 const going = [clients.follow(id), clients.poll(id, stop.signal), clients.submit(small, stop.signal)]
 await watch.until(() => watch.stepsDone > needed / 10)
@@ -131,7 +137,7 @@ const ends = await awaitEnds({ farm: cluster }, PATIENCE_MS)
 await counter.readAll()
 tell('the batch has been rendered')
 
-const accepted = new Set([undisturbed.id, id, ...clients.submitted])
+const accepted = new Set([measured.id, undisturbed.id, id, ...clients.submitted])
 const { findings: wrong, ...report } = await audit({ farm: cluster }, accepted, ends)
 for (const finding of wrong) found(finding)
 if (report.batches !== accepted.size)
@@ -139,7 +145,11 @@ if (report.batches !== accepted.size)
 for (const failure of clients.failures) found(failure)
 for (const end of rollout.ends) if (end.wasKilled) found(`${end.pod} had not ended within its grace`)
 const { total } = await gateway.ledger({ by: 'batch' })
-const asked = { images: 2 * ITEMS * IMAGES + clients.submitted.size, steps: 2 * needed + 4 * clients.submitted.size }
+const stepsSmall = 4 * clients.submitted.size
+const asked = {
+  images: 3 * ITEMS * IMAGES + clients.submitted.size,
+  steps: ITEMS * IMAGES * MEASURED_STEPS + 2 * needed + stepsSmall,
+}
 if (total.images !== asked.images || total.steps !== asked.steps)
   found(`the ledger charges ${total.images} images and ${total.steps} steps, not ${asked.images} and ${asked.steps}`)
 const { takenOver, held } = handOvers
@@ -151,7 +161,7 @@ for (const { worker, shardId, stepsDone, stepsResumed } of takenOver) {
     tell(`${shardId} of ${worker} went on at step ${stepsResumed}, it had told of ${stepsDone}`)
   else found(`${shardId} of ${worker} went on at step ${stepsResumed}, although it had done ${stepsDone}`)
 }
-const stepsNeeded = needed + 4 * clients.submitted.size
+const stepsNeeded = needed + stepsSmall
 const recomputedFraction = round((counter.total - stepsNeeded) / stepsNeeded, 5)
 if (recomputedFraction > MOST_RECOMPUTED || recomputedFraction < -MOST_MISSED)
   found(`${counter.total} steps were counted, ${stepsNeeded} are needed`)
@@ -174,6 +184,15 @@ console.log(
     failures: clients.failures.length,
   }),
 )
+
+async function renderUndisturbed(
+  numInferenceSteps: number,
+): Promise<{ readonly id: string; readonly seconds: number }> {
+  const begun = performance.now()
+  const batch = await gateway.submitJson({ items: itemsOf(numInferenceSteps) })
+  await clients.follow(batch.id)
+  return { id: batch.id, seconds: (performance.now() - begun) / 1000 }
+}
 
 /** Reads a worker's count until it is gone. */
 async function countToTheEnd({ name, program }: Pod): Promise<void> {

@@ -37,6 +37,8 @@ const WEBHOOKS_MS = 2_000
  */
 const LISTING_MARGIN = 1_000
 const OPENED_AT_ONCE = 16
+/** Until every worker of a former leader has found this one: their longest wait between two attempts to attach, and some. */
+const ATTACH_MS = 2_000
 
 /** From taking the lease until losing it: a Farm, brought up from the bucket, and all that keeps it going. */
 export class Term {
@@ -84,6 +86,7 @@ export class Term {
   async #recover(): Promise<void> {
     const { config, nats, events, clock } = this.#options
     const signal = this.#stop.signal
+    const attachedMs = clock.nowMs() + ATTACH_MS
     for (;;) {
       signal.throwIfAborted()
       try {
@@ -97,8 +100,9 @@ export class Term {
         await clock.delay(RETRY_MS, signal)
       }
     }
-    // Workers first say what they hold, so that it is not rendered twice.
-    this.farm.allowDispatchFrom(clock.nowMs() + 2 * config.heartbeatIntervalMs)
+    // Workers first say what they hold of the open batches, so that it is not rendered twice.
+    const saidMs = Math.max(attachedMs, clock.nowMs() + 2 * config.heartbeatIntervalMs)
+    this.farm.allowDispatchFrom(this.farm.state.batches.size === 0 ? clock.nowMs() : saidMs)
   }
 
   async #ensureStreams(): Promise<void> {

@@ -222,6 +222,7 @@ export function openShard(
     failures: 0,
     failedOn,
     refusedBy: [],
+    calledOff: [],
     restsUntilMs: 0,
     assignedTo: null,
     workerId: null,

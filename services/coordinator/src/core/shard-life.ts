@@ -5,7 +5,7 @@ import { charge } from './fairness.ts'
 import { dropHedge, settleHedge } from './hedge.ts'
 import { isWhole, learnCosts } from './learn-costs.ts'
 import type { FarmCommand, FarmEvent } from './messages.ts'
-import { assignShard, moveShard, ownShard } from './move-shard.ts'
+import { moveShard, ownShard } from './move-shard.ts'
 import { findShard } from './state.ts'
 import { blameFailed } from './quarantine.ts'
 import { completeSegment, saveCompleted } from './segments.ts'
@@ -87,35 +87,12 @@ function learn(farm: FarmState, { checkpoint, work }: OpenShard, result: ShardRe
   learnCosts(farm, { checkpoint, deviceKind }, work, result)
 }
 
-/** A worker holds the shard: after a take-over it may be one that this coordinator has not dispatched itself. */
-export function adopt(
-  farm: FarmState,
-  batch: OpenBatch,
-  shard: OpenShard,
-  by: { readonly workerId: string; readonly attempt: number },
-  nowMs: number,
-): void {
-  if (shard.state === 'planned' && by.attempt >= shard.attempts) {
-    removeReady(batch, shard)
-    moveShard(farm, shard, 'dispatching')
-    assignShard(farm, shard, by.workerId)
-    const { checkpoint, work } = shard
-    charge(batch.owner, shard, farm.costs.seconds({ checkpoint, deviceKind: deviceKindOf(farm, by.workerId) }, work))
-    moveShard(farm, shard, 'dispatched')
-    noteStart(batch, nowMs)
-    shard.attempt = by.attempt
-    shard.attempts = Math.max(shard.attempts, by.attempt)
-    shard.unownedSinceMs = nowMs
-  }
-  if (shard.state === 'dispatched' && shard.attempt === by.attempt) ownShard(farm, shard, by.workerId, nowMs)
-}
-
-function deviceKindOf(farm: FarmState, workerId: string | null): string | null {
+export function deviceKindOf(farm: FarmState, workerId: string | null): string | null {
   const worker = workerId === null ? undefined : farm.workers.get(workerId)
   return worker?.profile.offer.deviceKind ?? null
 }
 
-function noteStart(batch: OpenBatch, nowMs: number): void {
+export function noteStart(batch: OpenBatch, nowMs: number): void {
   batch.startedAtMs ??= nowMs
   batch.rateSinceMs ??= nowMs
 }

@@ -1,4 +1,4 @@
-import type { Worker } from '@darkroom/proto'
+import type { RunningShard, Worker } from '@darkroom/proto'
 import { CostModel } from '../planner/cost-model.ts'
 import type { Work } from '../planner/cost-model.ts'
 import type { Audit } from './audit.ts'
@@ -81,6 +81,8 @@ export interface OpenShard extends ShardSummary {
   failedOn: readonly string[]
   /** Workers that said that they cannot render it. */
   refusedBy: readonly string[]
+  /** Attempts that were told to give it up, since another goes on with it. */
+  calledOff: readonly Attempt[]
   /** While it rests. */
   restsUntilMs: number
   /** The worker that it was given to, null while it waits. */
@@ -98,6 +100,12 @@ export interface OpenShard extends ShardSummary {
   firstSteps: { readonly atMs: number; readonly done: number } | null
   /** A second attempt at the same time; null for none. */
   hedge: Hedge | null
+}
+
+/** Who has a shard: leaders number attempts on their own, so that a number alone does not tell. */
+export interface Attempt {
+  readonly workerId: string
+  readonly attempt: number
 }
 
 /** A second attempt of a shard whose first one takes too long. Whichever ends first has the record. */
@@ -153,7 +161,7 @@ export interface AttachedWorker {
   snapshot: Worker
   seenAtMs: number
   /** Shards that it reported last, by key. */
-  running: ReadonlyMap<string, { readonly batchId: string; readonly shardId: string }>
+  running: ReadonlyMap<string, RunningShard>
   /** Since when it reports none. */
   idleSinceMs: number | null
   /** When its stream broke; it may attach again before it is taken for lost. */

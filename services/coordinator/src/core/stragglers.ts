@@ -1,5 +1,6 @@
 import { giveTo } from './fill.ts'
 import { beginHedge } from './hedge.ts'
+import { callOff } from './hold-shard.ts'
 import type { FarmCommand } from './messages.ts'
 import { meets } from './needs.ts'
 import { secondsOn } from './pace.ts'
@@ -108,8 +109,7 @@ function takeOver(
   nowMs: number,
   commands: FarmCommand[],
 ): void {
-  const { workerId, batchId, id: shardId, attempt } = shard
-  commands.push({ type: 'cancelOnWorker', workerId: workerId!, batchId, shardId, attempt })
+  callOff(shard, { workerId: shard.workerId!, attempt: shard.attempt }, commands)
   redispatch(farm, batch, shard, 'rebalanced', nowMs, commands)
   giveTo(farm, helper, shard, nowMs, commands)
 }

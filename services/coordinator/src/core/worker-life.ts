@@ -1,18 +1,18 @@
 import { timestampMs } from '@bufbuild/protobuf/wkt'
 import { WorkerState } from '@darkroom/proto'
-import type { RunningShard, Worker } from '@darkroom/proto'
+import type { Worker } from '@darkroom/proto'
 import { dropHedge } from './hedge.ts'
 import type { FarmCommand } from './messages.ts'
 import { ownShard } from './move-shard.ts'
+import { callOff, noteHeld } from './hold-shard.ts'
 import { keyOf } from './needs.ts'
 import type { Offer } from './needs.ts'
 import { quarantine, releaseStalled } from './quarantine.ts'
 import { blame, redispatch } from './retry.ts'
 import type { Failure } from './retry.ts'
-import { adopt } from './shard-life.ts'
 import { joinProfile, leaveProfile, noteCarried } from './slots.ts'
 import { findShard, shardKey } from './state.ts'
-import type { AttachedWorker, FarmState, OpenBatch, OpenShard } from './state.ts'
+import type { AttachedWorker, FarmState } from './state.ts'
 import { noteLoads } from './swaps.ts'
 import { takeBack, updateTaking } from './taking.ts'
 
@@ -50,7 +50,7 @@ export function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, comm
     const { batchId, shardId, attempt } = reported
     const found = findShard(farm, batchId, shardId)
     if (found !== null && found.shard.state !== 'ending') {
-      noteHeld(farm, worker, found, reported, nowMs)
+      noteHeld(farm, worker, found, reported, nowMs, commands)
       continue
     }
     if (farm.audits.get(shardKey(batchId, shardId))?.workerId === snapshot.id) continue
@@ -70,25 +70,6 @@ export function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, comm
 /** Milliseconds, of the worker's own clock. */
 function startOf({ connectedAt }: Worker): number {
   return connectedAt === undefined ? 0 : timestampMs(connectedAt)
-}
-
-/** A worker says that it has an attempt of an open shard, and how far it is. */
-function noteHeld(
-  farm: FarmState,
-  { id: workerId }: AttachedWorker,
-  { batch, shard }: { readonly batch: OpenBatch; readonly shard: OpenShard },
-  { attempt, stepsDone, stepsResumed }: RunningShard,
-  nowMs: number,
-): void {
-  if (shard.hedge?.workerId === workerId && shard.hedge.attempt === attempt) {
-    shard.hedge.isTaken = true
-    return
-  }
-  // What a stuck worker holds is for others, until it advances; what it refused, and was not given again, it has not let go of.
-  const isStuck = farm.suspects.quarantined.get(workerId)?.reason === 'stalled'
-  const isRefused = shard.state === 'planned' && shard.refusedBy.includes(workerId)
-  if (!isStuck && !isRefused) adopt(farm, batch, shard, { workerId, attempt }, nowMs)
-  if (shard.workerId === workerId && stepsDone > stepsResumed) shard.firstSteps ??= { atMs: nowMs, done: stepsDone }
 }
 
 function attachWorker(farm: FarmState, snapshot: Worker, nowMs: number): AttachedWorker {
@@ -169,8 +150,11 @@ function stallWorker(farm: FarmState, worker: AttachedWorker, nowMs: number, com
   const { id: workerId, snapshot } = worker
   if (farm.suspects.quarantined.has(workerId)) return
   commands.push({ type: 'workerStalled', workerId })
-  for (const { batchId, shardId, attempt } of snapshot.running)
-    commands.push({ type: 'cancelOnWorker', workerId, batchId, shardId, attempt })
+  for (const { batchId, shardId, attempt } of snapshot.running) {
+    const found = findShard(farm, batchId, shardId)
+    if (found !== null) callOff(found.shard, { workerId, attempt }, commands)
+    else commands.push({ type: 'cancelOnWorker', workerId, batchId, shardId, attempt })
+  }
   const seconds = Math.round((nowMs - worker.advancedAtMs) / 1000)
   const message = `worker ${workerId} did not advance for ${seconds} s`
   takeAway(farm, worker, { reason: 'stalled', message }, nowMs, commands)

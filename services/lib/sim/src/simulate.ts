@@ -55,6 +55,8 @@ const LOOK_MS = 2_000
 const PATIENCE_MS = 900_000
 /** How long, after the last fault, a worker may be without work while there is some: the ack wait, the lease and some. */
 const IDLE_BOUND_MS = 90_000
+/** How long, after the last fault, two workers may render a shard that nobody wants twice: a few heartbeats. */
+const TWICE_BOUND_MS = 6_000
 /** Beyond the end, for those that come late. */
 const AFTERMATH_MS = 30_000
 const LINES_KEPT = 40
@@ -210,6 +212,7 @@ class Simulation {
     if (nowMs - this.#calmFromMs > PATIENCE_MS && this.#checks.unfinished.length > 0)
       this.#report(this.#wasWiped ? 'I2' : 'I1', `${this.#checks.unfinished.join(', ')} never ended`)
     this.#lookForIdleness()
+    this.#lookForDoubles()
     for (const { term } of coordinators) {
       if (term === null) continue
       const { state } = term.farm
@@ -240,6 +243,26 @@ class Simulation {
         this.#wasWiped ? 'I2' : 'I8',
         `${idle} has had nothing to do and ${shard} nobody for ${IDLE_BOUND_MS / 1000} s`,
       )
+    }
+  }
+
+  /** I14: a shard that two workers render, of which the leader wants but one. */
+  #lookForDoubles(): void {
+    const { time, workers } = this.#farm
+    const leaders = this.#farm.coordinators.filter(({ term }) => term !== null)
+    const isCalm = time.nowMs > this.#calmFromMs && leaders.length === 1
+    for (const { batchId, shardId } of this.#checks.runnable()) {
+      if (shardId === null) continue
+      const holders = [...workers.values()].filter(
+        (worker) => worker.isAttached && !worker.isDraining && worker.goesOnWith(batchId, shardId),
+      )
+      // Null where it is not hedged; undefined while the leader does not know the shard.
+      const hedge = leaders[0]?.term?.farm.state.batches.get(batchId)?.open.get(shardId)?.hedge
+      const who = `${batchId}/${shardId} twice`
+      this.#wait(who, isCalm && holders.length > 1 && hedge === null)
+      if (this.#waitedMs.get(who)! < TWICE_BOUND_MS) continue
+      const names = holders.map(({ id }) => id).join(' and ')
+      this.#report('I14', `${names} have both rendered ${batchId}/${shardId} for ${TWICE_BOUND_MS / 1000} s`)
     }
   }
 

@@ -56,7 +56,7 @@ const PULL_RETRY_MS = 500
 const RETRY_MS = 1_000
 const RETURN_DELAY_MS = 5_000
 const WORKING_INTERVAL_MS = 20_000
-const RECONNECT_MS = { low: 200, high: 2_000 }
+const RECONNECT_MS = { low: 100, high: 1_500 }
 
 /** A worker as the farm sees it: the loop, the order of its writes and the patience of services/worker, with a device that only takes time. */
 export class VirtualWorker {
@@ -111,6 +111,12 @@ export class VirtualWorker {
       .values()
       .map(({ delivery }) => delivery.assignment)
       .toArray()
+  }
+
+  /** Whether it goes on with a shard that it holds. */
+  goesOnWith(batchId: string, shardId: string): boolean {
+    const held = this.#held.get(`${batchId}/${shardId}`)
+    return held !== undefined && !held.isGivenUp && !held.assignment.isAudit
   }
 
   get traits(): WorkerTraits {

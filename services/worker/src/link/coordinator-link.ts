@@ -22,7 +22,8 @@ export interface LinkOptions {
 
 const FIRST_HEARTBEAT_MS = 1_000
 const RECONNECT_MIN_MS = 200
-const RECONNECT_MAX_MS = 2_000
+/** With its jitter it is shorter than a new leader waits for those who hold shards. */
+const RECONNECT_MAX_MS = 1_000
 /** To say the last word in. */
 const FAREWELL_MS = 500
 
