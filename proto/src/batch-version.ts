@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { BatchState } from '../gen/darkroom/v1/coordinator_pb.ts'
+import { ApprovalState, BatchState } from '../gen/darkroom/v1/coordinator_pb.ts'
 import type { Batch } from '../gen/darkroom/v1/coordinator_pb.ts'
 
 const PHASES: Readonly<Partial<Record<BatchState, string>>> = {
@@ -9,7 +9,14 @@ const PHASES: Readonly<Partial<Record<BatchState, string>>> = {
 }
 
 /** Changes with what a person may change of a batch, and when it is open no more; not with its progress. 16 hex digits. */
-export function batchVersion({ state, priority, paused, completeBy }: Batch): string {
-  const seen = [PHASES[state] ?? 'open', priority, paused, completeBy?.seconds.toString(), completeBy?.nanos]
+export function batchVersion({ state, priority, paused, completeBy, approval }: Batch): string {
+  const seen = [
+    PHASES[state] ?? 'open',
+    priority,
+    paused,
+    completeBy?.seconds.toString(),
+    completeBy?.nanos,
+    approval?.state === ApprovalState.GIVEN,
+  ]
   return createHash('sha256').update(JSON.stringify(seen)).digest('hex').slice(0, 16)
 }

@@ -62,6 +62,8 @@ export interface BatchDocument {
   readonly expiresAt?: string
   /** Who is told of its end; absent: nobody. */
   readonly webhook?: { readonly url: string }
+  /** So many of its first items are rendered before the others, which wait for a yes; absent: nobody is asked. */
+  readonly approveAfter?: number
   /** What its workers must have; absent: nothing in particular. */
   readonly needs?: { readonly deviceKind?: string; readonly tags?: readonly string[] }
 }
@@ -189,6 +191,8 @@ export interface ControlDocument {
   readonly isPaused: boolean
   /** When it is wanted; absent: nobody said. */
   readonly completeBy?: string
+  /** Somebody said yes to its first items; absent: not yet. */
+  readonly isApproved?: true
   readonly updatedAt: string
 }
 

@@ -54,6 +54,7 @@ export class CoreFarm {
   open({ shards, checkpointOf, ...batch }: BacklogBatch): void {
     const planned = Array.from({ length: shards }, (_, n) => ({
       id: `0-${n}`,
+      firstItem: n,
       itemCount: 1,
       checkpoint: checkpointOf(n),
       work: WORK,
@@ -80,6 +81,8 @@ export class CoreFarm {
         expiresAtMs: null,
         isPaused: false,
         completeByMs: null,
+        approveAfter: null,
+        isApproved: false,
         needs: NO_NEEDS,
       },
       segmentCount,

@@ -99,6 +99,21 @@ test('a batch is watched while it fills, paused, resumed and cancelled', async (
   await page.context().close()
 })
 
+test('of a batch that asks, the first items are shown, and the others start with a press of a button', async () => {
+  const { id } = await looker.farm.gateway.submitJson({ items: manyItems(6, 10), approveAfter: 2 })
+  const { page, troubles } = await looker.open(`batches/${id}`)
+  const yes = page.getByRole('button', { name: 'Render the others' })
+  await yes.waitFor()
+  await page.locator('.cell.rendered img').nth(1).waitFor()
+  await screenshot(page, 'batch-asking')
+  expect(await accessibilityProblems(page)).toEqual([])
+  await yes.click()
+  await yes.waitFor({ state: 'detached' })
+  await page.locator('.cell.rendered img').nth(5).waitFor()
+  expect(troubles).toEqual([])
+  await page.context().close()
+})
+
 test('ten thousand items are as quick to look at as ten', async () => {
   const { id } = await looker.farm.gateway.submitJson({ items: manyItems(10_000, 1) })
   const { page } = await looker.open(`batches/${id}`)

@@ -8,6 +8,7 @@ export interface BatchJson {
   readonly priority: number
   /** When it is wanted. */
   readonly completeBy: string | null
+  readonly approval: { readonly afterItems: number; readonly state: 'rendering' | 'waiting' | 'given' } | null
   readonly atRisk: boolean
   readonly createdAt: string | null
   readonly startedAt: string | null
@@ -216,7 +217,12 @@ export class GatewayClient {
 
   update(
     id: string,
-    change: { readonly priority?: number; readonly paused?: boolean; readonly completeBy?: string },
+    change: {
+      readonly priority?: number
+      readonly paused?: boolean
+      readonly completeBy?: string
+      readonly approved?: true
+    },
   ): Promise<BatchJson> {
     const headers = { 'content-type': 'application/json' }
     return this.#json('PATCH', `/api/v1/batches/${encodeURIComponent(id)}`, { body: JSON.stringify(change), headers })

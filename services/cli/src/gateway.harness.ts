@@ -61,6 +61,7 @@ export function batchJson(changes: Partial<BatchJson> = {}): BatchJson {
     paused: false,
     priority: 0,
     completeBy: null,
+    approval: null,
     atRisk: false,
     createdAt: '2026-11-23T00:00:00.000Z',
     startedAt: '2026-11-23T00:00:01.000Z',

@@ -99,22 +99,25 @@ describe('printing', () => {
     expect(bench.printed[0]!.split('\n')).toHaveLength(3)
   })
 
-  test('pause, resume and priority say how the batch stands now', async () => {
+  test('pause, resume, approve and priority say how the batch stands now', async () => {
     const items = { open: 2, rendered: 0, failed: 0, cancelled: 0 }
     bench.gateway.answer = (request, response) => {
       sendJson(response, { ...batchJson({ state: 'running', items }), ...(JSON.parse(request.body) as object) })
     }
     expect(await bench.run('pause', 'b')).toBe(0)
     expect(await bench.run('resume', 'b')).toBe(0)
+    expect(await bench.run('approve', 'b')).toBe(0)
     expect(await bench.run('priority', 'b', '-7')).toBe(0)
     expect(bench.gateway.requests.map(({ method, url, body }) => [method, url, JSON.parse(body) as unknown])).toEqual([
       ['PATCH', '/api/v1/batches/b', { paused: true }],
       ['PATCH', '/api/v1/batches/b', { paused: false }],
+      ['PATCH', '/api/v1/batches/b', { approved: true }],
       ['PATCH', '/api/v1/batches/b', { priority: -7 }],
     ])
     const id = 'b0123456789abcdefghijkl'
     expect(bench.printed).toEqual([
       `${id}  paused, 2 items open: darkroom resume ${id}`,
+      `${id}  goes on, 2 items open`,
       `${id}  goes on, 2 items open`,
       `${id}  has priority -7`,
     ])

@@ -19,11 +19,11 @@ export class ProgressBars implements Disposable {
   }
 
   show(batch: BatchJson): void {
-    const { id, itemCount, imageCount, items, state, etaSeconds, imagesPerSecond } = batch
+    const { id, itemCount, imageCount, items, imagesPerSecond } = batch
     const schedulers = batch.schedulers.filter(({ images }) => images > 0)
     const names = [id, ...schedulers.map(({ scheduler }) => scheduler)]
     const width = Math.max(...names.map(({ length }) => length))
-    const left = items.open === 0 ? state : `ETA ${etaSeconds === null ? '…' : duration(etaSeconds)}`
+    const left = leftOf(batch)
     this.#draw('', BATCH, itemCount, itemCount - items.open, {
       name: id.padEnd(width),
       rate: imagesPerSecond.toFixed(2),
@@ -46,4 +46,10 @@ export class ProgressBars implements Disposable {
     if (bar === undefined) this.#shown.set(key, this.#bars.create(total, value, payload, { format }))
     else bar.update(value, payload)
   }
+}
+
+function leftOf({ id, items, state, approval, etaSeconds }: BatchJson): string {
+  if (items.open === 0) return state
+  if (approval?.state === 'waiting') return `waits for: darkroom approve ${id}`
+  return `ETA ${etaSeconds === null ? '…' : duration(etaSeconds)}`
 }

@@ -8,6 +8,13 @@ test('a running batch shows what is done, how fast and how long it will take', (
   expect(progressLine(batch)).toBe(`${batch.id}  running  4/10 items  1.23 images/s  ETA 2 min 5 s  1 failed`)
 })
 
+test('a batch that waits for a yes says how to give it', () => {
+  const approval = { afterItems: 2, state: 'waiting' } as const
+  const line = progressLine(batchJson({ id: 'b7', state: 'running', approval, endedAt: null }))
+  expect(line).toContain('  running (waits for a yes)  ')
+  expect(line).toContain('darkroom approve b7')
+})
+
 test('a paused batch says so, until it has ended', () => {
   expect(progressLine(batchJson({ state: 'running', paused: true, endedAt: null }))).toContain('  running (paused)  ')
   expect(progressLine(batchJson({ state: 'completed', paused: true }))).toContain('  completed  ')

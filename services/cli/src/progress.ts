@@ -8,15 +8,18 @@ export function progressLine(batch: BatchJson): string {
     `${done}/${batch.itemCount} items`,
     `${batch.imagesPerSecond.toFixed(2)} images/s`,
     batch.items.open === 0 ? null : `ETA ${batch.etaSeconds === null ? '…' : duration(batch.etaSeconds)}`,
+    batch.approval?.state === 'waiting' ? `darkroom approve ${batch.id}` : null,
     batch.atRisk ? `will miss ${batch.completeBy}` : null,
     batch.items.failed > 0 ? `${batch.items.failed} failed` : null,
   ]
   return parts.filter((part) => part !== null).join('  ')
 }
 
-/** One word, or two for a batch of which nothing starts. */
-export function stateOf({ state, paused, endedAt }: Pick<BatchJson, 'state' | 'paused' | 'endedAt'>): string {
-  return paused && endedAt === null ? `${state} (paused)` : state
+/** One word, or more for a batch of which nothing starts. */
+export function stateOf({ state, paused, approval, endedAt }: BatchJson): string {
+  if (endedAt !== null) return state
+  if (paused) return `${state} (paused)`
+  return approval?.state === 'waiting' ? `${state} (waits for a yes)` : state
 }
 
 export function duration(seconds: number): string {

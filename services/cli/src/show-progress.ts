@@ -15,7 +15,9 @@ async function printLines(updates: AsyncIterable<BatchJson>): Promise<void> {
   let last = ''
   let printedAt = -Infinity
   for await (const batch of updates) {
-    if (performance.now() - printedAt < PLAIN_INTERVAL_MS && batch.items.open > 0) continue
+    // Nothing may come after the last word, and after what somebody is asked.
+    const isLast = batch.items.open === 0 || batch.approval?.state === 'waiting'
+    if (performance.now() - printedAt < PLAIN_INTERVAL_MS && !isLast) continue
     const line = progressLine(batch)
     if (line !== last) console.log(line)
     last = line

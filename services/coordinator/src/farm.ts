@@ -168,7 +168,7 @@ export class Farm {
     return Promise.all(
       halves.map(async ({ id, checkpoint }) => {
         const items = await this.reader.shardItems(batchId, id)
-        return { id, checkpoint, itemCount: items.length, work: workOf(items) }
+        return { id, firstItem: items[0]!.index, checkpoint, itemCount: items.length, work: workOf(items) }
       }),
     )
   }

@@ -64,6 +64,8 @@ export async function recoverBatch(
       expiresAtMs: batch.expiresAt === undefined ? null : Date.parse(batch.expiresAt),
       isPaused: control?.isPaused ?? false,
       completeByMs: control?.completeBy === undefined ? null : Date.parse(control.completeBy),
+      approveAfter: batch.approveAfter ?? null,
+      isApproved: control?.isApproved === true,
       needs: await needsOf(store, batch),
     },
     segmentCount: segmentCountOf(batch),

@@ -1,11 +1,18 @@
 import { create } from '@bufbuild/protobuf'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { timestampFromDate, timestampFromMs } from '@bufbuild/protobuf/wkt'
-import { BatchSchema, BatchState } from '@darkroom/proto'
+import { ApprovalState, BatchSchema, BatchState } from '@darkroom/proto'
 import type { Batch, BatchDocument, DoneDocument, SchedulerThroughputSchema } from '@darkroom/proto'
+import { approvalOf } from './core/approval.ts'
 import { RATE_WINDOW_MS } from './core/shard-life.ts'
 import type { OpenBatch } from './core/state.ts'
 import type { SchedulerTally } from './core/tally.ts'
+
+const APPROVALS = {
+  rendering: ApprovalState.RENDERING,
+  waiting: ApprovalState.WAITING,
+  given: ApprovalState.GIVEN,
+} as const
 
 const STATES = {
   queued: BatchState.QUEUED,
@@ -18,6 +25,7 @@ const STATES = {
 export function viewOpen(batch: OpenBatch, nowMs: number): Batch {
   const ended = batch.rendered + batch.failed + batch.cancelled
   const etaSeconds = etaSecondsOf(batch, nowMs)
+  const approval = approvalOf(batch)
   return create(BatchSchema, {
     id: batch.id,
     state: STATES[batch.state],
@@ -42,6 +50,7 @@ export function viewOpen(batch: OpenBatch, nowMs: number): Batch {
     ...(etaSeconds !== null && { etaSeconds }),
     ...(batch.completeByMs !== null && { completeBy: timestampFromMs(batch.completeByMs) }),
     atRisk: isAtRisk(batch, nowMs),
+    ...(approval !== null && { approval: { afterItems: batch.approveAfter!, state: APPROVALS[approval] } }),
     schedulers: [...batch.schedulers.values()].map(viewTally),
     runningShards: [...batch.open.values()].filter(({ workerId }) => workerId !== null).map(({ id }) => id),
   })

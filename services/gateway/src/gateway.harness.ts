@@ -15,7 +15,15 @@ import type { GrpcServer } from '@darkroom/chassis'
 import { startS3Server } from '@darkroom/local/s3'
 import type { S3Server } from '@darkroom/local/s3'
 import { create } from '@bufbuild/protobuf'
-import { BatchSchema, BatchState, batchVersion, CoordinatorService, keys } from '@darkroom/proto'
+import {
+  ApprovalSchema,
+  ApprovalState,
+  BatchSchema,
+  BatchState,
+  batchVersion,
+  CoordinatorService,
+  keys,
+} from '@darkroom/proto'
 import type { Batch, BatchDocument, GetLedgerRequest, Item, WatchBatchRequest, Worker } from '@darkroom/proto'
 import { GATEWAY_VARIABLES } from './config.ts'
 import { start } from './service.ts'
@@ -63,7 +71,7 @@ class PlayedCoordinator implements AsyncDisposable {
         this.#assertVersion(batchId, ifVersion)
         return { batch: this.put(batchId, { state: BatchState.CANCELLING }) }
       },
-      updateBatch: async ({ batchId, priority, paused, completeBy, ifVersion }) => {
+      updateBatch: async ({ batchId, priority, paused, completeBy, approved, ifVersion }) => {
         this.#assertVersion(batchId, ifVersion)
         const { priority: before, paused: wasPaused } = this.#find(batchId)
         return {
@@ -71,6 +79,7 @@ class PlayedCoordinator implements AsyncDisposable {
             priority: priority ?? before,
             paused: paused ?? wasPaused,
             ...(completeBy && { completeBy }),
+            ...(approved && { approval: create(ApprovalSchema, { afterItems: 1, state: ApprovalState.GIVEN }) }),
           }),
         }
       },

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file darkroom/v1/coordinator.proto.
  */
 export const file_darkroom_v1_coordinator: GenFile = /*@__PURE__*/
-  fileDesc("Ch1kYXJrcm9vbS92MS9jb29yZGluYXRvci5wcm90bxILZGFya3Jvb20udjEiTwoKSXRlbUNvdW50cxIQCghyZW5kZXJlZBgBIAEoDRIOCgZmYWlsZWQYAiABKA0SEQoJY2FuY2VsbGVkGAMgASgNEgwKBG9wZW4YBCABKA0iWAoTU2NoZWR1bGVyVGhyb3VnaHB1dBIRCglzY2hlZHVsZXIYASABKAkSDgoGaW1hZ2VzGAIgASgEEg0KBXN0ZXBzGAMgASgEEg8KB3NlY29uZHMYBCABKAEi/wQKBUJhdGNoEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuZGFya3Jvb20udjEuQmF0Y2hTdGF0ZRISCgppdGVtX2NvdW50GAMgASgNEhMKC2ltYWdlX2NvdW50GAQgASgNEiYKBWl0ZW1zGAUgASgLMhcuZGFya3Jvb20udjEuSXRlbUNvdW50cxIXCg9pbWFnZXNfcmVuZGVyZWQYBiABKA0SLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWltYWdlc19wZXJfc2Vjb25kGAogASgBEhgKC2V0YV9zZWNvbmRzGAsgASgBSACIAQESNAoKc2NoZWR1bGVycxgMIAMoCzIgLmRhcmtyb29tLnYxLlNjaGVkdWxlclRocm91Z2hwdXQSFgoOcnVubmluZ19zaGFyZHMYDSADKAkSFQoNaW1hZ2VzX2ZhaWxlZBgOIAEoDRIWCg5pbWFnZXNfZmxhZ2dlZBgPIAEoDRIUCgxpdGVtc193YXJuZWQYECABKA0SDgoGdGVuYW50GBEgASgJEhAKCHByaW9yaXR5GBIgASgREg4KBnBhdXNlZBgTIAEoCBIvCgtjb21wbGV0ZV9ieRgUIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHYXRfcmlzaxgVIAEoCEIOCgxfZXRhX3NlY29uZHMiJgoSU3VibWl0QmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJIjgKE1N1Ym1pdEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCIjCg9HZXRCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkiNQoQR2V0QmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIksKEkxpc3RCYXRjaGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZ0ZW5hbnQYAyABKAkiUwoTTGlzdEJhdGNoZXNSZXNwb25zZRIjCgdiYXRjaGVzGAEgAygLMhIuZGFya3Jvb20udjEuQmF0Y2gSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj0KEVdhdGNoQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEhYKDmFmdGVyX3JldmlzaW9uGAIgASgEInAKEldhdGNoQmF0Y2hSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoBBIhCgViYXRjaBgCIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoEiUKB3ByZXZpZXcYAyABKAsyFC5kYXJrcm9vbS52MS5QcmV2aWV3InUKB1ByZXZpZXcSEAoIYmF0Y2hfaWQYASABKAkSDAoEaXRlbRgCIAEoDRINCgVpbWFnZRgDIAEoDRIMCgRzdGVwGAQgASgNEg0KBXN0ZXBzGAUgASgNEgwKBGpwZWcYBiABKAwSEAoIc2hhcmRfaWQYByABKAkiOgoSQ2FuY2VsQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEhIKCmlmX3ZlcnNpb24YAiABKAkiOAoTQ2FuY2VsQmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIq8BChJVcGRhdGVCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkSFQoIcHJpb3JpdHkYAiABKBFIAIgBARITCgZwYXVzZWQYAyABKAhIAYgBARIvCgtjb21wbGV0ZV9ieRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKaWZfdmVyc2lvbhgFIAEoCUILCglfcHJpb3JpdHlCCQoHX3BhdXNlZCI4ChNVcGRhdGVCYXRjaFJlc3BvbnNlEiEKBWJhdGNoGAEgASgLMhIuZGFya3Jvb20udjEuQmF0Y2giSgoGRGV2aWNlEgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRIUCgxtZW1vcnlfYnl0ZXMYAyABKAQSDgoGcmVhc29uGAQgASgJIpABCgpHcHVGaWd1cmVzEhkKEXV0aWxpemF0aW9uX3JhdGlvGAEgASgBEhkKEW1lbW9yeV91c2VkX2J5dGVzGAIgASgEEhoKEm1lbW9yeV90b3RhbF9ieXRlcxgDIAEoBBITCgtwb3dlcl93YXR0cxgEIAEoARIbChN0ZW1wZXJhdHVyZV9jZWxzaXVzGAUgASgBIoMBCgxSdW5uaW5nU2hhcmQSEAoIYmF0Y2hfaWQYASABKAkSEAoIc2hhcmRfaWQYAiABKAkSDwoHYXR0ZW1wdBgDIAEoDRISCgpzdGVwc19kb25lGAQgASgNEhMKC3N0ZXBzX3RvdGFsGAUgASgNEhUKDXN0ZXBzX3Jlc3VtZWQYBiABKA0i/wMKBldvcmtlchIKCgJpZBgBIAEoCRInCgVzdGF0ZRgCIAEoDjIYLmRhcmtyb29tLnYxLldvcmtlclN0YXRlEgwKBHBvb2wYAyABKAkSDwoHdmVyc2lvbhgEIAEoCRIjCgZkZXZpY2UYBSABKAsyEy5kYXJrcm9vbS52MS5EZXZpY2USHAoUcmVzaWRlbnRfY2hlY2twb2ludHMYBiADKAkSKgoHcnVubmluZxgHIAMoCzIZLmRhcmtyb29tLnYxLlJ1bm5pbmdTaGFyZBIkCgNncHUYCCABKAsyFy5kYXJrcm9vbS52MS5HcHVGaWd1cmVzEjAKDGNvbm5lY3RlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPaW1hZ2VzX3JlbmRlcmVkGAsgASgEEhQKDGJ1c3lfc2Vjb25kcxgMIAEoARIPCgdhZGRyZXNzGA0gASgJEgwKBHRhZ3MYDiADKAkSGAoQY2hlY2twb2ludF9sb2FkcxgPIAEoDRIfChdjaGVja3BvaW50X2xvYWRfc2Vjb25kcxgQIAEoARIQCghhY3Rpdml0eRgRIAEoBBISCgpxdWFyYW50aW5lGBIgASgJIjQKEkV4cGxhaW5JdGVtUmVxdWVzdBIQCghiYXRjaF9pZBgBIAEoCRIMCgRpdGVtGAIgASgNIlgKE0V4cGxhaW5JdGVtUmVzcG9uc2USDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDgoGcmVtZWR5GAMgASgJEhAKCHNoYXJkX2lkGAQgASgJIj0KC1F1b3RlZEl0ZW1zEh8KBGl0ZW0YASABKAsyES5kYXJrcm9vbS52MS5JdGVtEg0KBWNvdW50GAIgASgEIjwKEVF1b3RlQmF0Y2hSZXF1ZXN0EicKBWl0ZW1zGAEgAygLMhguZGFya3Jvb20udjEuUXVvdGVkSXRlbXMi1gEKElF1b3RlQmF0Y2hSZXNwb25zZRIWCg5kZXZpY2Vfc2Vjb25kcxgBIAEoARIPCgd3b3JrZXJzGAIgASgNEhoKDXNlY29uZHNfYWxvbmUYAyABKAFIAIgBARIfChJzZWNvbmRzX2JlaGluZF9hbGwYBCABKAFIAYgBARITCgtpc19tZWFzdXJlZBgFIAEoCBISCgVwcmljZRgGIAEoAUgCiAEBQhAKDl9zZWNvbmRzX2Fsb25lQhUKE19zZWNvbmRzX2JlaGluZF9hbGxCCAoGX3ByaWNlImUKEEdldExlZGdlclJlcXVlc3QSDAoEZnJvbRgBIAEoCRIKCgJ0bxgCIAEoCRInCgJieRgDIAEoDjIbLmRhcmtyb29tLnYxLkxlZGdlckdyb3VwaW5nEg4KBnRlbmFudBgEIAEoCSKRAQoKTGVkZ2VyTGluZRIMCgRuYW1lGAEgASgJEhYKDmRldmljZV9zZWNvbmRzGAIgASgBEg4KBmltYWdlcxgDIAEoBBINCgVzdGVwcxgEIAEoBBIUCgdyZXRyaWVzGAUgASgESACIAQESEgoFcHJpY2UYBiABKAFIAYgBAUIKCghfcmV0cmllc0IICgZfcHJpY2UiYwoRR2V0TGVkZ2VyUmVzcG9uc2USJgoFbGluZXMYASADKAsyFy5kYXJrcm9vbS52MS5MZWRnZXJMaW5lEiYKBXRvdGFsGAIgASgLMhcuZGFya3Jvb20udjEuTGVkZ2VyTGluZSIUChJMaXN0V29ya2Vyc1JlcXVlc3QiOwoTTGlzdFdvcmtlcnNSZXNwb25zZRIkCgd3b3JrZXJzGAEgAygLMhMuZGFya3Jvb20udjEuV29ya2VyIicKEkRyYWluV29ya2VyUmVxdWVzdBIRCgl3b3JrZXJfaWQYASABKAkiFQoTRHJhaW5Xb3JrZXJSZXNwb25zZSrIAQoKQmF0Y2hTdGF0ZRIbChdCQVRDSF9TVEFURV9VTlNQRUNJRklFRBAAEhYKEkJBVENIX1NUQVRFX1FVRVVFRBABEhcKE0JBVENIX1NUQVRFX1JVTk5JTkcQAhIaChZCQVRDSF9TVEFURV9GSU5BTElaSU5HEAMSGQoVQkFUQ0hfU1RBVEVfQ09NUExFVEVEEAQSGgoWQkFUQ0hfU1RBVEVfQ0FOQ0VMTElORxAFEhkKFUJBVENIX1NUQVRFX0NBTkNFTExFRBAGKqsBCgtXb3JrZXJTdGF0ZRIcChhXT1JLRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVXT1JLRVJfU1RBVEVfU1RBUlRJTkcQARIVChFXT1JLRVJfU1RBVEVfSURMRRACEhoKFldPUktFUl9TVEFURV9SRU5ERVJJTkcQAxIZChVXT1JLRVJfU1RBVEVfRFJBSU5JTkcQBBIVChFXT1JLRVJfU1RBVEVfTE9TVBAFKqcBCg5MZWRnZXJHcm91cGluZxIfChtMRURHRVJfR1JPVVBJTkdfVU5TUEVDSUZJRUQQABIaChZMRURHRVJfR1JPVVBJTkdfVEVOQU5UEAESHgoaTEVER0VSX0dST1VQSU5HX0NIRUNLUE9JTlQQAhIdChlMRURHRVJfR1JPVVBJTkdfU0NIRURVTEVSEAMSGQoVTEVER0VSX0dST1VQSU5HX0JBVENIEAQyhwcKEkNvb3JkaW5hdG9yU2VydmljZRJQCgtTdWJtaXRCYXRjaBIfLmRhcmtyb29tLnYxLlN1Ym1pdEJhdGNoUmVxdWVzdBogLmRhcmtyb29tLnYxLlN1Ym1pdEJhdGNoUmVzcG9uc2USRwoIR2V0QmF0Y2gSHC5kYXJrcm9vbS52MS5HZXRCYXRjaFJlcXVlc3QaHS5kYXJrcm9vbS52MS5HZXRCYXRjaFJlc3BvbnNlElAKC0xpc3RCYXRjaGVzEh8uZGFya3Jvb20udjEuTGlzdEJhdGNoZXNSZXF1ZXN0GiAuZGFya3Jvb20udjEuTGlzdEJhdGNoZXNSZXNwb25zZRJPCgpXYXRjaEJhdGNoEh4uZGFya3Jvb20udjEuV2F0Y2hCYXRjaFJlcXVlc3QaHy5kYXJrcm9vbS52MS5XYXRjaEJhdGNoUmVzcG9uc2UwARJQCgtDYW5jZWxCYXRjaBIfLmRhcmtyb29tLnYxLkNhbmNlbEJhdGNoUmVxdWVzdBogLmRhcmtyb29tLnYxLkNhbmNlbEJhdGNoUmVzcG9uc2USUAoLVXBkYXRlQmF0Y2gSHy5kYXJrcm9vbS52MS5VcGRhdGVCYXRjaFJlcXVlc3QaIC5kYXJrcm9vbS52MS5VcGRhdGVCYXRjaFJlc3BvbnNlElAKC0V4cGxhaW5JdGVtEh8uZGFya3Jvb20udjEuRXhwbGFpbkl0ZW1SZXF1ZXN0GiAuZGFya3Jvb20udjEuRXhwbGFpbkl0ZW1SZXNwb25zZRJNCgpRdW90ZUJhdGNoEh4uZGFya3Jvb20udjEuUXVvdGVCYXRjaFJlcXVlc3QaHy5kYXJrcm9vbS52MS5RdW90ZUJhdGNoUmVzcG9uc2USSgoJR2V0TGVkZ2VyEh0uZGFya3Jvb20udjEuR2V0TGVkZ2VyUmVxdWVzdBoeLmRhcmtyb29tLnYxLkdldExlZGdlclJlc3BvbnNlElAKC0xpc3RXb3JrZXJzEh8uZGFya3Jvb20udjEuTGlzdFdvcmtlcnNSZXF1ZXN0GiAuZGFya3Jvb20udjEuTGlzdFdvcmtlcnNSZXNwb25zZRJQCgtEcmFpbldvcmtlchIfLmRhcmtyb29tLnYxLkRyYWluV29ya2VyUmVxdWVzdBogLmRhcmtyb29tLnYxLkRyYWluV29ya2VyUmVzcG9uc2ViBnByb3RvMw", [file_darkroom_v1_item, file_google_protobuf_timestamp]);
+  fileDesc("Ch1kYXJrcm9vbS92MS9jb29yZGluYXRvci5wcm90bxILZGFya3Jvb20udjEiTwoKSXRlbUNvdW50cxIQCghyZW5kZXJlZBgBIAEoDRIOCgZmYWlsZWQYAiABKA0SEQoJY2FuY2VsbGVkGAMgASgNEgwKBG9wZW4YBCABKA0iWAoTU2NoZWR1bGVyVGhyb3VnaHB1dBIRCglzY2hlZHVsZXIYASABKAkSDgoGaW1hZ2VzGAIgASgEEg0KBXN0ZXBzGAMgASgEEg8KB3NlY29uZHMYBCABKAEiqAUKBUJhdGNoEgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcuZGFya3Jvb20udjEuQmF0Y2hTdGF0ZRISCgppdGVtX2NvdW50GAMgASgNEhMKC2ltYWdlX2NvdW50GAQgASgNEiYKBWl0ZW1zGAUgASgLMhcuZGFya3Jvb20udjEuSXRlbUNvdW50cxIXCg9pbWFnZXNfcmVuZGVyZWQYBiABKA0SLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWltYWdlc19wZXJfc2Vjb25kGAogASgBEhgKC2V0YV9zZWNvbmRzGAsgASgBSACIAQESNAoKc2NoZWR1bGVycxgMIAMoCzIgLmRhcmtyb29tLnYxLlNjaGVkdWxlclRocm91Z2hwdXQSFgoOcnVubmluZ19zaGFyZHMYDSADKAkSFQoNaW1hZ2VzX2ZhaWxlZBgOIAEoDRIWCg5pbWFnZXNfZmxhZ2dlZBgPIAEoDRIUCgxpdGVtc193YXJuZWQYECABKA0SDgoGdGVuYW50GBEgASgJEhAKCHByaW9yaXR5GBIgASgREg4KBnBhdXNlZBgTIAEoCBIvCgtjb21wbGV0ZV9ieRgUIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHYXRfcmlzaxgVIAEoCBInCghhcHByb3ZhbBgWIAEoCzIVLmRhcmtyb29tLnYxLkFwcHJvdmFsQg4KDF9ldGFfc2Vjb25kcyJKCghBcHByb3ZhbBITCgthZnRlcl9pdGVtcxgBIAEoDRIpCgVzdGF0ZRgCIAEoDjIaLmRhcmtyb29tLnYxLkFwcHJvdmFsU3RhdGUiJgoSU3VibWl0QmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJIjgKE1N1Ym1pdEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCIjCg9HZXRCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkiNQoQR2V0QmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIksKEkxpc3RCYXRjaGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZ0ZW5hbnQYAyABKAkiUwoTTGlzdEJhdGNoZXNSZXNwb25zZRIjCgdiYXRjaGVzGAEgAygLMhIuZGFya3Jvb20udjEuQmF0Y2gSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj0KEVdhdGNoQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEhYKDmFmdGVyX3JldmlzaW9uGAIgASgEInAKEldhdGNoQmF0Y2hSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoBBIhCgViYXRjaBgCIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoEiUKB3ByZXZpZXcYAyABKAsyFC5kYXJrcm9vbS52MS5QcmV2aWV3InUKB1ByZXZpZXcSEAoIYmF0Y2hfaWQYASABKAkSDAoEaXRlbRgCIAEoDRINCgVpbWFnZRgDIAEoDRIMCgRzdGVwGAQgASgNEg0KBXN0ZXBzGAUgASgNEgwKBGpwZWcYBiABKAwSEAoIc2hhcmRfaWQYByABKAkiOgoSQ2FuY2VsQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEhIKCmlmX3ZlcnNpb24YAiABKAkiOAoTQ2FuY2VsQmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIsEBChJVcGRhdGVCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkSFQoIcHJpb3JpdHkYAiABKBFIAIgBARITCgZwYXVzZWQYAyABKAhIAYgBARIvCgtjb21wbGV0ZV9ieRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKaWZfdmVyc2lvbhgFIAEoCRIQCghhcHByb3ZlZBgGIAEoCEILCglfcHJpb3JpdHlCCQoHX3BhdXNlZCI4ChNVcGRhdGVCYXRjaFJlc3BvbnNlEiEKBWJhdGNoGAEgASgLMhIuZGFya3Jvb20udjEuQmF0Y2giSgoGRGV2aWNlEgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRIUCgxtZW1vcnlfYnl0ZXMYAyABKAQSDgoGcmVhc29uGAQgASgJIpABCgpHcHVGaWd1cmVzEhkKEXV0aWxpemF0aW9uX3JhdGlvGAEgASgBEhkKEW1lbW9yeV91c2VkX2J5dGVzGAIgASgEEhoKEm1lbW9yeV90b3RhbF9ieXRlcxgDIAEoBBITCgtwb3dlcl93YXR0cxgEIAEoARIbChN0ZW1wZXJhdHVyZV9jZWxzaXVzGAUgASgBIoMBCgxSdW5uaW5nU2hhcmQSEAoIYmF0Y2hfaWQYASABKAkSEAoIc2hhcmRfaWQYAiABKAkSDwoHYXR0ZW1wdBgDIAEoDRISCgpzdGVwc19kb25lGAQgASgNEhMKC3N0ZXBzX3RvdGFsGAUgASgNEhUKDXN0ZXBzX3Jlc3VtZWQYBiABKA0i/wMKBldvcmtlchIKCgJpZBgBIAEoCRInCgVzdGF0ZRgCIAEoDjIYLmRhcmtyb29tLnYxLldvcmtlclN0YXRlEgwKBHBvb2wYAyABKAkSDwoHdmVyc2lvbhgEIAEoCRIjCgZkZXZpY2UYBSABKAsyEy5kYXJrcm9vbS52MS5EZXZpY2USHAoUcmVzaWRlbnRfY2hlY2twb2ludHMYBiADKAkSKgoHcnVubmluZxgHIAMoCzIZLmRhcmtyb29tLnYxLlJ1bm5pbmdTaGFyZBIkCgNncHUYCCABKAsyFy5kYXJrcm9vbS52MS5HcHVGaWd1cmVzEjAKDGNvbm5lY3RlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPaW1hZ2VzX3JlbmRlcmVkGAsgASgEEhQKDGJ1c3lfc2Vjb25kcxgMIAEoARIPCgdhZGRyZXNzGA0gASgJEgwKBHRhZ3MYDiADKAkSGAoQY2hlY2twb2ludF9sb2FkcxgPIAEoDRIfChdjaGVja3BvaW50X2xvYWRfc2Vjb25kcxgQIAEoARIQCghhY3Rpdml0eRgRIAEoBBISCgpxdWFyYW50aW5lGBIgASgJIjQKEkV4cGxhaW5JdGVtUmVxdWVzdBIQCghiYXRjaF9pZBgBIAEoCRIMCgRpdGVtGAIgASgNIlgKE0V4cGxhaW5JdGVtUmVzcG9uc2USDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDgoGcmVtZWR5GAMgASgJEhAKCHNoYXJkX2lkGAQgASgJIj0KC1F1b3RlZEl0ZW1zEh8KBGl0ZW0YASABKAsyES5kYXJrcm9vbS52MS5JdGVtEg0KBWNvdW50GAIgASgEIjwKEVF1b3RlQmF0Y2hSZXF1ZXN0EicKBWl0ZW1zGAEgAygLMhguZGFya3Jvb20udjEuUXVvdGVkSXRlbXMi1gEKElF1b3RlQmF0Y2hSZXNwb25zZRIWCg5kZXZpY2Vfc2Vjb25kcxgBIAEoARIPCgd3b3JrZXJzGAIgASgNEhoKDXNlY29uZHNfYWxvbmUYAyABKAFIAIgBARIfChJzZWNvbmRzX2JlaGluZF9hbGwYBCABKAFIAYgBARITCgtpc19tZWFzdXJlZBgFIAEoCBISCgVwcmljZRgGIAEoAUgCiAEBQhAKDl9zZWNvbmRzX2Fsb25lQhUKE19zZWNvbmRzX2JlaGluZF9hbGxCCAoGX3ByaWNlImUKEEdldExlZGdlclJlcXVlc3QSDAoEZnJvbRgBIAEoCRIKCgJ0bxgCIAEoCRInCgJieRgDIAEoDjIbLmRhcmtyb29tLnYxLkxlZGdlckdyb3VwaW5nEg4KBnRlbmFudBgEIAEoCSKRAQoKTGVkZ2VyTGluZRIMCgRuYW1lGAEgASgJEhYKDmRldmljZV9zZWNvbmRzGAIgASgBEg4KBmltYWdlcxgDIAEoBBINCgVzdGVwcxgEIAEoBBIUCgdyZXRyaWVzGAUgASgESACIAQESEgoFcHJpY2UYBiABKAFIAYgBAUIKCghfcmV0cmllc0IICgZfcHJpY2UiYwoRR2V0TGVkZ2VyUmVzcG9uc2USJgoFbGluZXMYASADKAsyFy5kYXJrcm9vbS52MS5MZWRnZXJMaW5lEiYKBXRvdGFsGAIgASgLMhcuZGFya3Jvb20udjEuTGVkZ2VyTGluZSIUChJMaXN0V29ya2Vyc1JlcXVlc3QiOwoTTGlzdFdvcmtlcnNSZXNwb25zZRIkCgd3b3JrZXJzGAEgAygLMhMuZGFya3Jvb20udjEuV29ya2VyIicKEkRyYWluV29ya2VyUmVxdWVzdBIRCgl3b3JrZXJfaWQYASABKAkiFQoTRHJhaW5Xb3JrZXJSZXNwb25zZSrIAQoKQmF0Y2hTdGF0ZRIbChdCQVRDSF9TVEFURV9VTlNQRUNJRklFRBAAEhYKEkJBVENIX1NUQVRFX1FVRVVFRBABEhcKE0JBVENIX1NUQVRFX1JVTk5JTkcQAhIaChZCQVRDSF9TVEFURV9GSU5BTElaSU5HEAMSGQoVQkFUQ0hfU1RBVEVfQ09NUExFVEVEEAQSGgoWQkFUQ0hfU1RBVEVfQ0FOQ0VMTElORxAFEhkKFUJBVENIX1NUQVRFX0NBTkNFTExFRBAGKoMBCg1BcHByb3ZhbFN0YXRlEh4KGkFQUFJPVkFMX1NUQVRFX1VOU1BFQ0lGSUVEEAASHAoYQVBQUk9WQUxfU1RBVEVfUkVOREVSSU5HEAESGgoWQVBQUk9WQUxfU1RBVEVfV0FJVElORxACEhgKFEFQUFJPVkFMX1NUQVRFX0dJVkVOEAMqqwEKC1dvcmtlclN0YXRlEhwKGFdPUktFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVdPUktFUl9TVEFURV9TVEFSVElORxABEhUKEVdPUktFUl9TVEFURV9JRExFEAISGgoWV09SS0VSX1NUQVRFX1JFTkRFUklORxADEhkKFVdPUktFUl9TVEFURV9EUkFJTklORxAEEhUKEVdPUktFUl9TVEFURV9MT1NUEAUqpwEKDkxlZGdlckdyb3VwaW5nEh8KG0xFREdFUl9HUk9VUElOR19VTlNQRUNJRklFRBAAEhoKFkxFREdFUl9HUk9VUElOR19URU5BTlQQARIeChpMRURHRVJfR1JPVVBJTkdfQ0hFQ0tQT0lOVBACEh0KGUxFREdFUl9HUk9VUElOR19TQ0hFRFVMRVIQAxIZChVMRURHRVJfR1JPVVBJTkdfQkFUQ0gQBDKHBwoSQ29vcmRpbmF0b3JTZXJ2aWNlElAKC1N1Ym1pdEJhdGNoEh8uZGFya3Jvb20udjEuU3VibWl0QmF0Y2hSZXF1ZXN0GiAuZGFya3Jvb20udjEuU3VibWl0QmF0Y2hSZXNwb25zZRJHCghHZXRCYXRjaBIcLmRhcmtyb29tLnYxLkdldEJhdGNoUmVxdWVzdBodLmRhcmtyb29tLnYxLkdldEJhdGNoUmVzcG9uc2USUAoLTGlzdEJhdGNoZXMSHy5kYXJrcm9vbS52MS5MaXN0QmF0Y2hlc1JlcXVlc3QaIC5kYXJrcm9vbS52MS5MaXN0QmF0Y2hlc1Jlc3BvbnNlEk8KCldhdGNoQmF0Y2gSHi5kYXJrcm9vbS52MS5XYXRjaEJhdGNoUmVxdWVzdBofLmRhcmtyb29tLnYxLldhdGNoQmF0Y2hSZXNwb25zZTABElAKC0NhbmNlbEJhdGNoEh8uZGFya3Jvb20udjEuQ2FuY2VsQmF0Y2hSZXF1ZXN0GiAuZGFya3Jvb20udjEuQ2FuY2VsQmF0Y2hSZXNwb25zZRJQCgtVcGRhdGVCYXRjaBIfLmRhcmtyb29tLnYxLlVwZGF0ZUJhdGNoUmVxdWVzdBogLmRhcmtyb29tLnYxLlVwZGF0ZUJhdGNoUmVzcG9uc2USUAoLRXhwbGFpbkl0ZW0SHy5kYXJrcm9vbS52MS5FeHBsYWluSXRlbVJlcXVlc3QaIC5kYXJrcm9vbS52MS5FeHBsYWluSXRlbVJlc3BvbnNlEk0KClF1b3RlQmF0Y2gSHi5kYXJrcm9vbS52MS5RdW90ZUJhdGNoUmVxdWVzdBofLmRhcmtyb29tLnYxLlF1b3RlQmF0Y2hSZXNwb25zZRJKCglHZXRMZWRnZXISHS5kYXJrcm9vbS52MS5HZXRMZWRnZXJSZXF1ZXN0Gh4uZGFya3Jvb20udjEuR2V0TGVkZ2VyUmVzcG9uc2USUAoLTGlzdFdvcmtlcnMSHy5kYXJrcm9vbS52MS5MaXN0V29ya2Vyc1JlcXVlc3QaIC5kYXJrcm9vbS52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlElAKC0RyYWluV29ya2VyEh8uZGFya3Jvb20udjEuRHJhaW5Xb3JrZXJSZXF1ZXN0GiAuZGFya3Jvb20udjEuRHJhaW5Xb3JrZXJSZXNwb25zZWIGcHJvdG8z", [file_darkroom_v1_item, file_google_protobuf_timestamp]);
 
 /**
  * Where the items of a batch are; the four always sum to the accepted count.
@@ -216,6 +216,13 @@ export type Batch = Message<"darkroom.v1.Batch"> & {
    * @generated from field: bool at_risk = 21;
    */
   atRisk: boolean;
+
+  /**
+   * Absent where nobody is to be asked, and of ended batches.
+   *
+   * @generated from field: darkroom.v1.Approval approval = 22;
+   */
+  approval?: Approval | undefined;
 };
 
 /**
@@ -224,6 +231,30 @@ export type Batch = Message<"darkroom.v1.Batch"> & {
  */
 export const BatchSchema: GenMessage<Batch> = /*@__PURE__*/
   messageDesc(file_darkroom_v1_coordinator, 2);
+
+/**
+ * The first items of a batch are rendered, the others only once somebody has seen them and said yes.
+ *
+ * @generated from message darkroom.v1.Approval
+ */
+export type Approval = Message<"darkroom.v1.Approval"> & {
+  /**
+   * @generated from field: uint32 after_items = 1;
+   */
+  afterItems: number;
+
+  /**
+   * @generated from field: darkroom.v1.ApprovalState state = 2;
+   */
+  state: ApprovalState;
+};
+
+/**
+ * Describes the message darkroom.v1.Approval.
+ * Use `create(ApprovalSchema)` to create a new message.
+ */
+export const ApprovalSchema: GenMessage<Approval> = /*@__PURE__*/
+  messageDesc(file_darkroom_v1_coordinator, 3);
 
 /**
  * @generated from message darkroom.v1.SubmitBatchRequest
@@ -240,7 +271,7 @@ export type SubmitBatchRequest = Message<"darkroom.v1.SubmitBatchRequest"> & {
  * Use `create(SubmitBatchRequestSchema)` to create a new message.
  */
 export const SubmitBatchRequestSchema: GenMessage<SubmitBatchRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 3);
+  messageDesc(file_darkroom_v1_coordinator, 4);
 
 /**
  * @generated from message darkroom.v1.SubmitBatchResponse
@@ -257,7 +288,7 @@ export type SubmitBatchResponse = Message<"darkroom.v1.SubmitBatchResponse"> & {
  * Use `create(SubmitBatchResponseSchema)` to create a new message.
  */
 export const SubmitBatchResponseSchema: GenMessage<SubmitBatchResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 4);
+  messageDesc(file_darkroom_v1_coordinator, 5);
 
 /**
  * @generated from message darkroom.v1.GetBatchRequest
@@ -274,7 +305,7 @@ export type GetBatchRequest = Message<"darkroom.v1.GetBatchRequest"> & {
  * Use `create(GetBatchRequestSchema)` to create a new message.
  */
 export const GetBatchRequestSchema: GenMessage<GetBatchRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 5);
+  messageDesc(file_darkroom_v1_coordinator, 6);
 
 /**
  * @generated from message darkroom.v1.GetBatchResponse
@@ -291,7 +322,7 @@ export type GetBatchResponse = Message<"darkroom.v1.GetBatchResponse"> & {
  * Use `create(GetBatchResponseSchema)` to create a new message.
  */
 export const GetBatchResponseSchema: GenMessage<GetBatchResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 6);
+  messageDesc(file_darkroom_v1_coordinator, 7);
 
 /**
  * @generated from message darkroom.v1.ListBatchesRequest
@@ -324,7 +355,7 @@ export type ListBatchesRequest = Message<"darkroom.v1.ListBatchesRequest"> & {
  * Use `create(ListBatchesRequestSchema)` to create a new message.
  */
 export const ListBatchesRequestSchema: GenMessage<ListBatchesRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 7);
+  messageDesc(file_darkroom_v1_coordinator, 8);
 
 /**
  * @generated from message darkroom.v1.ListBatchesResponse
@@ -348,7 +379,7 @@ export type ListBatchesResponse = Message<"darkroom.v1.ListBatchesResponse"> & {
  * Use `create(ListBatchesResponseSchema)` to create a new message.
  */
 export const ListBatchesResponseSchema: GenMessage<ListBatchesResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 8);
+  messageDesc(file_darkroom_v1_coordinator, 9);
 
 /**
  * @generated from message darkroom.v1.WatchBatchRequest
@@ -372,7 +403,7 @@ export type WatchBatchRequest = Message<"darkroom.v1.WatchBatchRequest"> & {
  * Use `create(WatchBatchRequestSchema)` to create a new message.
  */
 export const WatchBatchRequestSchema: GenMessage<WatchBatchRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 9);
+  messageDesc(file_darkroom_v1_coordinator, 10);
 
 /**
  * @generated from message darkroom.v1.WatchBatchResponse
@@ -405,7 +436,7 @@ export type WatchBatchResponse = Message<"darkroom.v1.WatchBatchResponse"> & {
  * Use `create(WatchBatchResponseSchema)` to create a new message.
  */
 export const WatchBatchResponseSchema: GenMessage<WatchBatchResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 10);
+  messageDesc(file_darkroom_v1_coordinator, 11);
 
 /**
  * A picture on its way.
@@ -462,7 +493,7 @@ export type Preview = Message<"darkroom.v1.Preview"> & {
  * Use `create(PreviewSchema)` to create a new message.
  */
 export const PreviewSchema: GenMessage<Preview> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 11);
+  messageDesc(file_darkroom_v1_coordinator, 12);
 
 /**
  * @generated from message darkroom.v1.CancelBatchRequest
@@ -486,7 +517,7 @@ export type CancelBatchRequest = Message<"darkroom.v1.CancelBatchRequest"> & {
  * Use `create(CancelBatchRequestSchema)` to create a new message.
  */
 export const CancelBatchRequestSchema: GenMessage<CancelBatchRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 12);
+  messageDesc(file_darkroom_v1_coordinator, 13);
 
 /**
  * @generated from message darkroom.v1.CancelBatchResponse
@@ -503,7 +534,7 @@ export type CancelBatchResponse = Message<"darkroom.v1.CancelBatchResponse"> & {
  * Use `create(CancelBatchResponseSchema)` to create a new message.
  */
 export const CancelBatchResponseSchema: GenMessage<CancelBatchResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 13);
+  messageDesc(file_darkroom_v1_coordinator, 14);
 
 /**
  * @generated from message darkroom.v1.UpdateBatchRequest
@@ -537,6 +568,13 @@ export type UpdateBatchRequest = Message<"darkroom.v1.UpdateBatchRequest"> & {
    * @generated from field: string if_version = 5;
    */
   ifVersion: string;
+
+  /**
+   * True: the items that wait for a yes may start. It is not taken back.
+   *
+   * @generated from field: bool approved = 6;
+   */
+  approved: boolean;
 };
 
 /**
@@ -544,7 +582,7 @@ export type UpdateBatchRequest = Message<"darkroom.v1.UpdateBatchRequest"> & {
  * Use `create(UpdateBatchRequestSchema)` to create a new message.
  */
 export const UpdateBatchRequestSchema: GenMessage<UpdateBatchRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 14);
+  messageDesc(file_darkroom_v1_coordinator, 15);
 
 /**
  * @generated from message darkroom.v1.UpdateBatchResponse
@@ -561,7 +599,7 @@ export type UpdateBatchResponse = Message<"darkroom.v1.UpdateBatchResponse"> & {
  * Use `create(UpdateBatchResponseSchema)` to create a new message.
  */
 export const UpdateBatchResponseSchema: GenMessage<UpdateBatchResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 15);
+  messageDesc(file_darkroom_v1_coordinator, 16);
 
 /**
  * The device that a worker renders on, as chosen at its start.
@@ -601,7 +639,7 @@ export type Device = Message<"darkroom.v1.Device"> & {
  * Use `create(DeviceSchema)` to create a new message.
  */
 export const DeviceSchema: GenMessage<Device> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 16);
+  messageDesc(file_darkroom_v1_coordinator, 17);
 
 /**
  * Figures of nvidia-smi; absent where there is none.
@@ -640,7 +678,7 @@ export type GpuFigures = Message<"darkroom.v1.GpuFigures"> & {
  * Use `create(GpuFiguresSchema)` to create a new message.
  */
 export const GpuFiguresSchema: GenMessage<GpuFigures> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 17);
+  messageDesc(file_darkroom_v1_coordinator, 18);
 
 /**
  * @generated from message darkroom.v1.RunningShard
@@ -686,7 +724,7 @@ export type RunningShard = Message<"darkroom.v1.RunningShard"> & {
  * Use `create(RunningShardSchema)` to create a new message.
  */
 export const RunningShardSchema: GenMessage<RunningShard> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 18);
+  messageDesc(file_darkroom_v1_coordinator, 19);
 
 /**
  * @generated from message darkroom.v1.Worker
@@ -806,7 +844,7 @@ export type Worker = Message<"darkroom.v1.Worker"> & {
  * Use `create(WorkerSchema)` to create a new message.
  */
 export const WorkerSchema: GenMessage<Worker> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 19);
+  messageDesc(file_darkroom_v1_coordinator, 20);
 
 /**
  * @generated from message darkroom.v1.ExplainItemRequest
@@ -830,7 +868,7 @@ export type ExplainItemRequest = Message<"darkroom.v1.ExplainItemRequest"> & {
  * Use `create(ExplainItemRequestSchema)` to create a new message.
  */
 export const ExplainItemRequestSchema: GenMessage<ExplainItemRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 20);
+  messageDesc(file_darkroom_v1_coordinator, 21);
 
 /**
  * @generated from message darkroom.v1.ExplainItemResponse
@@ -870,7 +908,7 @@ export type ExplainItemResponse = Message<"darkroom.v1.ExplainItemResponse"> & {
  * Use `create(ExplainItemResponseSchema)` to create a new message.
  */
 export const ExplainItemResponseSchema: GenMessage<ExplainItemResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 21);
+  messageDesc(file_darkroom_v1_coordinator, 22);
 
 /**
  * Items that cost the same.
@@ -896,7 +934,7 @@ export type QuotedItems = Message<"darkroom.v1.QuotedItems"> & {
  * Use `create(QuotedItemsSchema)` to create a new message.
  */
 export const QuotedItemsSchema: GenMessage<QuotedItems> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 22);
+  messageDesc(file_darkroom_v1_coordinator, 23);
 
 /**
  * @generated from message darkroom.v1.QuoteBatchRequest
@@ -913,7 +951,7 @@ export type QuoteBatchRequest = Message<"darkroom.v1.QuoteBatchRequest"> & {
  * Use `create(QuoteBatchRequestSchema)` to create a new message.
  */
 export const QuoteBatchRequestSchema: GenMessage<QuoteBatchRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 23);
+  messageDesc(file_darkroom_v1_coordinator, 24);
 
 /**
  * @generated from message darkroom.v1.QuoteBatchResponse
@@ -965,7 +1003,7 @@ export type QuoteBatchResponse = Message<"darkroom.v1.QuoteBatchResponse"> & {
  * Use `create(QuoteBatchResponseSchema)` to create a new message.
  */
 export const QuoteBatchResponseSchema: GenMessage<QuoteBatchResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 24);
+  messageDesc(file_darkroom_v1_coordinator, 25);
 
 /**
  * @generated from message darkroom.v1.GetLedgerRequest
@@ -1001,7 +1039,7 @@ export type GetLedgerRequest = Message<"darkroom.v1.GetLedgerRequest"> & {
  * Use `create(GetLedgerRequestSchema)` to create a new message.
  */
 export const GetLedgerRequestSchema: GenMessage<GetLedgerRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 25);
+  messageDesc(file_darkroom_v1_coordinator, 26);
 
 /**
  * @generated from message darkroom.v1.LedgerLine
@@ -1053,7 +1091,7 @@ export type LedgerLine = Message<"darkroom.v1.LedgerLine"> & {
  * Use `create(LedgerLineSchema)` to create a new message.
  */
 export const LedgerLineSchema: GenMessage<LedgerLine> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 26);
+  messageDesc(file_darkroom_v1_coordinator, 27);
 
 /**
  * @generated from message darkroom.v1.GetLedgerResponse
@@ -1077,7 +1115,7 @@ export type GetLedgerResponse = Message<"darkroom.v1.GetLedgerResponse"> & {
  * Use `create(GetLedgerResponseSchema)` to create a new message.
  */
 export const GetLedgerResponseSchema: GenMessage<GetLedgerResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 27);
+  messageDesc(file_darkroom_v1_coordinator, 28);
 
 /**
  * @generated from message darkroom.v1.ListWorkersRequest
@@ -1090,7 +1128,7 @@ export type ListWorkersRequest = Message<"darkroom.v1.ListWorkersRequest"> & {
  * Use `create(ListWorkersRequestSchema)` to create a new message.
  */
 export const ListWorkersRequestSchema: GenMessage<ListWorkersRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 28);
+  messageDesc(file_darkroom_v1_coordinator, 29);
 
 /**
  * @generated from message darkroom.v1.ListWorkersResponse
@@ -1107,7 +1145,7 @@ export type ListWorkersResponse = Message<"darkroom.v1.ListWorkersResponse"> & {
  * Use `create(ListWorkersResponseSchema)` to create a new message.
  */
 export const ListWorkersResponseSchema: GenMessage<ListWorkersResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 29);
+  messageDesc(file_darkroom_v1_coordinator, 30);
 
 /**
  * @generated from message darkroom.v1.DrainWorkerRequest
@@ -1124,7 +1162,7 @@ export type DrainWorkerRequest = Message<"darkroom.v1.DrainWorkerRequest"> & {
  * Use `create(DrainWorkerRequestSchema)` to create a new message.
  */
 export const DrainWorkerRequestSchema: GenMessage<DrainWorkerRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 30);
+  messageDesc(file_darkroom_v1_coordinator, 31);
 
 /**
  * @generated from message darkroom.v1.DrainWorkerResponse
@@ -1137,7 +1175,7 @@ export type DrainWorkerResponse = Message<"darkroom.v1.DrainWorkerResponse"> & {
  * Use `create(DrainWorkerResponseSchema)` to create a new message.
  */
 export const DrainWorkerResponseSchema: GenMessage<DrainWorkerResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 31);
+  messageDesc(file_darkroom_v1_coordinator, 32);
 
 /**
  * @generated from enum darkroom.v1.BatchState
@@ -1191,6 +1229,46 @@ export const BatchStateSchema: GenEnum<BatchState> = /*@__PURE__*/
   enumDesc(file_darkroom_v1_coordinator, 0);
 
 /**
+ * @generated from enum darkroom.v1.ApprovalState
+ */
+export const ApprovalState = {
+  /**
+   * @generated from enum value: APPROVAL_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The first items are being rendered.
+   *
+   * @generated from enum value: APPROVAL_STATE_RENDERING = 1;
+   */
+  RENDERING: 1,
+
+  /**
+   * They are there, and the others wait for a yes.
+   *
+   * @generated from enum value: APPROVAL_STATE_WAITING = 2;
+   */
+  WAITING: 2,
+
+  /**
+   * @generated from enum value: APPROVAL_STATE_GIVEN = 3;
+   */
+  GIVEN: 3,
+} as const;
+
+/**
+ * @generated from enum darkroom.v1.ApprovalState
+ */
+export type ApprovalState = (typeof ApprovalState)[keyof typeof ApprovalState] | UnknownEnum;
+
+/**
+ * Describes the enum darkroom.v1.ApprovalState.
+ */
+export const ApprovalStateSchema: GenEnum<ApprovalState> = /*@__PURE__*/
+  enumDesc(file_darkroom_v1_coordinator, 1);
+
+/**
  * @generated from enum darkroom.v1.WorkerState
  */
 export const WorkerState = {
@@ -1234,7 +1312,7 @@ export type WorkerState = (typeof WorkerState)[keyof typeof WorkerState] | Unkno
  * Describes the enum darkroom.v1.WorkerState.
  */
 export const WorkerStateSchema: GenEnum<WorkerState> = /*@__PURE__*/
-  enumDesc(file_darkroom_v1_coordinator, 1);
+  enumDesc(file_darkroom_v1_coordinator, 2);
 
 /**
  * @generated from enum darkroom.v1.LedgerGrouping
@@ -1275,7 +1353,7 @@ export type LedgerGrouping = (typeof LedgerGrouping)[keyof typeof LedgerGrouping
  * Describes the enum darkroom.v1.LedgerGrouping.
  */
 export const LedgerGroupingSchema: GenEnum<LedgerGrouping> = /*@__PURE__*/
-  enumDesc(file_darkroom_v1_coordinator, 2);
+  enumDesc(file_darkroom_v1_coordinator, 3);
 
 /**
  * What the gateway and operators ask of the coordinator. Only the leader answers; a standby refuses with UNAVAILABLE.

@@ -2,7 +2,7 @@ import { InvalidArgumentError } from 'commander'
 import type { Command } from 'commander'
 import type { CommandContext } from '../command-context.ts'
 
-/** pause, resume, priority and deadline: what may be changed of a batch that is open. */
+/** pause, resume, approve, priority and deadline: what may be changed of a batch that is open. */
 export function addControl(program: Command, context: () => CommandContext): void {
   program
     .command('pause <batch>')
@@ -16,6 +16,13 @@ export function addControl(program: Command, context: () => CommandContext): voi
     .description('go on with a batch that was paused')
     .action(async (id: string) => {
       const batch = await context().gateway.update(id, { paused: false })
+      context().print(batch, () => `${batch.id}  goes on, ${batch.items.open} items open`)
+    })
+  program
+    .command('approve <batch>')
+    .description('say yes to the first items of a batch: the others, which wait for that, start')
+    .action(async (id: string) => {
+      const batch = await context().gateway.update(id, { approved: true })
       context().print(batch, () => `${batch.id}  goes on, ${batch.items.open} items open`)
     })
   program

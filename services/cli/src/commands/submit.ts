@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from 'commander'
 import type { Command } from 'commander'
 import { open } from 'node:fs/promises'
 import path from 'node:path'
@@ -31,6 +32,7 @@ interface SubmitOptions {
   readonly strength?: string
   readonly previewEvery?: string
   readonly previewMode?: string
+  readonly approveAfter?: number
   readonly watch?: boolean
   readonly quote?: boolean
 }
@@ -64,6 +66,7 @@ export function addSubmit(program: Command, context: () => CommandContext): void
     .option('--preview-every <n>', 'show pictures on their way after every so many steps: darkroom watch --previews')
     .option('--preview-mode <mode>', 'estimate: a cheap sketch, the default; decode: what the VAE makes of it')
     .option('--task <name>', 'what to do, where checkpoint and pictures leave a choice')
+    .option('--approve-after <n>', 'render so many of the first items; the others wait for darkroom approve', items)
     .option('-w, --watch', 'follow it until it ends')
     .option('--quote', 'say what it would take and cost, and submit nothing')
     .action(async (file: string | undefined, options: SubmitOptions, command: Command) => {
@@ -79,8 +82,11 @@ export function addSubmit(program: Command, context: () => CommandContext): void
         const quote = file === undefined ? await gateway.quoteJson(body) : await sendLines(gateway, file, send)
         return print(quote, () => quoteText(quote))
       }
-      const send = (lines: AsyncIterable<Uint8Array>): Promise<BatchJson> => gateway.submitNdjson(lines, defaults)
-      const batch = file === undefined ? await gateway.submitJson(body) : await sendLines(gateway, file, send)
+      const approval = options.approveAfter === undefined ? {} : { approveAfter: options.approveAfter }
+      const query = { ...defaults, ...(options.approveAfter && { approveAfter: String(options.approveAfter) }) }
+      const send = (lines: AsyncIterable<Uint8Array>): Promise<BatchJson> => gateway.submitNdjson(lines, query)
+      const batch =
+        file === undefined ? await gateway.submitJson({ ...body, ...approval }) : await sendLines(gateway, file, send)
       const accepted = `${batch.id}  ${batch.itemCount} items, ${batch.imageCount} images accepted`
       if (options.watch !== true) return print(batch, () => `${accepted}\nfollow it: darkroom watch ${batch.id}`)
       if (!isJson) console.log(accepted)
@@ -176,6 +182,11 @@ function defaultsOf(options: SubmitOptions): Record<string, string> {
     task: taskOf(options),
   }
   return Object.fromEntries(Object.entries(named).filter((entry): entry is [string, string] => entry[1] !== undefined))
+}
+
+function items(text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError(`${text} is no number of items.`)
+  return Number(text)
 }
 
 /** Numbers as numbers: JSON bodies are not coerced. What is no number goes as it is, and the gateway says so. */

@@ -1,3 +1,4 @@
+import { mayPlan } from './approval.ts'
 import { Heap } from './heap.ts'
 import { keyOf, meets } from './needs.ts'
 import type { Needs } from './needs.ts'
@@ -113,7 +114,7 @@ export function unlistBatch(farm: FarmState, batch: OpenBatch): void {
 export function offer(batch: OpenBatch): void {
   const { level } = batch
   if (level === null) return
-  if (batch.nextSegment < batch.segmentCount && !batch.isPlanning) level.unplanned.put(batch)
+  if (mayPlan(batch)) level.unplanned.put(batch)
   else level.unplanned.delete(batch)
   refresh(level)
 }

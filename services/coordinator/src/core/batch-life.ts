@@ -1,3 +1,4 @@
+import { isHeldBack } from './approval.ts'
 import { addReady, listBatch, offer, setPlanning, unlistBatch } from './backlog.ts'
 import { addCounts } from './counts.ts'
 import { catchUp, tenantOf } from './fairness.ts'
@@ -123,6 +124,17 @@ export function resumeBatch(farm: FarmState, batch: OpenBatch, nowMs: number, co
   commands.push({ type: 'changed', batchId: batch.id })
 }
 
+/** Somebody has seen its first items and wants the others. */
+export function approveBatch(farm: FarmState, batch: OpenBatch, nowMs: number, commands: FarmCommand[]): void {
+  batch.isApproved = true
+  for (const shard of batch.open.values()) {
+    if (shard.state !== 'held') continue
+    moveShard(farm, shard, 'planned')
+    addReady(batch, shard, nowMs, false)
+  }
+  settle(farm, batch, commands)
+}
+
 export function changePriority(
   farm: FarmState,
   batch: OpenBatch,
@@ -202,7 +214,7 @@ function takeSegment(
   if (batch.state === 'queued') batch.state = 'running'
 }
 
-/** A shard without a record: from now on it waits for a worker. */
+/** A shard without a record: from now on it waits for a worker, or for a yes. */
 export function openShard(
   farm: FarmState,
   batch: OpenBatch,
@@ -216,7 +228,7 @@ export function openShard(
     ...summary,
     batchId: batch.id,
     segment,
-    state: 'planned',
+    state: isHeldBack(batch, summary.firstItem) ? 'held' : 'planned',
     attempt: 0,
     attempts: 0,
     failures: 0,
@@ -235,5 +247,5 @@ export function openShard(
   }
   batch.open.set(id, shard)
   noteOpened(batch, segment)
-  addReady(batch, shard, nowMs, false)
+  if (shard.state === 'planned') addReady(batch, shard, nowMs, false)
 }

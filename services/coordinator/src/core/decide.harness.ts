@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf'
-import { WorkerSchema } from '@darkroom/proto'
+import { SEGMENT_ITEMS, WorkerSchema } from '@darkroom/proto'
 import type { Worker } from '@darkroom/proto'
 import { FIRST_SECONDS_PER_UNIT } from '../planner/cost-model.ts'
 import { noCounts } from './counts.ts'
@@ -69,6 +69,8 @@ export const openedOf = (
     expiresAtMs: null,
     isPaused: false,
     completeByMs: null,
+    approveAfter: null,
+    isApproved: false,
     needs: NO_NEEDS,
     ...summary,
   }
@@ -88,6 +90,7 @@ export const openedOf = (
 export const segmentOf = (segment: number, shardCount: number, checkpoint = 'emoji-ddpm'): SegmentSummary => ({
   shards: Array.from({ length: shardCount }, (_, n) => ({
     id: `${segment}-${n}`,
+    firstItem: segment * SEGMENT_ITEMS + n * ITEMS_PER_SHARD,
     itemCount: ITEMS_PER_SHARD,
     checkpoint,
     // A second's work, as long as nothing was measured.

@@ -1,6 +1,7 @@
 import { checkAudits, endAudit } from './audit.ts'
 import {
   addSegment,
+  approveBatch,
   cancelBatch,
   changeDeadline,
   changePriority,
@@ -96,6 +97,11 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
     case 'batchResumed': {
       const batch = farm.batches.get(event.batchId)
       if (batch !== undefined) resumeBatch(farm, batch, nowMs, commands)
+      return
+    }
+    case 'batchApproved': {
+      const batch = farm.batches.get(event.batchId)
+      if (batch !== undefined) approveBatch(farm, batch, nowMs, commands)
       return
     }
     case 'tenantChanged':

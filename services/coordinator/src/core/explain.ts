@@ -1,3 +1,5 @@
+import { SEGMENT_ITEMS } from '@darkroom/proto'
+import { approvalOf, isHeldBack } from './approval.ts'
 import { meets } from './needs.ts'
 import type { Needs, Offer } from './needs.ts'
 import type { FarmState, OpenBatch, OpenShard } from './state.ts'
@@ -10,6 +12,7 @@ export interface Explanation {
     | 'starting'
     | 'cancelling'
     | 'paused'
+    | 'awaiting_approval'
     | 'no_worker'
     | 'no_worker_fits'
     | 'tenant_at_cap'
@@ -27,6 +30,7 @@ export interface Explanation {
 
 /** Of an item whose segment is not planned yet. */
 export function explainUnplanned(farm: FarmState, batch: OpenBatch, segment: number, nowMs: number): Explanation {
+  if (isHeldBack(batch, segment * SEGMENT_ITEMS)) return explainHeld(farm, batch, nowMs)
   const ahead = segment - batch.nextSegment
   const message = `it is planned once a worker is free for it: ${batch.readyShards} shards and ${ahead} unplanned segments of its batch are before it`
   return explainWaiting(farm, batch, nowMs) ?? { reason: 'unplanned', message, remedy: '' }
@@ -36,6 +40,8 @@ export function explainShard(farm: FarmState, batch: OpenBatch, shard: OpenShard
   const { state, failures } = shard
   const tried = failures === 0 ? '' : ` after ${failures} failed attempts, on ${shard.failedOn.join(', ')}`
   switch (state) {
+    case 'held':
+      return explainHeld(farm, batch, nowMs)
     case 'ending':
       return { reason: 'ending', message: 'its record is being written', remedy: '' }
     case 'resting': {
@@ -47,6 +53,13 @@ export function explainShard(farm: FarmState, batch: OpenBatch, shard: OpenShard
     default:
       return explainDispatched(farm, shard, tried)
   }
+}
+
+function explainHeld(farm: FarmState, batch: OpenBatch, nowMs: number): Explanation {
+  const isDone = approvalOf(batch) === 'waiting'
+  const message = `the first ${batch.approveAfter} items of its batch ${isDone ? 'are there' : 'are rendered first'}; the others wait for a yes`
+  const remedy = `say yes: darkroom approve ${batch.id}`
+  return (isDone ? null : explainWaiting(farm, batch, nowMs)) ?? { reason: 'awaiting_approval', message, remedy }
 }
 
 function explainDispatched(

@@ -77,6 +77,7 @@ export type FarmEvent =
   | { readonly type: 'batchDeadlineChanged'; readonly batchId: string; readonly completeByMs: number }
   | { readonly type: 'batchPaused'; readonly batchId: string }
   | { readonly type: 'batchResumed'; readonly batchId: string }
+  | { readonly type: 'batchApproved'; readonly batchId: string }
   | { readonly type: 'tenantChanged'; readonly tenant: string; readonly terms: TenantTerms }
   | { readonly type: 'queueLost' }
   | { readonly type: 'batchFinished'; readonly batchId: string }

@@ -31,11 +31,16 @@ export interface BatchSummary {
   readonly isPaused: boolean
   /** When it is wanted; null where nobody said. */
   readonly completeByMs: number | null
+  /** So many of its first items are rendered before the others, which wait until it is approved; null: nobody is asked. */
+  readonly approveAfter: number | null
+  readonly isApproved: boolean
   readonly needs: Needs
 }
 
 export interface ShardSummary {
   readonly id: string
+  /** The lowest index. */
+  readonly firstItem: number
   readonly itemCount: number
   readonly checkpoint: string
   /** What there is to do, by scheduler. */
@@ -53,6 +58,8 @@ export interface ShardResult extends Readonly<Counts> {
 
 /** An open shard's life; it leaves the state when its commit record is seen. */
 export const SHARD_TRANSITIONS = {
+  /** Waits until its batch is approved. */
+  held: ['planned', 'ending'],
   /** Has its place in a stored plan segment. */
   planned: ['dispatching', 'ending'],
   /** Its message is on the way to the stream. */
@@ -126,6 +133,7 @@ export type BatchState = 'queued' | 'running' | 'cancelling' | 'finalizing'
 export interface OpenBatch extends BatchSummary, Counts {
   priority: number
   isPaused: boolean
+  isApproved: boolean
   completeByMs: number | null
   readonly owner: Tenant
   /** Whether it counts among its tenant's active ones. */

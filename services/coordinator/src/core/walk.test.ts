@@ -1,5 +1,6 @@
 import { halfIdsOf } from '@darkroom/proto'
 import { describe, expect, test } from 'vitest'
+import { isHeldBack } from './approval.ts'
 import {
   closedOf,
   ITEMS_PER_SHARD,
@@ -113,6 +114,7 @@ class Walk {
     while (this.#opened < BATCHES.length) this.#open()
     this.#paused.clear()
     for (const batchId of BATCHES) this.#send({ type: 'batchResumed', batchId })
+    for (const batchId of BATCHES) this.#send({ type: 'batchApproved', batchId })
     for (let round = 0; round < 2_000 && this.finished.size < BATCHES.length; round++) {
       this.#nowMs += 400
       while (this.#pending.length > 0) this.#carryOut(false)
@@ -162,10 +164,12 @@ class Walk {
 
   /** A worker may come to hold more than it was given, and a tenant too: only a dispatch must find room. */
   #checkDispatches(commands: readonly FarmCommand[]): void {
-    for (const { batchId, workerId } of ofType(commands, 'dispatch')) {
+    for (const { batchId, shardId, workerId } of ofType(commands, 'dispatch')) {
       expect(this.#cancelled).not.toContain(batchId)
       expect(this.#paused).not.toContain(batchId)
-      const { owner, isInteractive, needs } = this.farm.batches.get(batchId)!
+      const batch = this.farm.batches.get(batchId)!
+      expect(isHeldBack(batch, batch.open.get(shardId)!.firstItem)).toBe(false)
+      const { owner, isInteractive, needs } = batch
       const { assigned, profile } = this.farm.workers.get(workerId)!
       expect(this.farm.taking).toContain(workerId)
       expect(meets(profile.offer, needs)).toBe(true)
@@ -197,6 +201,7 @@ class Walk {
       priority: this.#random.below(2),
       isInteractive: this.#random.below(4) === 0,
       ...(this.#random.below(4) === 0 && { needs: BIG }),
+      approveAfter: this.#random.below(3) === 0 ? 1 + this.#random.below(SHARDS_PER_SEGMENT * ITEMS_PER_SHARD) : null,
     }
     this.#send(openedOf(id, SEGMENTS, SHARDS_PER_SEGMENT, [], summary))
   }
@@ -207,6 +212,7 @@ class Walk {
     else this.#paused.delete(batchId)
     this.#send({ type: isPaused ? 'batchPaused' : 'batchResumed', batchId })
     this.#send({ type: 'batchPriorityChanged', batchId, priority: this.#random.below(3) })
+    if (this.#random.below(12) === 0) this.#send({ type: 'batchApproved', batchId })
   }
 
   #carryOut(mayFail = true): void {
@@ -255,12 +261,12 @@ class Walk {
         const shard = this.farm.batches.get(batchId)?.open.get(shardId)
         // Another record was first.
         if (shard === undefined) return
-        const { checkpoint, work } = shard
+        const { checkpoint, work, firstItem } = shard
         const counts = [Math.ceil(itemCount / 2), Math.floor(itemCount / 2)] as const
         const [first, second] = halfIdsOf(shardId)
         const halves = [
-          { id: first, itemCount: counts[0], checkpoint, work },
-          { id: second, itemCount: counts[1], checkpoint, work },
+          { id: first, firstItem, itemCount: counts[0], checkpoint, work },
+          { id: second, firstItem: firstItem + counts[0], itemCount: counts[1], checkpoint, work },
         ]
         return this.#send({ type: 'shardEnded', batchId, shardId, result, halves })
       }

@@ -104,3 +104,14 @@ test('shards grow as a checkpoint turns out to be quicker than was thought', () 
   for (let n = 0; n < 100; n++) learn(model, items[0]!, 0.1)
   expect(cutShards(items, model, OPTIONS)).toHaveLength(6)
 })
+
+test('no shard has items on both sides of where somebody is asked, and the first are spread over the workers', () => {
+  const items = itemsOf(40)
+  const options = { ...OPTIONS, workers: 4, approveAfter: 15 }
+  const shards = cutShards(items, secondEach(items), options)
+  expect(shards.flatMap((shard) => shard.items)).toEqual(items.map(({ index }) => index))
+  const first = shards.filter((shard) => shard.items[0]! < 15)
+  expect(first.flatMap((shard) => shard.items)).toEqual(items.slice(0, 15).map(({ index }) => index))
+  expect(first.length).toBeGreaterThanOrEqual(options.workers)
+  expect(shards.map(({ id }) => id)).toEqual(shards.map((_, n) => `00003-${String(n).padStart(5, '0')}`))
+})

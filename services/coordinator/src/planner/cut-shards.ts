@@ -9,6 +9,8 @@ export interface CutOptions {
   readonly workers: number
   /** Whether more segments follow: without any, shards are made small enough that all workers finish together. */
   readonly isLast: boolean
+  /** Index of the first item that waits for a yes: no shard has items on both sides of it. Absent: none does. */
+  readonly approveAfter?: number
 }
 
 const MAX_SHARD_BYTES = 64 * 1024
@@ -19,9 +21,23 @@ const SHARDS_PER_WORKER = 4
 
 /**
  * Cuts a segment's items into shards: same checkpoint, refiner, task and size, about `targetSeconds` of one device, small enough
- * for one message, and at a batch's end small enough that every worker has work until it is over.
+ * for one message, and at a batch's end, or before somebody is asked for a yes, small enough that every worker has work until then.
  */
 export function cutShards(items: readonly ItemLine[], model: CostModel, options: CutOptions): PlannedShard[] {
+  const { approveAfter = 0 } = options
+  const first = items.filter(({ index }) => index < approveAfter)
+  const others = items.filter(({ index }) => index >= approveAfter)
+  return [...cutAlike(first, model, { ...options, isLast: true }), ...cutAlike(others, model, options)].map(
+    (group, number) => {
+      const { checkpoint, task, width, height } = group[0]!
+      const id = shardIdOf(options.segment, number)
+      return { id, checkpoint, task, width, height, items: group.map(({ index }) => index) }
+    },
+  )
+}
+
+/** Cuts items that may start together. */
+function cutAlike(items: readonly ItemLine[], model: CostModel, options: CutOptions): ItemLine[][] {
   const groups = Map.groupBy(items, ({ checkpoint, task, width, height, refiner }) =>
     JSON.stringify([checkpoint, task, width, height, refiner]),
   )
@@ -30,20 +46,7 @@ export function cutShards(items: readonly ItemLine[], model: CostModel, options:
   const limitSeconds = options.isLast
     ? Math.max(Math.min(options.targetSeconds, fairShare), MIN_SHARD_SECONDS)
     : options.targetSeconds
-  const cuts = groups.values().flatMap((group) => cutGroup(group, model, limitSeconds))
-  return cuts
-    .map((group, number): PlannedShard => {
-      const { checkpoint, task, width, height } = group[0]!
-      return {
-        id: shardIdOf(options.segment, number),
-        checkpoint,
-        task,
-        width,
-        height,
-        items: group.map(({ index }) => index),
-      }
-    })
-    .toArray()
+  return [...groups.values().flatMap((group) => cutGroup(group, model, limitSeconds))]
 }
 
 function* cutGroup(items: readonly ItemLine[], model: CostModel, limitSeconds: number): Generator<ItemLine[]> {

@@ -25,8 +25,11 @@ export async function planSegment(
   const batch = await reader.batch(batchId)
   const items = await reader.items(batchId, segment)
   const isLast = segment === segmentCountOf(batch) - 1
-  const shards = isClosing ? [] : cutShards(items, model, { segment, targetSeconds, workers, isLast })
-  const place = { batchId, segment, firstItem: segment * SEGMENT_ITEMS, itemCount: items.length }
+  const firstItem = segment * SEGMENT_ITEMS
+  const { approveAfter } = batch
+  const options = { segment, targetSeconds, workers, isLast, ...(approveAfter !== undefined && { approveAfter }) }
+  const shards = isClosing ? [] : cutShards(items, model, options)
+  const place = { batchId, segment, firstItem, itemCount: items.length }
   const plan: PlanSegment = { ...place, shards, ...(isClosing && { isClosed: true }) }
   const key = keys.planSegment(batchId, segment)
   const outcome = await store.putIfAbsent(key, JSON.stringify(plan), { contentType: 'application/json' })
@@ -38,5 +41,5 @@ export async function planSegment(
 export function summarise(shard: PlannedShard, items: readonly ItemLine[], firstItem: number): ShardSummary {
   const { id, checkpoint } = shard
   const work = workOf(shard.items.map((index) => items[index - firstItem]!))
-  return { id, itemCount: shard.items.length, checkpoint, work }
+  return { id, firstItem: shard.items[0]!, itemCount: shard.items.length, checkpoint, work }
 }

@@ -1,7 +1,7 @@
 import { timestampDate, timestampMs } from '@bufbuild/protobuf/wkt'
 import { DarkroomError, Limit } from '@darkroom/chassis'
 import type { ServiceImpl } from '@darkroom/chassis'
-import { keys } from '@darkroom/proto'
+import { ApprovalState, keys } from '@darkroom/proto'
 import type { ControlDocument, CoordinatorService } from '@darkroom/proto'
 import { assertVersion } from './assert-version.ts'
 import type { RpcContext } from './context.ts'
@@ -14,12 +14,14 @@ type UpdateBatch = ServiceImpl<typeof CoordinatorService>['updateBatch']
  */
 export function updateBatch({ leadership, batches, store }: RpcContext): UpdateBatch {
   const oneAtATime = new Limit(1)
-  const change: UpdateBatch = async ({ batchId, priority, paused, completeBy, ifVersion }) => {
+  const change: UpdateBatch = async ({ batchId, priority, paused, completeBy, approved, ifVersion }) => {
     const farm = await leadership.farm()
     const { batch } = await batches.view(farm, batchId)
     assertVersion(batch, ifVersion)
     if (!farm.state.batches.has(batchId))
       throw new DarkroomError('CONFLICT', `batch ${batchId} has ended: change one that is open`)
+    if (approved && batch.approval === undefined)
+      throw new DarkroomError('CONFLICT', `batch ${batchId} waits for no yes: submit one with approveAfter for that`)
     const updatedAt = new Date().toISOString()
     const wanted = completeBy ?? batch.completeBy
     const control: ControlDocument = {
@@ -27,6 +29,7 @@ export function updateBatch({ leadership, batches, store }: RpcContext): UpdateB
       priority: priority ?? batch.priority,
       isPaused: paused ?? batch.paused,
       ...(wanted !== undefined && { completeBy: timestampDate(wanted).toISOString() }),
+      ...((approved || batch.approval?.state === ApprovalState.GIVEN) && { isApproved: true }),
       updatedAt,
     }
     await store.put(keys.control(batchId), JSON.stringify(control), { contentType: 'application/json' })
@@ -34,6 +37,7 @@ export function updateBatch({ leadership, batches, store }: RpcContext): UpdateB
     if (completeBy !== undefined)
       farm.handle({ type: 'batchDeadlineChanged', batchId, completeByMs: timestampMs(completeBy) })
     if (paused !== undefined) farm.handle({ type: paused ? 'batchPaused' : 'batchResumed', batchId })
+    if (approved) farm.handle({ type: 'batchApproved', batchId })
     return { batch: (await batches.view(farm, batchId)).batch }
   }
   return (request, call) => oneAtATime.run(async () => change(request, call))

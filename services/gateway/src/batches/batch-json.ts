@@ -1,7 +1,7 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt'
 import type { Timestamp } from '@bufbuild/protobuf/wkt'
-import { BatchState } from '@darkroom/proto'
-import type { Batch, BatchDocument } from '@darkroom/proto'
+import { ApprovalState, BatchState } from '@darkroom/proto'
+import type { Approval, Batch, BatchDocument } from '@darkroom/proto'
 import { Type } from 'typebox'
 import type { Static, TSchema } from 'typebox'
 
@@ -14,6 +14,12 @@ const STATES = {
   [BatchState.CANCELLED]: 'cancelled',
 } as const
 
+const APPROVALS = {
+  [ApprovalState.RENDERING]: 'rendering',
+  [ApprovalState.WAITING]: 'waiting',
+  [ApprovalState.GIVEN]: 'given',
+} as const
+
 const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 const time = Type.String({ format: 'date-time' })
 
@@ -23,6 +29,17 @@ const progressProperties = {
   paused: Type.Boolean({ description: 'Whether nothing of it starts until it is resumed.' }),
   priority: Type.Integer({ description: 'Among the open batches of its tenant the higher goes first.' }),
   completeBy: orNull(Type.String({ format: 'date-time', description: 'When it is wanted; null where nobody said.' })),
+  approval: orNull(
+    Type.Object(
+      {
+        afterItems: Type.Integer({ description: 'So many are rendered before anybody is asked.' }),
+        state: Type.Enum(Object.values(APPROVALS), {
+          description: 'waiting: they are there, and the others start once the batch is approved.',
+        }),
+      },
+      { description: 'Null where nobody is asked, and of ended batches.' },
+    ),
+  ),
   atRisk: Type.Boolean({ description: 'Open, and at its rate not ended by then.' }),
   createdAt: orNull(time),
   startedAt: orNull(time),
@@ -72,6 +89,7 @@ export function batchProgress(batch: Batch): BatchProgress {
     paused: batch.paused,
     priority: batch.priority,
     completeBy: isoTime(batch.completeBy),
+    approval: approvalJson(batch.approval),
     atRisk: batch.atRisk,
     createdAt: isoTime(batch.createdAt),
     startedAt: isoTime(batch.startedAt),
@@ -95,13 +113,15 @@ export function batchProgress(batch: Batch): BatchProgress {
 }
 
 /** A batch that was accepted and that no coordinator has told anything of. */
-export function acceptedProgress({ id, createdAt, itemCount, imageCount }: BatchDocument): BatchProgress {
+export function acceptedProgress(document: BatchDocument): BatchProgress {
+  const { id, createdAt, itemCount, imageCount, approveAfter } = document
   return {
     id,
     state: 'queued',
     paused: false,
     priority: 0,
     completeBy: null,
+    approval: approveAfter === undefined ? null : { afterItems: approveAfter, state: 'rendering' },
     atRisk: false,
     createdAt,
     startedAt: null,
@@ -134,6 +154,11 @@ export function isEnded(state: BatchState): boolean {
 
 export function isoTime(timestamp: Timestamp | undefined): string | null {
   return timestamp === undefined ? null : timestampDate(timestamp).toISOString()
+}
+
+function approvalJson(approval: Approval | undefined): BatchProgress['approval'] {
+  if (approval === undefined) return null
+  return { afterItems: approval.afterItems, state: APPROVALS[approval.state as keyof typeof APPROVALS] }
 }
 
 /** What this gateway does not know yet is shown as queued. */

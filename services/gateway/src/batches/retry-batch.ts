@@ -28,8 +28,10 @@ export async function retryBatch(
     const { itemCount, imageCount, checkpoints } = await copyItems(store, source, done, parts)
     if (itemCount === 0)
       throw new DarkroomError('CONFLICT', `every item of batch ${source.id} was rendered: there is nothing to retry`)
+    // Somebody has seen the first of its items, or nobody ever will; and its time may be up.
+    const { approveAfter: _, expiresAt: __, ...kept } = source
     const document: BatchDocument = {
-      ...source,
+      ...kept,
       id,
       createdAt: now.toISOString(),
       itemCount,

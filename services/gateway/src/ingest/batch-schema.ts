@@ -14,12 +14,19 @@ export interface BatchInput {
   readonly defaults: ItemInput
   readonly metadata: Readonly<Record<string, string>>
   readonly webhook?: { readonly url: string }
+  readonly approveAfter?: number
 }
 
 export const webhookUrlSchema = Type.String({
   pattern: '^https?://[^\\s]{1,2000}$',
   description: 'Told of the end by Standard Webhooks: signed, at least once, tried for a day.',
   examples: ['https://example.com/darkroom'],
+})
+export const approveAfterSchema = Type.Integer({
+  minimum: 1,
+  description:
+    'So many of the first items are rendered; the others wait for a yes: PATCH with approved, or darkroom approve.',
+  examples: [8],
 })
 const webhookSchema = Type.Object({ url: webhookUrlSchema }, { additionalProperties: false })
 
@@ -31,6 +38,7 @@ export function batchRequestSchema(properties: TProperties) {
       defaults: Type.Optional(defaultsSchema(properties)),
       metadata: Type.Optional(metadataSchema),
       webhook: Type.Optional(webhookSchema),
+      approveAfter: Type.Optional(approveAfterSchema),
     },
     {
       additionalProperties: false,
@@ -54,6 +62,7 @@ const envelopeCheck = new ShapeCheck(
       defaults: Type.Optional(Type.Unknown()),
       metadata: Type.Optional(metadataSchema),
       webhook: Type.Optional(webhookSchema),
+      approveAfter: Type.Optional(approveAfterSchema),
     },
     { additionalProperties: false },
   ),
@@ -67,12 +76,19 @@ export function parseBatch(body: unknown, defaultsCheck: ShapeCheck): BatchInput
       problems: problems.length > 0 ? problems : [{ field: 'items', message: 'is required: want a list' }],
     })
   }
-  const { items, defaults = {}, metadata = {}, webhook } = body as Partial<BatchInput> & Pick<BatchInput, 'items'>
+  const {
+    items,
+    defaults = {},
+    metadata = {},
+    webhook,
+    approveAfter,
+  } = body as Partial<BatchInput> & Pick<BatchInput, 'items'>
   return {
     items,
     defaults: parseDefaults(defaults, defaultsCheck),
     metadata,
     ...(webhook !== undefined && { webhook }),
+    ...(approveAfter !== undefined && { approveAfter }),
   }
 }
 

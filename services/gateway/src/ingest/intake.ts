@@ -49,6 +49,7 @@ export interface IntakeRequest {
   readonly isInteractive?: true
   readonly expiresAt?: string
   readonly webhook?: { readonly url: string }
+  readonly approveAfter?: number
   /** Puts an item's place into a problem: `position` is the line of an NDJSON body, or the index in a JSON body. */
   locate(problem: Problem, position: number): Problem
 }
@@ -148,7 +149,17 @@ export class Intake {
     this.assertSound()
     await this.#request.pictures.keepDefaults()
     const parts = await this.#parts.finish()
-    const { tenant, metadata, traceparent, now, claim: wanted, isInteractive, expiresAt, webhook } = this.#request
+    const {
+      tenant,
+      metadata,
+      traceparent,
+      now,
+      claim: wanted,
+      isInteractive,
+      expiresAt,
+      webhook,
+      approveAfter,
+    } = this.#request
     const document: BatchDocument = {
       id: this.batchId,
       tenant,
@@ -162,6 +173,7 @@ export class Intake {
       ...(isInteractive && { isInteractive }),
       ...(expiresAt !== undefined && { expiresAt }),
       ...(webhook !== undefined && { webhook }),
+      ...(approveAfter !== undefined && { approveAfter }),
     }
     const { store } = this.#rules
     // Before the batch is real: an end that is to be told is found, whatever dies in between.
@@ -185,6 +197,11 @@ export class Intake {
   assertSound(): void {
     if (this.#itemCount === 0 && this.problems.isEmpty) {
       this.problems.add({ field: 'items', message: 'the batch has no items: send at least one' })
+    }
+    const { approveAfter } = this.#request
+    if (approveAfter !== undefined && approveAfter >= this.#itemCount && this.problems.isEmpty) {
+      const message = `is ${approveAfter}, and the batch has ${this.#itemCount} items: want fewer, so that some are left to say yes to`
+      this.problems.add({ field: 'approveAfter', message })
     }
     if (!this.problems.isEmpty) throw this.refusal()
   }

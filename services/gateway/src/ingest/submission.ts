@@ -7,7 +7,14 @@ import { sha256Hex } from '../auth/api-key.ts'
 import { callerOf } from '../auth/caller.ts'
 import { traceparentOf } from '../batches/traceparent.ts'
 import type { GatewayContext } from '../context.ts'
-import { batchRequestSchema, parseBatch, parseDefaults, picturesOf, webhookUrlSchema } from './batch-schema.ts'
+import {
+  approveAfterSchema,
+  batchRequestSchema,
+  parseBatch,
+  parseDefaults,
+  picturesOf,
+  webhookUrlSchema,
+} from './batch-schema.ts'
 import { ShapeCheck } from './check-item.ts'
 import type { Intake, IntakeRequest } from './intake.ts'
 import { defaultsSchema, itemSchema } from './item-schema.ts'
@@ -36,7 +43,11 @@ export function submissionBody(itemProperties: TProperties) {
 
 /** Defaults of an NDJSON body. */
 export function queryDefaultsSchema(itemProperties: TProperties) {
-  return defaultsSchema({ ...scalarsOf(itemProperties), webhookUrl: Type.Optional(webhookUrlSchema) })
+  return defaultsSchema({
+    ...scalarsOf(itemProperties),
+    webhookUrl: Type.Optional(webhookUrlSchema),
+    approveAfter: Type.Optional(approveAfterSchema),
+  })
 }
 
 /** Reads a JSON body, or an NDJSON one as a stream. @throws DarkroomError INVALID_REQUEST for all but the items */
@@ -52,7 +63,7 @@ export function createSubmissionReader({
     if (Object.keys(request.query as object).length > 0) {
       throw new DarkroomError('INVALID_REQUEST', 'query parameters are for NDJSON: put defaults into the body')
     }
-    const { items, metadata, defaults, webhook } = parseBatch(request.body, defaultsCheck)
+    const { items, metadata, defaults, webhook, approveAfter } = parseBatch(request.body, defaultsCheck)
     if (webhook !== undefined) assertMayTell(webhook.url, config.webhooks)
     const pictures = await picturesOf(defaults, known, callerOf(request).tenant)
     const locate: IntakeRequest['locate'] = ({ field, ...problem }, i) => ({
@@ -67,6 +78,7 @@ export function createSubmissionReader({
         locate,
         ...commonOf(request),
         ...(webhook !== undefined && { webhook }),
+        ...(approveAfter !== undefined && { approveAfter }),
       },
       drain: async () => {},
       fingerprint: () => sha256Hex(JSON.stringify(request.body)),
@@ -77,7 +89,7 @@ export function createSubmissionReader({
   }
 
   const readLines = async (request: FastifyRequest): Promise<Submission> => {
-    const { webhookUrl, ...query } = request.query as { webhookUrl?: string }
+    const { webhookUrl, approveAfter, ...query } = request.query as { webhookUrl?: string; approveAfter?: number }
     if (webhookUrl !== undefined) assertMayTell(webhookUrl, config.webhooks)
     const defaults = parseDefaults(query, defaultsCheck)
     const pictures = await picturesOf(defaults, known, callerOf(request).tenant)
@@ -95,6 +107,7 @@ export function createSubmissionReader({
         locate,
         ...commonOf(request),
         ...(webhookUrl !== undefined && { webhook: { url: webhookUrl } }),
+        ...(approveAfter !== undefined && { approveAfter }),
       },
       drain: async () => {
         for await (const _ of requestBody(request.raw, onChunk));

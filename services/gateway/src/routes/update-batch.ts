@@ -16,7 +16,7 @@ export function updateBatch(app: App, context: GatewayContext): void {
     config: { scope: 'write' },
     schema: {
       operationId: 'updateBatch',
-      summary: 'Pause or resume a batch, change its priority, or say when it is wanted',
+      summary: 'Pause, resume or approve a batch, change its priority, or say when it is wanted',
       description:
         'Nothing of a paused batch starts; what runs goes on. What the body leaves out stays as it is. It survives restarts.',
       tags: ['batches'],
@@ -32,6 +32,11 @@ export function updateBatch(app: App, context: GatewayContext): void {
             }),
           ),
           paused: Type.Optional(Type.Boolean()),
+          approved: Type.Optional(
+            Type.Literal(true, {
+              description: 'The items that wait for a yes may start. It is not taken back: pause or cancel the batch.',
+            }),
+          ),
           completeBy: Type.Optional(
             Type.String({
               format: 'date-time',

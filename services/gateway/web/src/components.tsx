@@ -94,8 +94,8 @@ export function Progress(props: { batch: BatchProgress }) {
   )
 }
 
-export function State(props: { state: string; isPaused?: boolean; isLate?: boolean }) {
-  const word = props.isPaused ? 'paused' : props.state
+export function State(props: { state: string; isPaused?: boolean; isAsking?: boolean; isLate?: boolean }) {
+  const word = props.isPaused ? 'paused' : props.isAsking ? 'waiting' : props.state
   return (
     <span class={`state ${word}`}>
       {word}

@@ -38,8 +38,13 @@ export function BatchScreen(props: { id: string; query: URLSearchParams }) {
       lead={
         batch !== null && (
           <>
-            <State state={batch.state} isPaused={batch.paused} isLate={batch.atRisk} /> made {ago(batch.createdAt)} with{' '}
-            {batch.checkpoints.map(checkpointName).join(', ')}
+            <State
+              state={batch.state}
+              isPaused={batch.paused}
+              isAsking={batch.approval?.state === 'waiting'}
+              isLate={batch.atRisk}
+            />{' '}
+            made {ago(batch.createdAt)} with {batch.checkpoints.map(checkpointName).join(', ')}
           </>
         )
       }
@@ -49,6 +54,7 @@ export function BatchScreen(props: { id: string; query: URLSearchParams }) {
       {batch !== null && (
         <>
           <Progress batch={batch} />
+          {batch.approval?.state === 'waiting' && <Question batch={batch} onBatch={setBatch} onError={setError} />}
           <Figures batch={batch} />
           {batch.schedulers.length > 1 && <Schedulers batch={batch} />}
           <Card title="Items" note={count(batch.itemCount)}>
@@ -60,6 +66,27 @@ export function BatchScreen(props: { id: string; query: URLSearchParams }) {
         </>
       )}
     </Page>
+  )
+}
+
+/** Of a batch whose first items are there: whether to go on. */
+function Question(props: { batch: Batch; onBatch: (batch: Batch) => void; onError: (error: Error | null) => void }) {
+  const { batch, onBatch, onError } = props
+  const approve = (): void => {
+    onError(null)
+    const request = { params: { id: batch.id }, body: { approved: true as const } }
+    void call('patch', '/api/v1/batches/{id}', request).then(onBatch, onError)
+  }
+  return (
+    <div class="question" role="status">
+      <p>
+        The first {count(batch.approval!.afterItems)} items are there. The other {count(batch.items.open)} wait until
+        you say so.
+      </p>
+      <button type="button" class="primary" onClick={approve}>
+        Render the others
+      </button>
+    </div>
   )
 }
 

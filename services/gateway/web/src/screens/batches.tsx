@@ -49,7 +49,12 @@ export function Batches() {
                             <a href={`#/batches/${batch.id}`}>{batch.id}</a>
                           </td>
                           <td>
-                            <State state={batch.state} isPaused={batch.paused} isLate={batch.atRisk} />
+                            <State
+                              state={batch.state}
+                              isPaused={batch.paused}
+                              isAsking={batch.approval?.state === 'waiting'}
+                              isLate={batch.atRisk}
+                            />
                           </td>
                           <td>
                             <Progress batch={batch} />

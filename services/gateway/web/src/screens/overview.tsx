@@ -104,10 +104,11 @@ export function Overview(props: { isAdmin: boolean }) {
 }
 
 function OpenBatch(batch: BatchProgress) {
-  const { id, state, paused, atRisk, items, itemCount, etaSeconds } = batch
+  const { id, state, paused, approval, atRisk, items, itemCount, etaSeconds } = batch
   return (
     <li key={id}>
-      <a href={`#/batches/${id}`}>{id}</a> <State state={state} isPaused={paused} isLate={atRisk} />
+      <a href={`#/batches/${id}`}>{id}</a>{' '}
+      <State state={state} isPaused={paused} isAsking={approval?.state === 'waiting'} isLate={atRisk} />
       <Progress batch={batch} />
       <span class="quiet">
         {count(itemCount - items.open)} of {count(itemCount)}
