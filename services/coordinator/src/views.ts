@@ -62,11 +62,11 @@ export function isAtRisk(batch: OpenBatch, nowMs: number): boolean {
   return completeByMs !== null && nowMs + 1000 * (etaSecondsOf(batch, nowMs) ?? 0) > completeByMs
 }
 
-/** Until its end at the rate that it has; null without any. As if what is open had as many images an item as the whole. */
+/** Until its end at the rate that it has; null without any, and while it waits for a yes. As if what is open had as many images an item as the whole. */
 function etaSecondsOf(batch: OpenBatch, nowMs: number): number | null {
   const ended = batch.rendered + batch.failed + batch.cancelled
   const rate = rateOf(batch, nowMs)
-  return rate > 0 ? (batch.imageCount * (1 - ended / batch.itemCount)) / rate : null
+  return rate > 0 && approvalOf(batch) !== 'waiting' ? (batch.imageCount * (1 - ended / batch.itemCount)) / rate : null
 }
 
 /** Images a second over the last minute, or since this coordinator's first dispatch where that is less. */

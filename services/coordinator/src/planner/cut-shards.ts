@@ -46,7 +46,10 @@ function cutAlike(items: readonly ItemLine[], model: CostModel, options: CutOpti
   const limitSeconds = options.isLast
     ? Math.max(Math.min(options.targetSeconds, fairShare), MIN_SHARD_SECONDS)
     : options.targetSeconds
-  return [...groups.values().flatMap((group) => cutGroup(group, model, limitSeconds))]
+  return groups
+    .values()
+    .flatMap((group) => cutGroup(group, model, limitSeconds))
+    .toArray()
 }
 
 function* cutGroup(items: readonly ItemLine[], model: CostModel, limitSeconds: number): Generator<ItemLine[]> {
