@@ -86,6 +86,12 @@ export const GATEWAY_VARIABLES = {
   idleMs: integer('DARKROOM_GATEWAY_IDLE_MS', 'time after which a connection without traffic is closed', 60_000, {
     min: 1000,
   }),
+  maxLoopDelayMs: integer(
+    'DARKROOM_GATEWAY_MAX_LOOP_DELAY_MS',
+    'average lateness of its event loop beyond which requests are refused with 503; 0: never',
+    1000,
+    { min: 0 },
+  ),
   graceMs: integer('DARKROOM_GATEWAY_GRACE_MS', 'time for running requests after SIGTERM', 10_000, {
     min: 0,
     max: 28_000,

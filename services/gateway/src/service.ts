@@ -28,6 +28,7 @@ import type { GatewayConfig } from './config.ts'
 import type { CoreContext, GatewayContext } from './context.ts'
 import { GatewayEvents } from './events.ts'
 import { createApp } from './http/app.ts'
+import { shedLoad } from './http/shed-load.ts'
 import { traceRequests } from './http/trace-requests.ts'
 import type { OpenWork } from './ingest/accept-batch.ts'
 import { ShapeCheck } from './ingest/check-item.ts'
@@ -74,6 +75,7 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
   const openWork: OpenWork = new Set()
   const app = createApp({ events, maxJsonBytes: config.maxJsonBytes, idleMs: config.idleMs })
   if (config.otlpEndpoint !== null) traceRequests(app)
+  await shedLoad(app, config.maxLoopDelayMs)
   const credentials = credentialsOf(config, store)
   authenticate(app, credentials)
   await limitRates(app, config.tenants)

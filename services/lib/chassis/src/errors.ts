@@ -18,6 +18,7 @@ export const ERROR_CODES = {
   UNSUPPORTED_MEDIA_TYPE: { http: 415, grpc: 3, retry: 'never' },
   IDEMPOTENCY_KEY_REUSED: { http: 422, grpc: 3, retry: 'never' },
   TOO_MANY_REQUESTS: { http: 429, grpc: 8, retry: 'later' },
+  OVERLOADED: { http: 503, grpc: 14, retry: 'later' },
   CHECKPOINT_INVALID: { http: 422, grpc: 9, retry: 'never' },
   CHECKPOINT_MISMATCH: { http: 422, grpc: 15, retry: 'elsewhere' },
   RENDER_FAILED: { http: 422, grpc: 9, retry: 'never' },
