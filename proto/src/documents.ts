@@ -153,6 +153,8 @@ export type CommitRecord =
       readonly startedAt: string
       /** Seconds of the device that this shard's rows took. */
       readonly deviceSeconds: number
+      /** Seconds that checkpoints were fetched and loaded for this shard; absent where its worker had them. */
+      readonly loadSeconds?: number
       readonly items: readonly ItemResult[]
     })
   | (RecordBase & { readonly kind: 'cancelled'; readonly itemCount: number })
@@ -252,6 +254,8 @@ export interface LedgerCheckpoint {
   readonly shards: number
   /** Their attempts before the one that has the record, and those of shards that were split. Nobody is charged for these. */
   readonly retries: number
+  /** Seconds that checkpoints were loaded for these shards; absent in entries from before they were counted. */
+  readonly loadSeconds?: number
   /** `seconds` are those of devices; they sum to the `deviceSeconds` of the records. */
   readonly schedulers: readonly { scheduler: string; images: number; steps: number; seconds: number }[]
 }

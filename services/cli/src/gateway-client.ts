@@ -52,6 +52,7 @@ interface LedgerSumJson {
   readonly images: number
   readonly steps: number
   readonly retries: number | null
+  readonly loadSeconds: number | null
   readonly price: number | null
 }
 

@@ -191,7 +191,7 @@ describe('printing', () => {
 })
 
 test('ledger shows what was used by a name, and the whole', async () => {
-  const sum = { deviceSeconds: 90.04, images: 8, steps: 160, retries: 1, price: 1.234 }
+  const sum = { deviceSeconds: 90.04, images: 8, steps: 160, retries: 1, loadSeconds: 12.34, price: 1.234 }
   const ledger = {
     from: '2026-11-01',
     to: '2026-11-30',
@@ -204,9 +204,9 @@ test('ledger shows what was used by a name, and the whole', async () => {
   expect(bench.gateway.requests.map(({ url }) => url)).toEqual(['/api/v1/ledger?by=tenant&from=2026-11-01'])
   expect(bench.printed[0]!.split('\n')).toEqual([
     '2026-11-01 to 2026-11-30',
-    'tenant   device s  images  steps  retries  price',
-    'default        90       8    160        1  1.23',
-    'total          90       8    160        1  1.23',
+    'tenant   device s  images  steps  retries  load s  price',
+    'default        90       8    160        1    12.3   1.23',
+    'total          90       8    160        1    12.3   1.23',
   ])
   expect(await bench.run('ledger', '--by', 'weather')).toBe(2)
 })

@@ -95,7 +95,10 @@ class PlayedCoordinator implements AsyncDisposable {
       getLedger: async (request) => {
         this.ledgerAsked = request
         const sum = { deviceSeconds: 12.5, images: 4n, steps: 80n }
-        return { lines: [{ name: 'default', ...sum, retries: 1n, price: 0.25 }], total: { ...sum, retries: 1n } }
+        return {
+          lines: [{ name: 'default', ...sum, retries: 1n, loadSeconds: 3.5, price: 0.25 }],
+          total: { ...sum, retries: 1n, loadSeconds: 3.5 },
+        }
       },
       listWorkers: async () => ({ workers: this.workers }),
       drainWorker: async ({ workerId }) => {

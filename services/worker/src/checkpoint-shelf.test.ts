@@ -123,3 +123,16 @@ test('after so many loads the worker is told once that it is worn out', async ()
   for (const name of ['one', 'two', 'one', 'two'] as const) await use(name)
   expect(told).toBe(1)
 })
+
+test('whose checkpoint has to be loaded is told how long that took, and nobody else', async () => {
+  const { shelf } = shelfWith({})
+  using _shelf = shelf
+  const [first, second] = await Promise.all([shelf.hold(pins.one, never), shelf.hold(pins.one, never)])
+  using _first = first
+  using _second = second
+  expect(first.loadSeconds).toBe(shelf.loadSeconds)
+  expect(first.loadSeconds).toBeGreaterThan(0)
+  expect(second.loadSeconds).toBe(0)
+  using third = await shelf.hold(pins.one, never)
+  expect(third.loadSeconds).toBe(0)
+})

@@ -9,12 +9,19 @@ import type { WorkerEvents } from './events.ts'
 import { orGivenUp } from './or-given-up.ts'
 
 interface Entry {
-  readonly loading: Promise<void>
+  /** Resolves to the seconds that it took. */
+  readonly loading: Promise<number>
   isResident: boolean
   holders: number
   /** What it takes of the memory. */
   bytes: number
   idle: NodeJS.Timeout | null
+}
+
+/** A checkpoint that is kept in memory until this is disposed. */
+export interface HeldCheckpoint extends Disposable {
+  /** That it was fetched and loaded for this holder; 0 where it was here, or came for another. */
+  readonly loadSeconds: number
 }
 
 export interface ShelfOptions {
@@ -67,8 +74,9 @@ export class CheckpointShelf implements Disposable {
    * Keeps a checkpoint in memory until what it returns is disposed.
    * @throws DarkroomError CHECKPOINT_MISMATCH, CHECKPOINT_INVALID, NOT_FOUND, STORE_UNAVAILABLE, or CANCELLED by the signal
    */
-  async hold(pin: string, signal: AbortSignal): Promise<Disposable> {
-    const entry = this.#entries.get(pin) ?? this.#open(pin)
+  async hold(pin: string, signal: AbortSignal): Promise<HeldCheckpoint> {
+    const known = this.#entries.get(pin)
+    const entry = known ?? this.#open(pin)
     this.#entries.delete(pin)
     this.#entries.set(pin, entry)
     entry.holders++
@@ -83,7 +91,7 @@ export class CheckpointShelf implements Disposable {
       release()
       throw reason
     }
-    return { [Symbol.dispose]: release }
+    return { loadSeconds: known === undefined ? await entry.loading : 0, [Symbol.dispose]: release }
   }
 
   [Symbol.dispose](): void {
@@ -134,7 +142,8 @@ export class CheckpointShelf implements Disposable {
     events.residentChanged(this.resident.length)
   }
 
-  async #load(pin: string): Promise<void> {
+  /** @returns seconds */
+  async #load(pin: string): Promise<number> {
     const { store, engine, events, cacheDir, memory, maxLoads, wornOut } = this.#options
     const start = performance.now()
     try {
@@ -163,6 +172,7 @@ export class CheckpointShelf implements Disposable {
       this.#loadSeconds += seconds
       events.checkpointLoaded(pin, seconds, this.#measured.get(pin)!)
       if (++this.#loads === maxLoads) wornOut()
+      return seconds
     } catch (reason) {
       events.checkpointRefused(pin, reason)
       throw DarkroomError.from(reason)

@@ -18,14 +18,14 @@ export function addLedger(program: Command, context: () => CommandContext): void
       const ledger = await context().gateway.ledger(query)
       const { from, to, by, lines, total } = ledger
       const hasPrice = total.price !== null
-      const hasRetries = by !== 'scheduler'
+      const isOfShards = by !== 'scheduler'
       const rows = [...lines, { name: 'total', ...total }].map(
-        ({ name, deviceSeconds, images, steps, retries, price }) => [
+        ({ name, deviceSeconds, images, steps, retries, loadSeconds, price }) => [
           name,
           Number(deviceSeconds.toFixed(1)),
           images,
           steps,
-          ...(hasRetries ? [retries ?? 0] : []),
+          ...(isOfShards ? [retries ?? 0, Number((loadSeconds ?? 0).toFixed(1))] : []),
           ...(hasPrice ? [(price ?? 0).toFixed(2)] : []),
         ],
       )
@@ -34,7 +34,7 @@ export function addLedger(program: Command, context: () => CommandContext): void
         'device s',
         'images',
         'steps',
-        ...(hasRetries ? ['retries'] : []),
+        ...(isOfShards ? ['retries', 'load s'] : []),
         ...(hasPrice ? ['price'] : []),
       ]
       context().print(ledger, () => `${from} to ${to}\n${table(heads, rows)}`)

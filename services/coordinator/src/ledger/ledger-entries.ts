@@ -8,6 +8,7 @@ import { summariseRecord } from '../records.ts'
 interface CheckpointSum {
   shards: number
   retries: number
+  loadSeconds: number
   readonly schedulers: Tallies
 }
 
@@ -26,6 +27,7 @@ export class LedgerEntries {
     // The attempts of one that was split all failed: its halves begin anew.
     sum.shards += record.kind === 'split' ? 0 : 1
     sum.retries += Math.max(0, record.attempt - (record.kind === 'split' ? 0 : 1))
+    if (record.kind === 'rendered') sum.loadSeconds += record.loadSeconds ?? 0
     for (const tally of summariseRecord(record).schedulers) addTally(sum.schedulers, tally)
   }
 
@@ -35,10 +37,11 @@ export class LedgerEntries {
       batchId,
       tenant,
       day,
-      checkpoints: [...checkpoints].map(([checkpoint, { shards, retries, schedulers }]) => ({
+      checkpoints: [...checkpoints].map(([checkpoint, { shards, retries, loadSeconds, schedulers }]) => ({
         checkpoint,
         shards,
         retries,
+        loadSeconds,
         schedulers: [...schedulers.values()],
       })),
     }))
@@ -56,7 +59,8 @@ export class LedgerEntries {
     let checkpoints = this.#days.get(day)
     if (checkpoints === undefined) this.#days.set(day, (checkpoints = new Map()))
     let sum = checkpoints.get(checkpoint)
-    if (sum === undefined) checkpoints.set(checkpoint, (sum = { shards: 0, retries: 0, schedulers: new Map() }))
+    if (sum === undefined)
+      checkpoints.set(checkpoint, (sum = { shards: 0, retries: 0, loadSeconds: 0, schedulers: new Map() }))
     return sum
   }
 }

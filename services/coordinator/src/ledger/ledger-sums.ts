@@ -7,6 +7,7 @@ export interface LedgerSum {
   images: number
   steps: number
   retries: number
+  loadSeconds: number
 }
 
 /** What entries of the ledger sum to, by one of their names, and in all. */
@@ -20,10 +21,13 @@ export class LedgerSums {
   }
 
   add({ batchId, tenant, checkpoints }: LedgerDocument): void {
-    for (const { checkpoint, retries, schedulers } of checkpoints) {
-      this.total.retries += retries
-      // A shard may have several schedulers: its retries are of none.
-      if (this.#by !== 'scheduler') this.#group({ tenant, checkpoint, batch: batchId }[this.#by]).retries += retries
+    for (const { checkpoint, retries, loadSeconds = 0, schedulers } of checkpoints) {
+      // A shard may have several schedulers: its retries and loads are of none.
+      const group = this.#by === 'scheduler' ? [] : [this.#group({ tenant, checkpoint, batch: batchId }[this.#by])]
+      for (const sum of [this.total, ...group]) {
+        sum.retries += retries
+        sum.loadSeconds += loadSeconds
+      }
       for (const { scheduler, images, steps, seconds } of schedulers) {
         const names = { tenant, checkpoint, scheduler, batch: batchId }
         for (const sum of [this.total, this.#group(names[this.#by])]) {
@@ -43,5 +47,5 @@ export class LedgerSums {
 }
 
 function nothing(): LedgerSum {
-  return { deviceSeconds: 0, images: 0, steps: 0, retries: 0 }
+  return { deviceSeconds: 0, images: 0, steps: 0, retries: 0, loadSeconds: 0 }
 }

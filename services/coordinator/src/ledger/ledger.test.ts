@@ -21,12 +21,19 @@ function shardOf(id: string, checkpoint: string): PlannedShard {
   return { id, checkpoint, task: 'text-to-image', width: 8, height: 8, items: [0] }
 }
 
-function rendered(shard: PlannedShard, day: string, attempt: number, items: readonly ItemResult[]): Ended {
+function rendered(
+  shard: PlannedShard,
+  day: string,
+  attempt: number,
+  items: readonly ItemResult[],
+  loadSeconds?: number,
+): Ended {
   const at = `${day}T12:00:00.000Z`
   const deviceSeconds = items.reduce((sum, item) => sum + (item.state === 'rendered' ? item.seconds : 0), 0)
   const base = { batchId: 'b', shardId: shard.id, attempt, committedAt: at, startedAt: at }
   const { checkpoint } = shard
-  return { shard, record: { ...base, kind: 'rendered', workerId: 'w', checkpoint, deviceSeconds, items } }
+  const loads = loadSeconds === undefined ? {} : { loadSeconds }
+  return { shard, record: { ...base, kind: 'rendered', workerId: 'w', checkpoint, deviceSeconds, ...loads, items } }
 }
 
 function itemOf(index: number, scheduler: string, seconds: number): ItemResult {
@@ -53,17 +60,19 @@ test('whatever was committed: by each name the lines sum to the records, each on
   for (let seed = 1; seed <= 200; seed++) {
     const random = numbers(seed)
     const upTo = (n: number): number => Math.floor(random.next().value * n)
-    const expected: LedgerSum = { deviceSeconds: 0, images: 0, steps: 0, retries: 0 }
+    const expected: LedgerSum = { deviceSeconds: 0, images: 0, steps: 0, retries: 0, loadSeconds: 0 }
     const documents = ['b1', 'b2', 'b3'].flatMap((id) => {
       const ended = Array.from({ length: upTo(12) }, (_, n) => {
         const shard = shardOf(`00000-0000${n}`, `c${upTo(3)}@sha256:x`)
         const items = Array.from({ length: upTo(5) }, (_item, index) => itemOf(index, SCHEDULERS[upTo(3)]!, upTo(900)))
         const attempt = 1 + upTo(3)
-        const one = rendered(shard, `2026-11-2${upTo(3)}`, attempt, items)
+        const loadSeconds = upTo(2) === 0 ? undefined : upTo(30)
+        const one = rendered(shard, `2026-11-2${upTo(3)}`, attempt, items, loadSeconds)
         expected.deviceSeconds += one.record.kind === 'rendered' ? one.record.deviceSeconds : 0
         expected.images += items.length
         expected.steps += 9 * items.length
         expected.retries += attempt - 1
+        expected.loadSeconds += loadSeconds ?? 0
         return one
       })
       return entriesOf(batchOf(id, `t${upTo(2)}`), ended).documents
@@ -73,8 +82,8 @@ test('whatever was committed: by each name the lines sum to the records, each on
       for (const document of documents) sums.add(document)
       expect(sums.total).toEqual(expected)
       const lines = [...sums.groups.values()]
-      for (const name of ['deviceSeconds', 'images', 'steps', 'retries'] as const) {
-        if (name === 'retries' && by === 'scheduler') continue
+      for (const name of ['deviceSeconds', 'images', 'steps', 'retries', 'loadSeconds'] as const) {
+        if ((name === 'retries' || name === 'loadSeconds') && by === 'scheduler') continue
         expect(lines.reduce((sum, line) => sum + line[name], 0)).toBe(expected[name])
       }
     }
@@ -84,7 +93,7 @@ test('whatever was committed: by each name the lines sum to the records, each on
 test('work is booked on the day that it was committed on', () => {
   const items = [itemOf(0, 'DDIMScheduler', 2)]
   const entries = entriesOf(batchOf('b', 't'), [
-    rendered(shardOf('00000-00000', 'c'), '2026-11-23', 1, items),
+    rendered(shardOf('00000-00000', 'c'), '2026-11-23', 1, items, 7.5),
     rendered(shardOf('00000-00001', 'c'), '2026-11-24', 3, items),
   ])
   const schedulers = [{ scheduler: 'DDIMScheduler', images: 1, steps: 9, seconds: 2 }]
@@ -93,13 +102,13 @@ test('work is booked on the day that it was committed on', () => {
       batchId: 'b',
       tenant: 't',
       day: '2026-11-23',
-      checkpoints: [{ checkpoint: 'c', shards: 1, retries: 0, schedulers }],
+      checkpoints: [{ checkpoint: 'c', shards: 1, retries: 0, loadSeconds: 7.5, schedulers }],
     },
     {
       batchId: 'b',
       tenant: 't',
       day: '2026-11-24',
-      checkpoints: [{ checkpoint: 'c', shards: 1, retries: 2, schedulers }],
+      checkpoints: [{ checkpoint: 'c', shards: 1, retries: 2, loadSeconds: 0, schedulers }],
     },
   ])
 })
@@ -112,5 +121,19 @@ test('shards that were split, failed or cancelled cost nothing, and their attemp
     { shard, record: { ...base, kind: 'failed', attempt: 5, itemCount: 1, code: 'RENDER_FAILED', message: 'is bad' } },
     { shard, record: { ...base, kind: 'cancelled', attempt: 0, itemCount: 1 } },
   ])
-  expect(documents[0]!.checkpoints).toEqual([{ checkpoint: 'c', shards: 2, retries: 6, schedulers: [] }])
+  expect(documents[0]!.checkpoints).toEqual([
+    { checkpoint: 'c', shards: 2, retries: 6, loadSeconds: 0, schedulers: [] },
+  ])
+})
+
+test('an entry from before loads were counted sums like the others', () => {
+  const sums = new LedgerSums('tenant')
+  const schedulers = [{ scheduler: 'DDIMScheduler', images: 1, steps: 9, seconds: 2 }]
+  sums.add({
+    batchId: 'b',
+    tenant: 't',
+    day: '2026-11-23',
+    checkpoints: [{ checkpoint: 'c', shards: 1, retries: 0, schedulers }],
+  })
+  expect(sums.total).toEqual({ deviceSeconds: 2, images: 1, steps: 9, retries: 0, loadSeconds: 0 })
 })

@@ -35,13 +35,13 @@ export function getLedger({
       if (document !== null && (tenant === '' || document.tenant === tenant)) sums.add(document)
     if (sums.groups.size > MAX_LINES)
       throw new DarkroomError('INVALID_REQUEST', `more than ${MAX_LINES} lines: ask for fewer days`)
-    const line = (name: string, { deviceSeconds, images, steps, retries }: LedgerSum, hasRetries: boolean) => ({
+    const line = (name: string, sum: LedgerSum, isOfShards: boolean) => ({
       name,
-      deviceSeconds,
-      images: BigInt(images),
-      steps: BigInt(steps),
-      ...(hasRetries && { retries: BigInt(retries) }),
-      ...(pricePerDeviceSecond > 0 && { price: deviceSeconds * pricePerDeviceSecond }),
+      deviceSeconds: sum.deviceSeconds,
+      images: BigInt(sum.images),
+      steps: BigInt(sum.steps),
+      ...(isOfShards && { retries: BigInt(sum.retries), loadSeconds: sum.loadSeconds }),
+      ...(pricePerDeviceSecond > 0 && { price: sum.deviceSeconds * pricePerDeviceSecond }),
     })
     const largestFirst = [...sums.groups].sort(([, a], [, b]) => b.deviceSeconds - a.deviceSeconds)
     return {

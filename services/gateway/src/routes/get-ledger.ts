@@ -31,6 +31,11 @@ const sum = {
       description: 'Attempts before those that ended shards; null by scheduler, as a shard may have several.',
     }),
   ),
+  loadSeconds: orNull(
+    Type.Number({
+      description: 'That workers loaded checkpoints for the shards, not in the price; null by scheduler.',
+    }),
+  ),
   price: orNull(
     Type.Number({ description: "In the operator's currency; null where no price of a device second is set." }),
   ),
@@ -89,12 +94,13 @@ export function getLedger(app: App, { coordinator }: GatewayContext): void {
   })
 }
 
-function sumJson({ deviceSeconds, images, steps, retries, price }: LedgerLine): Static<typeof sumSchema> {
+function sumJson({ deviceSeconds, images, steps, retries, loadSeconds, price }: LedgerLine): Static<typeof sumSchema> {
   return {
     deviceSeconds,
     images: Number(images),
     steps: Number(steps),
     retries: retries === undefined ? null : Number(retries),
+    loadSeconds: loadSeconds ?? null,
     price: price ?? null,
   }
 }

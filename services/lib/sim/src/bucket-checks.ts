@@ -184,21 +184,27 @@ export class BucketChecks {
   }
   /** What is charged is what the records say, each once. */
   #reconciled(batch: WatchedBatch, key: string): void {
-    const sum = { seconds: 0, images: 0, shards: 0 }
-    for (const { shards, schedulers } of [...batch.ledger.values()].flatMap(({ checkpoints }) => checkpoints)) {
+    const sum = { seconds: 0, loadSeconds: 0, images: 0, shards: 0 }
+    for (const { shards, loadSeconds = 0, schedulers } of [...batch.ledger.values()].flatMap(
+      ({ checkpoints }) => checkpoints,
+    )) {
       sum.shards += shards
+      sum.loadSeconds += loadSeconds
       for (const { seconds, images } of schedulers) {
         sum.seconds += seconds
         sum.images += images
       }
     }
     const records = [...batch.records.values()]
-    const seconds = records.reduce((all, record) => all + (record.kind === 'rendered' ? record.deviceSeconds : 0), 0)
+    const rendered = records.filter((record) => record.kind === 'rendered')
+    const seconds = rendered.reduce((all, record) => all + record.deviceSeconds, 0)
+    const loadSeconds = rendered.reduce((all, record) => all + (record.loadSeconds ?? 0), 0)
     const shards = records.filter(({ kind }) => kind !== 'split').length
-    if (Math.abs(sum.seconds - seconds) > 1e-6 || sum.images !== batch.images.size || sum.shards !== shards)
+    const isOff = Math.abs(sum.seconds - seconds) > 1e-6 || Math.abs(sum.loadSeconds - loadSeconds) > 1e-6
+    if (isOff || sum.images !== batch.images.size || sum.shards !== shards)
       this.#report(
         'I11',
-        `${key}: the ledger has ${JSON.stringify(sum)}, the records ${seconds} seconds, ${shards} shards`,
+        `${key}: the ledger has ${JSON.stringify(sum)}, the records ${seconds} seconds, ${loadSeconds} of loads, ${shards} shards`,
       )
   }
 }

@@ -77,7 +77,7 @@ export class VirtualDevice {
     const { process, random, traits, renderBegun, renderEnded, kill } = this.#parts
     const { assignment } = attempt
     assertWanted(attempt)
-    await this.#load(assignment.checkpoint)
+    const loadSeconds = await this.#load(assignment.checkpoint)
     assertWanted(attempt)
     const startedAt = new Date(process.time.nowMs).toISOString()
     renderBegun(assignment)
@@ -102,12 +102,13 @@ export class VirtualDevice {
     } finally {
       renderEnded(seconds)
     }
-    return this.#recordOf(assignment, startedAt, seconds)
+    return { ...this.#recordOf(assignment, startedAt, seconds), ...(loadSeconds > 0 && { loadSeconds }) }
   }
 
-  async #load(checkpoint: string): Promise<void> {
+  /** @returns seconds that it took */
+  async #load(checkpoint: string): Promise<number> {
     const { process, traits, swapped } = this.#parts
-    if (this.resident === checkpoint) return
+    if (this.resident === checkpoint) return 0
     const { swapSeconds } = traits
     await process.delay(1000 * swapSeconds)
     this.resident = checkpoint
@@ -115,6 +116,7 @@ export class VirtualDevice {
     this.loads.seconds += swapSeconds
     this.activity++
     swapped(swapSeconds)
+    return swapSeconds
   }
 
   #recordOf({ batchId, shardId, attempt, checkpoint, items }: ShardAssignment, startedAt: string, seconds: number) {

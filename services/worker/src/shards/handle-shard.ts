@@ -88,8 +88,11 @@ async function renderAndCommit(parts: ShardParts, shard: HeldShard): Promise<End
   if (ended !== null && !isAudit) return { how: 'already-ended' }
   const startedAt = new Date().toISOString()
   using checkpoints = new DisposableStack()
-  await inSpan('hold checkpoints', {}, async () => {
-    for (const pin of pinsOf(shard.assignment)) checkpoints.use(await shelf.hold(pin, shard.signal))
+  const loadSeconds = await inSpan('hold checkpoints', {}, async () => {
+    let seconds = 0
+    for (const pin of pinsOf(shard.assignment))
+      seconds += checkpoints.use(await shelf.hold(pin, shard.signal)).loadSeconds
+    return seconds
   })
   const items = await renderShard(parts, shard)
   const record: CommitRecord = {
@@ -102,6 +105,7 @@ async function renderAndCommit(parts: ShardParts, shard: HeldShard): Promise<End
     startedAt,
     committedAt: new Date().toISOString(),
     deviceSeconds: items.reduce((sum, item) => sum + (item.state === 'rendered' ? item.seconds : 0), 0),
+    ...(loadSeconds > 0 && { loadSeconds }),
     items,
   }
   if (isAudit) return { how: 'audited', difference: compare(parts, shard, record, await recordThere(parts, shard)) }

@@ -52,6 +52,7 @@ export function Ledger() {
                       <th class="number">Images</th>
                       <th class="number">Model calls</th>
                       <th class="number">Seconds an image</th>
+                      <th class="number">Checkpoint loads</th>
                       <th class="number">Price</th>
                     </tr>
                   </thead>
@@ -75,11 +76,12 @@ interface Sum {
   readonly deviceSeconds: number
   readonly images: number
   readonly steps: number
+  readonly loadSeconds: number | null
   readonly price: number | null
 }
 
 function Line(props: { name: string; line: Sum }) {
-  const { deviceSeconds, images, steps, price } = props.line
+  const { deviceSeconds, images, steps, loadSeconds, price } = props.line
   return (
     <tr>
       <td>{props.name}</td>
@@ -87,6 +89,7 @@ function Line(props: { name: string; line: Sum }) {
       <td class="number">{count(images)}</td>
       <td class="number">{count(steps)}</td>
       <td class="number">{seconds(images === 0 ? null : deviceSeconds / images)}</td>
+      <td class="number">{loadSeconds === null ? '–' : seconds(loadSeconds)}</td>
       <td class="number">{price === null ? '–' : price.toFixed(2)}</td>
     </tr>
   )
