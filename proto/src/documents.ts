@@ -48,6 +48,8 @@ export interface BatchDocument {
   readonly itemCount: number
   /** Sum of the items' numImages. */
   readonly imageCount: number
+  /** The same by scheduler: `schedulerImagesOf` reads it; absent in documents from before it was counted. */
+  readonly schedulerImages?: Readonly<Record<string, number>>
   /** Pins of every checkpoint that an item names. */
   readonly checkpoints: readonly string[]
   readonly parts: readonly InputPart[]

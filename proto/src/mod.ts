@@ -7,6 +7,7 @@ export { findPlanned, halfIdsOf, halvesOf, isHalf, readShard } from './halves.ts
 export { imageName, isInputPictureKey, isInputPictureKeyOf, keys, shardIdOf } from './keys.ts'
 export { OUTPUT_FORMATS, parseOutputFormat } from './output-format.ts'
 export type { OutputFormat } from './output-format.ts'
+export { schedulerImagesOf } from './scheduler-images.ts'
 export { batchVersion } from './batch-version.ts'
 export * from './subjects.ts'
 export { PRIOR_SECONDS_BETWEEN_LOSSES } from './loss-prior.ts'

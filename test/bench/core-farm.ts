@@ -76,6 +76,7 @@ export class CoreFarm {
       batch: {
         ...batch,
         imageCount: batch.itemCount,
+        schedulerImages: new Map(),
         createdAtMs: this.nowMs,
         isInteractive: false,
         expiresAtMs: null,

@@ -73,6 +73,18 @@ test('the lab renders a picture for each scheduler and number of steps', async (
   await page.context().close()
 })
 
+test('a batch shows of each of its schedulers how much it has rendered of what it has to', async () => {
+  const { page, troubles } = await looker.open(`batches/${batchId}`)
+  const schedulers = page.getByRole('region', { name: 'By scheduler' })
+  await schedulers.getByText('12 / 12').nth(3).waitFor()
+  for (const name of ['PNDM', 'EulerDiscrete', 'DDIM', 'DDPM']) {
+    const bar = schedulers.getByRole('progressbar', { name: `Images of ${name} that are rendered` })
+    expect([await bar.getAttribute('aria-valuenow'), await bar.getAttribute('aria-valuemax')]).toEqual(['12', '12'])
+  }
+  expect(troubles).toEqual([])
+  await page.context().close()
+})
+
 test('a batch is watched while it fills, paused, resumed and cancelled', async () => {
   const { id } = await looker.farm.gateway.submitJson({ items: manyItems(400, 40) })
   const { page, troubles } = await looker.open(`batches/${id}`)

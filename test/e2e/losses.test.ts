@@ -23,6 +23,7 @@ async function expectClean(farm: TestFarm, id: string): Promise<void> {
   const batch = await farm.end(id)
   expect(batch.state).toBe('completed')
   expect(batch.items).toEqual({ open: 0, rendered: ITEMS, failed: 0, cancelled: 0 })
+  expect(batch.schedulers.map(({ images, imageCount }) => `${images}/${imageCount}`)).toEqual(Array(4).fill('12/12'))
   const { stdout } = await promisify(execFile)(process.execPath, [CLI, '--json', 'verify', id], {
     env: { ...process.env, ...farm.farm.cliEnvironment },
   })

@@ -30,6 +30,9 @@ export interface BatchJson {
   readonly schedulers: readonly {
     readonly scheduler: string
     readonly images: number
+    /** Images that the items ask of it; null, and absent from an older gateway, where nobody counted them. */
+    readonly imageCount?: number | null
+    readonly imagesPerSecond?: number
     readonly steps: number
     readonly seconds: number
   }[]

@@ -75,7 +75,7 @@ export function batchJson(changes: Partial<BatchJson> = {}): BatchJson {
     itemsWarned: 0,
     imagesPerSecond: 2,
     etaSeconds: null,
-    schedulers: [{ scheduler: 'PNDMScheduler', images: 2, steps: 40, seconds: 4 }],
+    schedulers: [{ scheduler: 'PNDMScheduler', images: 2, imageCount: 2, imagesPerSecond: 2, steps: 40, seconds: 4 }],
     ...changes,
   }
 }

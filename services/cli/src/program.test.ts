@@ -83,12 +83,20 @@ describe('printing', () => {
     expect(bench.printed).toEqual([
       [
         'b0123456789abcdefghijkl  completed  2/2 items  2.00 images/s',
-        'scheduler      images  device s  images/s  steps/s',
-        'PNDMScheduler       2         4       0.5       10',
+        'scheduler      images  of  device s  images/s  steps/s',
+        'PNDMScheduler       2   2         4       0.5       10',
       ].join('\n'),
     ])
     expect(await bench.run('--json', 'status', batchJson().id)).toBe(0)
     expect(JSON.parse(bench.printed[1]!)).toEqual(batchJson())
+  })
+
+  test('a scheduler of which nobody counted what it has to make has a question mark', async () => {
+    const [pndm] = batchJson().schedulers
+    bench.gateway.answer = (_, response) =>
+      sendJson(response, batchJson({ schedulers: [{ ...pndm!, imageCount: null }] }))
+    expect(await bench.run('status', batchJson().id)).toBe(0)
+    expect(bench.printed[0]).toMatch(/^PNDMScheduler +2 +\? +4 /m)
   })
 
   test('a list names every batch', async () => {
@@ -205,8 +213,8 @@ test('ledger shows what was used by a name, and the whole', async () => {
   expect(bench.printed[0]!.split('\n')).toEqual([
     '2026-11-01 to 2026-11-30',
     'tenant   device s  images  steps  retries  load s  price',
-    'default        90       8    160        1    12.3   1.23',
-    'total          90       8    160        1    12.3   1.23',
+    'default        90       8    160        1    12.3  1.23',
+    'total          90       8    160        1    12.3  1.23',
   ])
   expect(await bench.run('ledger', '--by', 'weather')).toBe(2)
 })

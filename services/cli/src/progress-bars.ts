@@ -3,10 +3,13 @@ import type { BatchJson } from './gateway-client.ts'
 import { duration } from './progress.ts'
 
 const BATCH = '{name}  {bar}  {value}/{total} items  {rate} images/s  {left}'
-const SCHEDULER = '{name}  {bar}  {value} images  {each} of a device each'
+const SCHEDULER = '{name}  {bar}  {done} images  {rate} images/s  {each} of a device each'
 const WIDTH = 30
 
-/** A bar for the batch, and below it one for each scheduler that has made images: its share of all that the batch will have. */
+/**
+ * A bar for the batch, and below it one for each of its schedulers: images that are rendered, of those that it has to make.
+ * Where nobody counted these, a scheduler has a bar once it has images: its share of all that the batch will have.
+ */
 export class ProgressBars implements Disposable {
   readonly #bars: cliProgress.MultiBar
   readonly #shown = new Map<string, cliProgress.SingleBar>()
@@ -20,7 +23,7 @@ export class ProgressBars implements Disposable {
 
   show(batch: BatchJson): void {
     const { id, itemCount, imageCount, items, imagesPerSecond } = batch
-    const schedulers = batch.schedulers.filter(({ images }) => images > 0)
+    const schedulers = batch.schedulers.toSorted((a, b) => (a.scheduler < b.scheduler ? -1 : 1))
     const names = [id, ...schedulers.map(({ scheduler }) => scheduler)]
     const width = Math.max(...names.map(({ length }) => length))
     const left = leftOf(batch)
@@ -29,11 +32,14 @@ export class ProgressBars implements Disposable {
       rate: imagesPerSecond.toFixed(2),
       left,
     })
-    for (const { scheduler, images, seconds } of schedulers.toSorted((a, b) => (a.scheduler < b.scheduler ? -1 : 1)))
-      this.#draw(scheduler, SCHEDULER, imageCount, images, {
+    for (const { scheduler, images, imageCount: asked, imagesPerSecond: rate, seconds } of schedulers) {
+      this.#draw(scheduler, SCHEDULER, asked ?? imageCount, images, {
         name: scheduler.padEnd(width),
-        each: `${(seconds / images).toFixed(2)} s`,
+        done: asked ? `${images}/${asked}` : images,
+        rate: rate?.toFixed(2) ?? '…',
+        each: images === 0 ? '…' : `${(seconds / images).toFixed(2)} s`,
       })
+    }
     this.#bars.update()
   }
 

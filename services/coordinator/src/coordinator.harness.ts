@@ -113,6 +113,7 @@ export async function acceptBatch(
     createdAt: new Date().toISOString(),
     itemCount,
     imageCount: itemCount,
+    schedulerImages: { DDIMScheduler: itemCount },
     checkpoints: [PIN],
     ...document,
     parts: [part],

@@ -1,6 +1,6 @@
 import { Limit } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
-import { keys, readShard } from '@darkroom/proto'
+import { keys, readShard, schedulerImagesOf } from '@darkroom/proto'
 import type { BatchDocument, CancelDocument, CommitRecord, CompletedDocument, ControlDocument } from '@darkroom/proto'
 import type { FarmEvent, MeasuredShard, SegmentSummary } from './core/messages.ts'
 import type { ShardResult, ShardSummary } from './core/state.ts'
@@ -57,6 +57,7 @@ export async function recoverBatch(
       id,
       itemCount,
       imageCount,
+      schedulerImages: schedulerImagesOf(batch),
       createdAtMs: Date.parse(createdAt),
       tenant,
       priority: control?.priority ?? 0,

@@ -16,17 +16,18 @@ export function addStatus(program: Command, context: () => CommandContext): void
     })
 }
 
-/** Images a second and steps a second of one device, for each scheduler of a batch. */
+/** Images of those that it has to make, and what one device makes in a second, for each scheduler of a batch. */
 export function schedulerTable(batch: BatchJson): string {
   const rate = (count: number, seconds: number): number => (seconds > 0 ? Number((count / seconds).toFixed(2)) : 0)
   const rows = batch.schedulers
     .toSorted((a, b) => (a.scheduler < b.scheduler ? -1 : 1))
-    .map(({ scheduler, images, steps, seconds }) => [
+    .map(({ scheduler, images, imageCount, steps, seconds }) => [
       scheduler,
       images,
+      imageCount ?? '?',
       Number(seconds.toFixed(1)),
       rate(images, seconds),
       rate(steps, seconds),
     ])
-  return table(['scheduler', 'images', 'device s', 'images/s', 'steps/s'], rows)
+  return table(['scheduler', 'images', 'of', 'device s', 'images/s', 'steps/s'], rows)
 }

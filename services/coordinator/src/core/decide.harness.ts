@@ -62,6 +62,7 @@ export const openedOf = (
     id,
     itemCount,
     imageCount: itemCount,
+    schedulerImages: new Map<string, number>(),
     createdAtMs: 0,
     tenant: 'default',
     priority: 0,

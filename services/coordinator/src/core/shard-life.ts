@@ -63,7 +63,7 @@ export function endShard(farm: FarmState, event: EventOf<'shardEnded'>, nowMs: n
   }
   batch.open.delete(shard.id)
   while (batch.recent.length > 0 && nowMs - batch.recent[0]!.atMs > RATE_WINDOW_MS) batch.recent.shift()
-  batch.recent.push({ atMs: nowMs, images: result.images })
+  batch.recent.push({ atMs: nowMs, schedulers: result.schedulers })
   const { segment } = shard
   batch.openSegments.get(segment)!.open--
   tally(batch, segment, result)

@@ -20,6 +20,8 @@ export interface BatchSummary {
   readonly id: string
   readonly itemCount: number
   readonly imageCount: number
+  /** By scheduler; empty where nobody counted them. */
+  readonly schedulerImages: ReadonlyMap<string, number>
   readonly createdAtMs: number
   readonly tenant: string
   /** Within its tenant: the higher goes first. */
@@ -161,7 +163,7 @@ export interface OpenBatch extends BatchSummary, Counts {
   /** When this coordinator saw its first shard on the way: the rate counts from there. */
   rateSinceMs: number | null
   /** Commits of the last minute, oldest first. */
-  readonly recent: { atMs: number; images: number }[]
+  readonly recent: { atMs: number; schedulers: readonly SchedulerTally[] }[]
 }
 
 export interface AttachedWorker {

@@ -1,6 +1,6 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt'
 import type { Timestamp } from '@bufbuild/protobuf/wkt'
-import { ApprovalState, BatchState } from '@darkroom/proto'
+import { ApprovalState, BatchState, schedulerImagesOf } from '@darkroom/proto'
 import type { Approval, Batch, BatchDocument } from '@darkroom/proto'
 import { Type } from 'typebox'
 import type { Static, TSchema } from 'typebox'
@@ -61,10 +61,17 @@ const progressProperties = {
   schedulers: Type.Array(
     Type.Object({
       scheduler: Type.String(),
-      images: Type.Integer(),
+      images: Type.Integer({ description: 'Rendered so far.' }),
+      imageCount: orNull(
+        Type.Integer({
+          description: 'Images that the items ask of it; null for a batch that was accepted before these were counted.',
+        }),
+      ),
+      imagesPerSecond: Type.Number({ description: 'Recent rate over the whole farm; 0 while unknown.' }),
       steps: Type.Integer({ description: 'Model calls that were made for the images.' }),
       seconds: Type.Number({ description: 'Engine seconds that the images took.' }),
     }),
+    { description: 'Every one that the items name; those that have begun, where imageCount is null.' },
   ),
 }
 
@@ -103,9 +110,11 @@ export function batchProgress(batch: Batch): BatchProgress {
     itemsWarned: batch.itemsWarned,
     imagesPerSecond: batch.imagesPerSecond,
     etaSeconds: batch.etaSeconds ?? null,
-    schedulers: batch.schedulers.map(({ scheduler, images, steps, seconds }) => ({
+    schedulers: batch.schedulers.map(({ scheduler, images, imageCount, imagesPerSecond, steps, seconds }) => ({
       scheduler,
       images: Number(images),
+      imageCount: imageCount ?? null,
+      imagesPerSecond,
       steps: Number(steps),
       seconds,
     })),
@@ -115,6 +124,14 @@ export function batchProgress(batch: Batch): BatchProgress {
 /** A batch that was accepted and that no coordinator has told anything of. */
 export function acceptedProgress(document: BatchDocument): BatchProgress {
   const { id, createdAt, itemCount, imageCount, approveAfter } = document
+  const schedulers = [...schedulerImagesOf(document)].map(([scheduler, asked]) => ({
+    scheduler,
+    images: 0,
+    imageCount: asked,
+    imagesPerSecond: 0,
+    steps: 0,
+    seconds: 0,
+  }))
   return {
     id,
     state: 'queued',
@@ -135,7 +152,7 @@ export function acceptedProgress(document: BatchDocument): BatchProgress {
     itemsWarned: 0,
     imagesPerSecond: 0,
     etaSeconds: null,
-    schedulers: [],
+    schedulers,
   }
 }
 

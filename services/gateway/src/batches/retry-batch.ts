@@ -3,6 +3,7 @@ import { keys } from '@darkroom/proto'
 import type { BatchDocument, DoneDocument } from '@darkroom/proto'
 import type { GatewayContext } from '../context.ts'
 import { writeBatch } from '../ingest/claim.ts'
+import { ImageCount } from '../ingest/image-count.ts'
 import { PartWriter } from '../ingest/part-writer.ts'
 import { readItemPage } from '../items/item-page.ts'
 import { createBatchId } from './batch-id.ts'
@@ -25,7 +26,7 @@ export async function retryBatch(
   const id = createBatchId(now)
   const parts = new PartWriter(store, id)
   try {
-    const { itemCount, imageCount, checkpoints } = await copyItems(store, source, done, parts)
+    const { itemCount, images, checkpoints } = await copyItems(store, source, done, parts)
     if (itemCount === 0)
       throw new DarkroomError('CONFLICT', `every item of batch ${source.id} was rendered: there is nothing to retry`)
     // Somebody has seen the first of its items, or nobody ever will; and its time may be up.
@@ -35,7 +36,7 @@ export async function retryBatch(
       id,
       createdAt: now.toISOString(),
       itemCount,
-      imageCount,
+      ...images.fields,
       checkpoints: [...checkpoints],
       parts: await parts.finish(),
       traceparent,
@@ -55,22 +56,22 @@ async function copyItems(
   source: BatchDocument,
   { state }: DoneDocument,
   parts: PartWriter,
-): Promise<{ itemCount: number; imageCount: number; checkpoints: ReadonlySet<string> }> {
+): Promise<{ itemCount: number; images: ImageCount; checkpoints: ReadonlySet<string> }> {
   const standing = { runningShards: new Set<string>(), isCancelled: state === 'cancelled' }
   const checkpoints = new Set<string>()
+  const images = new ImageCount()
   let itemCount = 0
-  let imageCount = 0
   for (let from: number | null = 0; from !== null;) {
     const query = { from, limit: PAGE_ITEMS, states: NOT_RENDERED }
     const page = await readItemPage(store, source, standing, query)
     for (const { line } of page.entries) {
       parts.append(`${JSON.stringify({ ...line, index: itemCount++ })}\n`)
-      imageCount += line.numImages
+      images.add(line)
       checkpoints.add(line.checkpoint)
       if (line.refiner !== undefined && line.refiner !== '') checkpoints.add(line.refiner)
       if (parts.isFull) await parts.flush()
     }
     from = page.nextIndex
   }
-  return { itemCount, imageCount, checkpoints }
+  return { itemCount, images, checkpoints }
 }

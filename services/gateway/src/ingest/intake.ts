@@ -165,7 +165,7 @@ export class Intake {
       tenant,
       createdAt: now.toISOString(),
       itemCount: this.#itemCount,
-      imageCount: this.#lines.imageCount,
+      ...this.#lines.images.fields,
       checkpoints: this.#checkpoints.pins,
       parts,
       metadata,

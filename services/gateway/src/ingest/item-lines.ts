@@ -6,6 +6,7 @@ import type { Problem } from '@darkroom/chassis'
 import type { BatchCheckpoints } from './batch-checkpoints.ts'
 import type { BatchPictures } from './batch-pictures.ts'
 import type { CustomIdSet } from './custom-ids.ts'
+import { ImageCount } from './image-count.ts'
 import { promptProblem, seedProblem, sizeProblem, textProblem } from './item-checks.ts'
 import { ItemDefaults } from './item-defaults.ts'
 import { knownPictures, pictureKeys, pictureProblems } from './item-pictures.ts'
@@ -59,8 +60,8 @@ export class ItemLines {
   readonly #defaults: ItemDefaults
   readonly #foreign: Readonly<Record<string, readonly string[]>>
   #problems: Problem[] = []
-  /** Sum of `numImages` of the lines made. */
-  imageCount = 0
+  /** Of the lines made. */
+  readonly images = new ImageCount()
 
   constructor(options: ItemLinesOptions) {
     this.#options = options
@@ -131,7 +132,7 @@ export class ItemLines {
     const misfit = refinerProblem(item, request, checkpoint, refiner)
     if (misfit !== null) return [misfit]
 
-    this.imageCount += numImages
+    this.images.add({ scheduler: setup.name, numImages })
     return (
       `{"index":${index},"customId":${JSON.stringify(customId)},"task":"${task}","checkpoint":"${checkpoint.pin}"` +
       `,"prompt":${JSON.stringify(prompt)}` +

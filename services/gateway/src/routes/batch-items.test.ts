@@ -131,7 +131,13 @@ describe('a retry', () => {
     const batch = (await response.json()) as { id: string }
     expect(batch).toMatchObject({ state: 'queued', retryOf: id })
     const stored = await gateway.store.getJson(keys.batch(batch.id))
-    expect(stored).toMatchObject({ itemCount: 3, imageCount: 3, checkpoints: [gateway.pins['emoji-sd']], retryOf: id })
+    expect(stored).toMatchObject({
+      itemCount: 3,
+      imageCount: 3,
+      schedulerImages: { PNDMScheduler: 3 },
+      checkpoints: [gateway.pins['emoji-sd']],
+      retryOf: id,
+    })
     expect(response.headers.get('location')).toBe(`/api/v1/batches/${batch.id}`)
     const { items } = await page(batch.id)
     expect(items.map(({ index, customId, request }) => [index, customId, request.seed])).toEqual([

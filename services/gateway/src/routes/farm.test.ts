@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { BatchState, LedgerGrouping, WorkerSchema, WorkerState } from '@darkroom/proto'
+import { BatchState, LedgerGrouping, SchedulerThroughputSchema, WorkerSchema, WorkerState } from '@darkroom/proto'
 import { startTestGateway } from '../gateway.harness.ts'
 import type { TestGateway } from '../gateway.harness.ts'
 
@@ -22,7 +22,12 @@ test('a batch is shown with what the coordinator knows and what was said at its 
     JSON.stringify({ items: [{ checkpoint: 'emoji-sd', prompt: 'a fox', numImages: 4 }], metadata: { a: 'b' } }),
   )
   const { id } = (await response.json()) as { id: string }
-  const schedulers = [{ $typeName: 'darkroom.v1.SchedulerThroughput' as const, scheduler: 'PNDMScheduler', images: 3n, steps: 150n, seconds: 2.5 }] // prettier-ignore
+  const done = { scheduler: 'PNDMScheduler', images: 3n, steps: 150n, seconds: 2.5, imagesPerSecond: 1.5 }
+  const schedulers = [
+    { ...done, imageCount: 4 },
+    // Of a batch that was accepted before they were counted.
+    { ...done, scheduler: 'DDIMScheduler' },
+  ].map((one) => create(SchedulerThroughputSchema, one))
   gateway.coordinator.put(id, {
     state: BatchState.RUNNING,
     itemCount: 1,
@@ -48,7 +53,10 @@ test('a batch is shown with what the coordinator knows and what was said at its 
     itemsWarned: 3,
     imagesPerSecond: 1.5,
     etaSeconds: 0.5,
-    schedulers: [{ scheduler: 'PNDMScheduler', images: 3, steps: 150, seconds: 2.5 }],
+    schedulers: [
+      { scheduler: 'PNDMScheduler', images: 3, imageCount: 4, imagesPerSecond: 1.5, steps: 150, seconds: 2.5 },
+      { scheduler: 'DDIMScheduler', images: 3, imageCount: null, imagesPerSecond: 1.5, steps: 150, seconds: 2.5 },
+    ],
     checkpoints: [gateway.pins['emoji-sd']],
     metadata: { a: 'b' },
   })

@@ -50,6 +50,7 @@ describe('a JSON batch', () => {
       tenant: 'default',
       itemCount: 3,
       imageCount: 5,
+      schedulerImages: { PNDMScheduler: 1, DDPMScheduler: 3, EulerDiscreteScheduler: 1 },
       checkpoints: [gateway.pins['emoji-ddpm'], gateway.pins['emoji-sd']],
       metadata: { project: 'fruit' },
       traceparent: '00-0123456789abcdef0123456789abcdef-0123456789abcdef-01',
@@ -83,13 +84,29 @@ describe('a JSON batch', () => {
     expect(seeds.every((seed) => Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32)).toBe(true)
   })
 
+  test('counts its images by the class of their scheduler, whatever an item calls it', async () => {
+    const item = { checkpoint: 'emoji-sd', prompt: 'a fox' }
+    const { imageCount, schedulerImages } = await gateway.accept([
+      { ...item, scheduler: 'DPM++ 2M', numImages: 4 },
+      { ...item, scheduler: 'DDIMScheduler' },
+      { ...item, scheduler: 'DPMSolverMultistepScheduler', numImages: 2 },
+    ])
+    expect(imageCount).toBe(7)
+    expect(schedulerImages).toEqual({ DPMSolverMultistepScheduler: 6, DDIMScheduler: 1 })
+  })
+
   test('is accepted while the coordinator is away, and shown as queued', async () => {
     await using alone = await startTestGateway()
     await alone.coordinator.stop()
     const response = await alone.post('{"items":[{"checkpoint":"emoji-sd","prompt":"a fox"}]}')
     expect(response.status).toBe(201)
     const answer = (await response.json()) as { id: string }
-    expect(answer).toMatchObject({ state: 'queued', itemCount: 1, items: { open: 1 } })
+    expect(answer).toMatchObject({
+      state: 'queued',
+      itemCount: 1,
+      items: { open: 1 },
+      schedulers: [{ scheduler: 'PNDMScheduler', images: 0, imageCount: 1, imagesPerSecond: 0, steps: 0, seconds: 0 }],
+    })
     const status = await fetch(`${alone.url}/api/v1/batches/${answer.id}`)
     expect([status.status, status.headers.get('retry-after')]).toEqual([503, '2'])
     expect(await status.json()).toMatchObject({ code: 'COORDINATOR_UNAVAILABLE' })

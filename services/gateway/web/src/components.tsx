@@ -76,20 +76,29 @@ export function Empty(props: { children: ComponentChildren }) {
 /** Rendered, failed and cancelled items of all. */
 export function Progress(props: { batch: BatchProgress }) {
   const { items, itemCount, id } = props.batch
-  const ended = itemCount - items.open
-  const width = (n: number): string => `${(100 * n) / Math.max(1, itemCount)}%`
+  const { rendered, failed, cancelled } = items
+  return <Bar label={`Items of ${id} that have ended`} parts={{ rendered, failed, cancelled }} total={itemCount} />
+}
+
+/** How much of a total has ended, and how. */
+export function Bar(props: {
+  label: string
+  parts: Readonly<Partial<Record<'rendered' | 'failed' | 'cancelled', number>>>
+  total: number
+}) {
+  const { label, parts, total } = props
   return (
     <div
       class="progress"
       role="progressbar"
-      aria-label={`Items of ${id} that have ended`}
-      aria-valuenow={ended}
+      aria-label={label}
+      aria-valuenow={Object.values(parts).reduce((sum, n) => sum + n, 0)}
       aria-valuemin={0}
-      aria-valuemax={itemCount}
+      aria-valuemax={total}
     >
-      <i class="rendered" style={{ width: width(items.rendered) }} />
-      <i class="failed" style={{ width: width(items.failed) }} />
-      <i class="cancelled" style={{ width: width(items.cancelled) }} />
+      {Object.entries(parts).map(([how, n]) => (
+        <i key={how} class={how} style={{ width: `${(100 * n) / Math.max(1, total)}%` }} />
+      ))}
     </div>
   )
 }

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { blobOf, call, follow } from '../api.ts'
 import type { Batch, BatchProgress, Preview } from '../api.ts'
-import { Card, Figure, Page, Progress, State, Trouble } from '../components.tsx'
+import { Bar, Card, Figure, Page, Progress, State, Trouble } from '../components.tsx'
 import { ago, checkpointName, count, rate, schedulerName, seconds } from '../format.ts'
 import { ItemDrawer } from '../item-drawer.tsx'
 import { ItemGrid } from '../item-grid.tsx'
@@ -118,16 +118,31 @@ function Schedulers(props: { batch: BatchProgress }) {
           <thead>
             <tr>
               <th>Scheduler</th>
+              <th>Progress</th>
               <th class="number">Images</th>
+              <th class="number">Images a second</th>
               <th class="number">Model calls</th>
               <th class="number">Device seconds an image</th>
             </tr>
           </thead>
           <tbody>
-            {props.batch.schedulers.map(({ scheduler, images, steps, seconds: sum }) => (
+            {props.batch.schedulers.map(({ scheduler, images, imageCount, imagesPerSecond, steps, seconds: sum }) => (
               <tr key={scheduler}>
                 <td>{schedulerName(scheduler)}</td>
-                <td class="number">{count(images)}</td>
+                <td>
+                  {imageCount !== null && (
+                    <Bar
+                      label={`Images of ${schedulerName(scheduler)} that are rendered`}
+                      parts={{ rendered: images }}
+                      total={imageCount}
+                    />
+                  )}
+                </td>
+                <td class="number">
+                  {count(images)}
+                  {imageCount !== null && ` / ${count(imageCount)}`}
+                </td>
+                <td class="number">{rate(imagesPerSecond)}</td>
                 <td class="number">{count(steps)}</td>
                 <td class="number">{seconds(images === 0 ? null : sum / images)}</td>
               </tr>
