@@ -40,6 +40,7 @@ const tenant = closed({
   checkpoints: { type: ['array', 'null'], items: filled },
   maySkipSafetyChecker: { type: 'boolean' },
   requestsPerMinute: { type: ['integer', 'null'], minimum: 1 },
+  imagesPerDay: { type: ['integer', 'null'], minimum: 0 },
 })
 
 /** What a default does not tell of a value, by its path or by the end of it; the longest that matches counts. */

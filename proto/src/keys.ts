@@ -30,6 +30,9 @@ export const keys = {
   /** What an Idempotency-Key stands for. */
   idempotency: (tenant: string, hex: string) => `idempotency/${tenant}/${hex}.json`,
 
+  /** A note for each batch of a tenant that may have so many images a day (YYYY-MM-DD): BATCH-IMAGES. */
+  dailyImages: (tenant: string, day: string) => `quota/${tenant}/${day}/`,
+
   openAiFiles: (tenant: string) => `openai/files/${tenant}/`,
   openAiFile: (tenant: string, fileId: string) => `openai/files/${tenant}/${fileId}/file.json`,
   openAiFileContent: (tenant: string, fileId: string) => `openai/files/${tenant}/${fileId}/content`,

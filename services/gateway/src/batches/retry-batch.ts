@@ -1,7 +1,10 @@
 import { DarkroomError } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
 import type { BatchDocument, DoneDocument } from '@darkroom/proto'
+import { termsOf } from '../auth/tenants.ts'
 import type { GatewayContext } from '../context.ts'
+import { askForImages, giveImagesBack } from '../ingest/daily-images.ts'
+import type { AskedImages } from '../ingest/daily-images.ts'
 import { writeBatch } from '../ingest/claim.ts'
 import { ImageCount } from '../ingest/image-count.ts'
 import { PartWriter } from '../ingest/part-writer.ts'
@@ -14,10 +17,10 @@ const PAGE_ITEMS = 1_000
 /**
  * Accepts a batch of the items of an ended one that were not rendered, each as it was: the same seed, the same picture.
  * Whatever goes wrong on the way, nothing of it stays.
- * @throws DarkroomError CONFLICT where the batch has not ended or has no such items; STORE_UNAVAILABLE
+ * @throws DarkroomError CONFLICT where the batch has not ended or has no such items; TOO_MANY_REQUESTS; STORE_UNAVAILABLE
  */
 export async function retryBatch(
-  { store }: GatewayContext,
+  { store, config }: GatewayContext,
   source: BatchDocument,
   { traceparent, now }: { readonly traceparent: string; readonly now: Date },
 ): Promise<BatchDocument> {
@@ -25,6 +28,8 @@ export async function retryBatch(
   if (done === null) throw new DarkroomError('CONFLICT', `batch ${source.id} has not ended: retry what it leaves then`)
   const id = createBatchId(now)
   const parts = new PartWriter(store, id)
+  const limit = termsOf(config.tenants, source.tenant).imagesPerDay
+  let asked: AskedImages | null = null
   try {
     const { itemCount, images, checkpoints } = await copyItems(store, source, done, parts)
     if (itemCount === 0)
@@ -42,10 +47,13 @@ export async function retryBatch(
       traceparent,
       retryOf: source.id,
     }
+    asked = { tenant: source.tenant, batchId: id, images: document.imageCount, now }
+    await askForImages(store, limit, asked)
     await writeBatch(store, document)
     return document
   } catch (reason) {
     await store.delete(keys.batch(id))
+    if (asked !== null) await giveImagesBack(store, limit, asked)
     await parts.discard()
     throw reason
   }

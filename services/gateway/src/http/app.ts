@@ -127,7 +127,8 @@ function sendProblem(
   if (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN') events.signInRefused(error.code)
   if (error.code === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer')
   const problem = problemDetails(error, request.id)
-  if (problem.status === 503 && ERROR_CODES[error.code].retry === 'later') {
+  if (error.retryAfterSeconds !== null) reply.header('retry-after', String(error.retryAfterSeconds))
+  else if (problem.status === 503 && ERROR_CODES[error.code].retry === 'later') {
     reply.header('retry-after', String(RETRY_AFTER_SECONDS))
   }
   if (isOpenAiPath(request.url)) {

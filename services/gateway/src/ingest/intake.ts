@@ -4,6 +4,8 @@ import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import { createBatchId } from '../batches/batch-id.ts'
 import type { CheckpointCatalog } from '../checkpoints/catalog.ts'
+import { askForImages, giveImagesBack } from './daily-images.ts'
+import type { AskedImages } from './daily-images.ts'
 import { AlreadyClaimed, claim, writeBatch } from './claim.ts'
 import type { Claim } from './claim.ts'
 import { BatchCheckpoints } from './batch-checkpoints.ts'
@@ -69,6 +71,7 @@ export class Intake {
   readonly #parts: LineSink
   #itemCount = 0
   #mayBeClaimed = false
+  #asked: AskedImages | null = null
 
   /** @param parts takes the lines; by default the batch's input parts in the store */
   constructor(rules: IntakeRules, request: IntakeRequest, parts?: LineSink) {
@@ -175,7 +178,10 @@ export class Intake {
       ...(webhook !== undefined && { webhook }),
       ...(approveAfter !== undefined && { approveAfter }),
     }
-    const { store } = this.#rules
+    const { store, tenants } = this.#rules
+    const asked = { tenant, batchId: this.batchId, images: document.imageCount, now }
+    this.#asked = asked
+    await askForImages(store, termsOf(tenants, tenant).imagesPerDay, asked)
     // Before the batch is real: an end that is to be told is found, whatever dies in between.
     if (webhook !== undefined) {
       await store.put(keys.webhookPending(this.batchId), JSON.stringify({ notedAt: now.toISOString() }))
@@ -222,8 +228,11 @@ export class Intake {
    */
   async discard(): Promise<void> {
     if (this.#mayBeClaimed) return
-    await this.#rules.store.delete(keys.batch(this.batchId))
-    if (this.#request.webhook !== undefined) await this.#rules.store.delete(keys.webhookPending(this.batchId))
+    const { store, tenants } = this.#rules
+    await store.delete(keys.batch(this.batchId))
+    if (this.#request.webhook !== undefined) await store.delete(keys.webhookPending(this.batchId))
+    if (this.#asked !== null)
+      await giveImagesBack(store, termsOf(tenants, this.#request.tenant).imagesPerDay, this.#asked)
     await this.#parts.discard()
   }
 }

@@ -4,6 +4,7 @@ import { termsOf } from '../auth/tenants.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
+import { imagesOf } from '../ingest/daily-images.ts'
 
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
 
@@ -14,10 +15,13 @@ const termsSchema = Type.Object({
   checkpoints: orNull(Type.Array(Type.String(), { description: 'Those that it may use; null for all.' })),
   maySkipSafetyChecker: Type.Boolean(),
   requestsPerMinute: orNull(Type.Integer({ description: 'At each gateway; null for any number.' })),
+  imagesPerDay: orNull(
+    Type.Integer({ description: 'That its batches may ask for on a day (UTC); null for any number.' }),
+  ),
 })
 
 /** Who calls and what that may do; and, for the operator, all tenants. */
-export function me(app: App, { config, credentials }: GatewayContext): void {
+export function me(app: App, { config, credentials, store }: GatewayContext): void {
   app.route({
     method: 'GET',
     url: '/api/v1/me',
@@ -33,13 +37,16 @@ export function me(app: App, { config, credentials }: GatewayContext): void {
           scopes: Type.Array(Type.Enum([...SCOPES])),
           isOpen: Type.Boolean({ description: 'Whether this gateway takes everybody for its operator.' }),
           terms: termsSchema,
+          imagesToday: orNull(Type.Integer({ description: 'That were asked for; null where they are not counted.' })),
         }),
         ...problemResponses,
       },
     },
     handler: async (request) => {
       const { tenant, subject, scopes } = callerOf(request)
-      return { tenant, subject, scopes: [...scopes], isOpen: credentials.isOpen, terms: shown(config, tenant) }
+      const terms = shown(config, tenant)
+      const imagesToday = terms.imagesPerDay === null ? null : await imagesOf(store, tenant, new Date())
+      return { tenant, subject, scopes: [...scopes], isOpen: credentials.isOpen, terms, imagesToday }
     },
   })
 

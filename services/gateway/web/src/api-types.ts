@@ -67,10 +67,10 @@ export interface Paths {
     get: { query: { limit?: number; cursor?: string; day?: string }; body: undefined; answer: { 'entries': ({ 'at': string; 'action': "batch.update" | "batch.cancel" | "batch.retry" | "worker.drain" | "key.create" | "key.rotate" | "key.revoke"; 'subject': string; 'tenant': string; 'target': string; 'requestId': string; 'change': Record<string, unknown> })[]; 'nextCursor': string | null } }
   }
   '/api/v1/me': {
-    get: { query: {  }; body: undefined; answer: { 'tenant': string; 'subject': string; 'scopes': ("read" | "write" | "admin")[]; 'isOpen': boolean; 'terms': { 'weight': number; 'cap': number | null; 'burst': number; 'checkpoints': (string)[] | null; 'maySkipSafetyChecker': boolean; 'requestsPerMinute': number | null } } }
+    get: { query: {  }; body: undefined; answer: { 'tenant': string; 'subject': string; 'scopes': ("read" | "write" | "admin")[]; 'isOpen': boolean; 'terms': { 'weight': number; 'cap': number | null; 'burst': number; 'checkpoints': (string)[] | null; 'maySkipSafetyChecker': boolean; 'requestsPerMinute': number | null; 'imagesPerDay': number | null }; 'imagesToday': number | null } }
   }
   '/api/v1/tenants': {
-    get: { query: {  }; body: undefined; answer: { 'tenants': ({ 'name': string; 'terms': { 'weight': number; 'cap': number | null; 'burst': number; 'checkpoints': (string)[] | null; 'maySkipSafetyChecker': boolean; 'requestsPerMinute': number | null } })[] } }
+    get: { query: {  }; body: undefined; answer: { 'tenants': ({ 'name': string; 'terms': { 'weight': number; 'cap': number | null; 'burst': number; 'checkpoints': (string)[] | null; 'maySkipSafetyChecker': boolean; 'requestsPerMinute': number | null; 'imagesPerDay': number | null } })[] } }
   }
   '/api/v1/pictures': {
     post: { query: {  }; body: undefined; answer: { 'key': string; 'contentType': string; 'width': number; 'height': number; 'bytes': number } }

@@ -55,12 +55,19 @@ export interface Problem {
 export class DarkroomError extends Error {
   readonly code: ErrorCode
   readonly problems: readonly Problem[]
+  /** When asking again is of use; null: the usual time. */
+  readonly retryAfterSeconds: number | null
 
-  constructor(code: ErrorCode, message: string, options: { cause?: unknown; problems?: readonly Problem[] } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; problems?: readonly Problem[]; retryAfterSeconds?: number } = {},
+  ) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.name = 'DarkroomError'
     this.code = code
     this.problems = options.problems ?? []
+    this.retryAfterSeconds = options.retryAfterSeconds ?? null
   }
 
   /** The only place where the unknown becomes known: itself, or INTERNAL with the text kept in `cause`. */

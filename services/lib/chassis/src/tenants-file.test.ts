@@ -29,10 +29,14 @@ test.each([
   ['{"acme": {"burst": -1}}', 'acme.burst: want a whole number of shards, got -1'],
   [
     '{"acme": {"wieght": 1}}',
-    'acme.wieght: no such field; want weight, cap, burst, checkpoints, maySkipSafetyChecker, requestsPerMinute',
+    'acme.wieght: no such field; want weight, cap, burst, checkpoints, maySkipSafetyChecker, requestsPerMinute, imagesPerDay',
   ],
-  ['{"acme": 3}', 'acme: want an object with weight, cap, burst, checkpoints, maySkipSafetyChecker, requestsPerMinute'],
+  [
+    '{"acme": 3}',
+    'acme: want an object with weight, cap, burst, checkpoints, maySkipSafetyChecker, requestsPerMinute, imagesPerDay',
+  ],
   ['{"acme": {"checkpoints": "emoji-sd"}}', 'acme.checkpoints: want a list of checkpoint names, or null for all'],
+  ['{"acme": {"imagesPerDay": -1}}', 'acme.imagesPerDay: want a whole number of images, or null'],
   ['{"acme": {"requestsPerMinute": 0}}', 'acme.requestsPerMinute: want a whole number above 0, or null'],
   ['{"../acme": {}}', "'../acme' is no tenant's name"],
   ['[]', 'want an object of tenants by name'],

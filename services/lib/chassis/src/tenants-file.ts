@@ -15,6 +15,8 @@ export interface TenantTerms {
   readonly maySkipSafetyChecker: boolean
   /** Requests that one gateway answers it in a minute; null for any number. */
   readonly requestsPerMinute: number | null
+  /** Images that its batches may ask for on a day (UTC); null for any number. */
+  readonly imagesPerDay: number | null
 }
 
 export type TenantsFile = ReadonlyMap<string, TenantTerms>
@@ -26,6 +28,7 @@ export const DEFAULT_TERMS: TenantTerms = {
   checkpoints: null,
   maySkipSafetyChecker: false,
   requestsPerMinute: null,
+  imagesPerDay: null,
 }
 
 const TENANT_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
@@ -40,6 +43,7 @@ const LIMITS: { readonly [K in keyof TenantTerms]: { isValid(value: unknown): bo
     isValid: orNull((value) => isCount(value) && value !== 0),
     want: 'a whole number above 0, or null for no limit',
   },
+  imagesPerDay: { isValid: orNull(isCount), want: 'a whole number of images, or null for no limit' },
 }
 
 function isCount(value: unknown): boolean {

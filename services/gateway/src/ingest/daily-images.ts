@@ -1,0 +1,56 @@
+import { DarkroomError } from '@darkroom/chassis'
+import type { ObjectStore } from '@darkroom/chassis'
+import { keys } from '@darkroom/proto'
+
+/** Images that a batch asks for on the day (UTC) that it came on. */
+export interface AskedImages {
+  readonly tenant: string
+  readonly batchId: string
+  readonly images: number
+  readonly now: Date
+}
+
+/**
+ * Notes that a tenant asks for images, and refuses it where those of the day are more than it may have. Noted first and counted then,
+ * so that of two batches that come at the same time, to whatever gateway, no two pass that together are too much; both may be refused.
+ * The note's name has the number: a day is counted by a listing alone.
+ * @param limit null: any number, and nothing is noted
+ * @throws DarkroomError TOO_MANY_REQUESTS with when to ask again; nothing stays noted then
+ */
+export async function askForImages(store: ObjectStore, limit: number | null, asked: AskedImages): Promise<void> {
+  if (limit === null) return
+  const { tenant, images, now } = asked
+  await store.put(noteOf(asked), String(images))
+  const today = await imagesOf(store, tenant, now)
+  if (today <= limit) return
+  await giveImagesBack(store, limit, asked)
+  const message = `tenant ${tenant} may ask for ${limit} images a day, ${today - images} are taken and ${images} are wanted`
+  throw new DarkroomError('TOO_MANY_REQUESTS', `${message}: ask for fewer, or tomorrow (UTC)`, {
+    retryAfterSeconds: secondsLeft(now),
+  })
+}
+
+/** What was asked for does not come about. */
+export async function giveImagesBack(store: ObjectStore, limit: number | null, asked: AskedImages): Promise<void> {
+  if (limit !== null) await store.delete(noteOf(asked))
+}
+
+/** Images that a tenant has asked for on this day. Where it may have any number nobody counts them. */
+export async function imagesOf(store: ObjectStore, tenant: string, now: Date): Promise<number> {
+  let sum = 0
+  for await (const { key } of store.list(keys.dailyImages(tenant, dayOf(now)))) sum += Number(key.split('-').at(-1))
+  return sum
+}
+
+function noteOf({ tenant, batchId, images, now }: AskedImages): string {
+  return `${keys.dailyImages(tenant, dayOf(now))}${batchId}-${images}`
+}
+
+function dayOf(now: Date): string {
+  return now.toISOString().slice(0, 'YYYY-MM-DD'.length)
+}
+
+function secondsLeft(now: Date): number {
+  const tomorrow = Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() + 1)
+  return Math.ceil((tomorrow - now.getTime()) / 1000)
+}
