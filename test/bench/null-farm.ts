@@ -100,6 +100,7 @@ export class NullFarm implements AsyncDisposable {
       links,
       watchers,
       events,
+      onPurged: () => {},
       log: LOG,
     })
     const context = {

@@ -29,6 +29,11 @@ export class Batches {
     return tenant
   }
 
+  forget(batchId: string): void {
+    this.#ended.delete(batchId)
+    this.#tenants.delete(batchId)
+  }
+
   /** @throws DarkroomError NOT_FOUND */
   async view(farm: Farm, batchId: string): Promise<{ batch: Batch; revision: number }> {
     const open = farm.state.batches.get(batchId)

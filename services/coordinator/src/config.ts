@@ -70,6 +70,12 @@ export const COORDINATOR_VARIABLES = {
     0,
     { min: 0, max: 1_000_000 },
   ),
+  keepBatchesDays: number(
+    'DARKROOM_COORDINATOR_KEEP_BATCHES_DAYS',
+    'batches that ended so many days ago are deleted with their pictures, the ledger stays; 0 keeps them for ever',
+    0,
+    { min: 0, max: 36_500 },
+  ),
   webhookKey: optional(
     webhookKey(
       secret(

@@ -40,6 +40,10 @@ export interface AttemptFailure {
 export function createEvents(metrics: Metrics, log: Logger) {
   const batches = metrics.gauge('darkroom_open_batches', 'Batches that are not ended, by state.', ['state'])
   const ended = metrics.counter('darkroom_ended_batches_total', 'Batches that ended, by how.', ['outcome'])
+  const purged = metrics.counter(
+    'darkroom_purged_batches_total',
+    'Batches that were deleted since they ended long enough ago.',
+  )
   const items = metrics.counter('darkroom_items_total', 'Items that ended, by how.', ['outcome'])
   const images = metrics.counter('darkroom_committed_images_total', 'Images in commit records.', ['scheduler'])
   const steps = metrics.counter('darkroom_committed_steps_total', 'Model calls that were made for committed images.', [
@@ -239,6 +243,10 @@ export function createEvents(metrics: Metrics, log: Logger) {
       ended.inc({ outcome })
       items.inc({ outcome: 'cancelled' }, unplannedItems)
       finalizing.observe(tookSeconds)
+    },
+    batchPurged(batchId: string, objects: number): void {
+      log.info({ batchId, objects }, 'batch deleted: it ended long enough ago')
+      purged.inc()
     },
     segmentPlanned(batchId: string, segment: number, shards: number, tookSeconds: number): void {
       log.info({ batchId, segment, shards }, 'segment planned')

@@ -4,6 +4,7 @@ import { SYSTEM_CLOCK } from './clock.ts'
 import type { CoordinatorConfig } from './config.ts'
 import type { CoordinatorEvents } from './events.ts'
 import type { Farm } from './farm.ts'
+import { Retention } from './retention.ts'
 import { Term } from './term.ts'
 import { Webhooks } from './webhooks/webhooks.ts'
 import type { Watchers } from './watchers.ts'
@@ -17,6 +18,8 @@ export interface LeadershipOptions {
   readonly links: WorkerLinks
   readonly watchers: Watchers
   readonly events: CoordinatorEvents
+  /** A batch is deleted: nobody is to remember it. */
+  readonly onPurged: (batchId: string) => void
   readonly log: Logger
 }
 
@@ -79,8 +82,12 @@ export class Leadership implements AsyncDisposable {
   }
 
   #begin(): void {
-    const { config, store, nats, links, watchers, events, log } = this.#options
-    const { webhookKey: signingKey, webhookPrivate: mayBePrivate } = config
+    const { config, store, nats, links, watchers, events, onPurged, log } = this.#options
+    const { webhookKey: signingKey, webhookPrivate: mayBePrivate, keepBatchesDays: keepDays } = config
+    const purged = (batchId: string): void => {
+      this.#term?.forgetBatch(batchId)
+      onPurged(batchId)
+    }
     this.#term = new Term({
       config,
       store,
@@ -91,6 +98,8 @@ export class Leadership implements AsyncDisposable {
       clock: SYSTEM_CLOCK,
       webhooks:
         signingKey === null ? null : new Webhooks({ store, events, clock: SYSTEM_CLOCK, signingKey, mayBePrivate }),
+      retention:
+        keepDays === 0 ? null : new Retention({ store, events, clock: SYSTEM_CLOCK, keepDays, onPurged: purged }),
       onChange: (batchId) => watchers.changed(batchId),
       onShardEnded: (batchId, shardId) => watchers.shardEnded(batchId, shardId),
     })

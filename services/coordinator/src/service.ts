@@ -41,9 +41,11 @@ export async function start(config: CoordinatorConfig): Promise<AsyncDisposable>
 
   const links = new WorkerLinks()
   const watchers = new Watchers()
-  const leadership = new Leadership({ config, identity: randomUUID(), store, nats, links, watchers, events, log })
-  const { pools, pricePerDeviceSecond } = config
   const batches = new Batches(store)
+  const onPurged = (batchId: string): void => batches.forget(batchId)
+  const parts = { store, nats, links, watchers, events, onPurged, log }
+  const leadership = new Leadership({ config, identity: randomUUID(), ...parts })
+  const { pools, pricePerDeviceSecond } = config
   const context = { leadership, batches, watchers, links, store, events, pools, pricePerDeviceSecond }
   const grpc = stack.use(
     await startGrpcServer({ host: config.host, port: config.port, services: registerServices(context), tls, log }),

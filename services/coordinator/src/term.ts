@@ -4,6 +4,7 @@ import type { CancelDocument } from '@darkroom/proto'
 import type { CoordinatorConfig } from './config.ts'
 import { Farm } from './farm.ts'
 import type { FarmOptions } from './farm.ts'
+import type { Retention } from './retention.ts'
 import type { Webhooks } from './webhooks/webhooks.ts'
 
 /** What a farm takes of the configuration. */
@@ -22,6 +23,8 @@ export interface TermOptions extends Omit<FarmOptions, keyof FarmConfig> {
   readonly config: FarmConfig
   /** Null: nobody is told of the end of batches. */
   readonly webhooks: Webhooks | null
+  /** Null: batches are kept for ever. */
+  readonly retention: Retention | null
   readonly log: Logger
 }
 
@@ -31,6 +34,7 @@ const LISTING_MS = 10_000
 const EXPIRY_MS = 2_000
 const RETRY_MS = 1_000
 const WEBHOOKS_MS = 2_000
+const RETENTION_MS = 60_000
 /**
  * So many of the newest batches are looked at again: an id is as old as the beginning of its upload, so that a batch can turn
  * up behind others. One page of a listing.
@@ -52,7 +56,7 @@ export class Term {
 
   constructor(options: TermOptions) {
     this.#options = options
-    const { config, nats, webhooks } = options
+    const { config, nats, webhooks, retention } = options
     const signal = this.#stop.signal
     this.farm = new Farm({ ...options, ...config }, signal)
     this.ready = this.#recover()
@@ -66,6 +70,7 @@ export class Term {
       const isOpen = (batchId: string) => this.farm.state.batches.has(batchId)
       this.#every(WEBHOOKS_MS, () => webhooks.tellAll(isOpen, signal))
     }
+    if (retention !== null) this.#every(RETENTION_MS, () => retention.purgeOld(signal), 0)
   }
 
   /** Every batch id, oldest first. */
@@ -77,6 +82,11 @@ export class Term {
     // Ids sort by time, so that its place is near the end.
     const before = this.#batchIds.findLastIndex((id) => id <= batchId)
     if (this.#batchIds[before] !== batchId) this.#batchIds.splice(before + 1, 0, batchId)
+  }
+
+  forgetBatch(batchId: string): void {
+    const place = this.#batchIds.lastIndexOf(batchId)
+    if (place !== -1) this.#batchIds.splice(place, 1)
   }
 
   stop(): void {
@@ -148,12 +158,12 @@ export class Term {
     }
   }
 
-  #every(intervalMs: number, action: () => Promise<void>): void {
+  #every(intervalMs: number, action: () => Promise<void>, firstAfterMs = intervalMs): void {
     const { clock, log } = this.#options
     const signal = this.#stop.signal
     void (async () => {
-      while (!signal.aborted) {
-        await clock.delay(intervalMs, signal)
+      for (let afterMs = firstAfterMs; !signal.aborted; afterMs = intervalMs) {
+        await clock.delay(afterMs, signal)
         if (signal.aborted) return
         await action().catch((err: unknown) => log.debug({ err }, 'a periodic check failed'))
       }

@@ -1,3 +1,4 @@
+import { nullIfNotFound } from '@darkroom/chassis'
 import type { ServiceImpl } from '@darkroom/chassis'
 import type { CoordinatorService } from '@darkroom/proto'
 import type { Batches } from '../batches.ts'
@@ -17,8 +18,9 @@ export function listBatches({
     const size = Math.min(pageSize === 0 ? DEFAULT_PAGE : pageSize, MAX_PAGE)
     const older = leadership.batchIds().filter((id) => pageToken === '' || id < pageToken)
     const { page, isLast } = await newestOf(batches, farm, older, tenant, size)
-    const views = await Promise.all(page.map((id) => batches.view(farm, id)))
-    return { batches: views.map(({ batch }) => batch), nextPageToken: isLast ? '' : page.at(-1)! }
+    // One may have been deleted since.
+    const views = await Promise.all(page.map((id) => batches.view(farm, id).catch(nullIfNotFound)))
+    return { batches: views.flatMap((view) => view?.batch ?? []), nextPageToken: isLast ? '' : page.at(-1)! }
   }
 }
 

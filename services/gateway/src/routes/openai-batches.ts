@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { DarkroomError } from '@darkroom/chassis'
+import { DarkroomError, nullIfNotFound } from '@darkroom/chassis'
 import { callerOf } from '../auth/caller.ts'
 import { traceparentOf } from '../batches/traceparent.ts'
 import type { GatewayContext } from '../context.ts'
@@ -68,7 +68,8 @@ export function openAiBatches(app: App, context: GatewayContext): void {
       const { tenant } = callerOf(request)
       return pageOf(await batches.ids(tenant), request.query, async (id) => {
         const { document, outcome } = await batches.get(tenant, id)
-        return viewOpenAiBatch(context, document, outcome)
+        // Its batch may be deleted, since it ended long enough ago.
+        return viewOpenAiBatch(context, document, outcome).catch(nullIfNotFound)
       })
     },
   })
@@ -112,10 +113,7 @@ export function openAiBatches(app: App, context: GatewayContext): void {
   })
 
   async function assertUsable(_: GatewayContext, tenant: string, fileId: string, now: Date): Promise<void> {
-    const file = await files.get(tenant, fileId, now).catch((reason: unknown) => {
-      if (DarkroomError.from(reason).code !== 'NOT_FOUND') throw reason
-      return null
-    })
+    const file = await files.get(tenant, fileId, now).catch(nullIfNotFound)
     const message =
       file === null
         ? 'there is no such file: upload it to /v1/files first'

@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { Check } from 'typebox/value'
-import { DarkroomError } from '@darkroom/chassis'
+import { DarkroomError, nullIfNotFound } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
 import { callerOf } from '../auth/caller.ts'
 import type { GatewayContext } from '../context.ts'
@@ -129,7 +129,7 @@ export function openAiFiles(app: App, context: GatewayContext): void {
       const { tenant } = callerOf(request)
       const { purpose } = request.query
       return pageOf(await files.ids(tenant), request.query, async (id) => {
-        const file = await files.get(tenant, id, new Date()).catch(orNotFound)
+        const file = await files.get(tenant, id, new Date()).catch(nullIfNotFound)
         return file === null || (purpose !== undefined && file.purpose !== purpose) ? null : wireFile(file)
       })
     },
@@ -245,11 +245,6 @@ function after(now: Date, seconds: number): string {
 
 function invalid(field: string, message: string): DarkroomError {
   return new DarkroomError('INVALID_REQUEST', 'nothing was stored', { problems: [{ field, message }] })
-}
-
-function orNotFound(reason: unknown): null {
-  if (DarkroomError.from(reason).code === 'NOT_FOUND') return null
-  throw reason
 }
 
 function wireFile({ id, bytes, createdAt, filename, purpose, expiresAt }: FileDocument): WireFile {

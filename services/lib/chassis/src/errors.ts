@@ -76,3 +76,9 @@ export class DarkroomError extends Error {
     return new DarkroomError('INTERNAL', 'internal error', { cause: reason })
   }
 }
+
+/** For `catch`, where what is not there is an answer too. @throws whatever else it is given */
+export function nullIfNotFound(reason: unknown): null {
+  if (DarkroomError.from(reason).code === 'NOT_FOUND') return null
+  throw reason
+}

@@ -22,7 +22,7 @@ export {
   url,
 } from './config.ts'
 export type { Values, Variable, VariableTable } from './config.ts'
-export { DarkroomError, ERROR_CODES, isErrorCode } from './errors.ts'
+export { DarkroomError, ERROR_CODES, isErrorCode, nullIfNotFound } from './errors.ts'
 export type { ErrorCode, Problem } from './errors.ts'
 export type { PictureTexts } from './exif.ts'
 export { createGrpcClient, implement, startGrpcServer } from './grpc/mod.ts'

@@ -280,9 +280,12 @@ export class ObjectStore implements Disposable {
   async deleteMany(keys: readonly string[]): Promise<void> {
     for (let i = 0; i < keys.length; i += DELETE_BATCH) {
       const Objects = keys.slice(i, i + DELETE_BATCH).map((Key) => ({ Key }))
-      await this.#request('DeleteObjects', () =>
+      const { Errors = [] } = await this.#request('DeleteObjects', () =>
         this.#client.send(new DeleteObjectsCommand({ Bucket: this.bucket, Delete: { Objects, Quiet: true } })),
       )
+      const [refused] = Errors
+      if (refused !== undefined)
+        throw new DarkroomError('STORE_UNAVAILABLE', `${refused.Key} cannot be deleted: ${refused.Code}`)
     }
   }
 

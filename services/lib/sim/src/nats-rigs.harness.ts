@@ -135,11 +135,17 @@ export function pull(nats: NatsRig['nats'], workerId: string, expiresMs = 10_000
   return nats.nextShard(workerId, { expiresMs: Math.max(1_000, expiresMs), signal: new AbortController().signal })
 }
 
-export async function seen(nats: NatsRig['nats'], workerId: string, expiresMs?: number): Promise<object | null> {
+export async function seen(nats: NatsRig['nats'], workerId: string, expiresMs?: number): Promise<Seen | null> {
   const delivery = await pull(nats, workerId, expiresMs)
   if (delivery === null) return null
   const { assignment, sequence, deliveryCount } = delivery
   return { shardId: assignment.shardId, sequence, deliveryCount }
+}
+
+interface Seen {
+  readonly shardId: string
+  readonly sequence: number
+  readonly deliveryCount: number
 }
 
 /** 'ok', or how it failed. */

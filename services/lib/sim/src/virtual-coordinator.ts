@@ -161,6 +161,7 @@ export class VirtualCoordinator {
     const { store, nats, settings, onChange, onError, onReaction } = this.#parts
     this.#term = new Term({
       webhooks: null,
+      retention: null,
       config: { ...settings, tenants: new Map() },
       store: store.asObjectStore(),
       nats: nats.asFarmNats(),
