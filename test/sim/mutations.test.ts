@@ -136,6 +136,16 @@ test('I14: a core that lets two workers render what a former leader and this one
   expect(await isSeen('I14', ['twoLeaders', 'coordinatorCrash', 'straggler'])).toBe(true)
 })
 
+test('I15: a core that does not wait for the yes', async () => {
+  core.mutation = (sound, farm, event, nowMs) =>
+    sound(
+      farm,
+      event.type === 'batchOpened' ? { ...event, batch: { ...event.batch, approveAfter: null } } : event,
+      nowMs,
+    )
+  expect(await isSeen('I15', [])).toBe(true)
+})
+
 test('an error that nobody expected', async () => {
   core.mutation = (sound, farm, event, nowMs) => {
     if (event.type === 'tick' && nowMs > 20_000) throw new Error('a bug')

@@ -1,5 +1,5 @@
 import { halvesOf, keys } from '@darkroom/proto'
-import type { CommitRecord, DoneDocument, LedgerDocument, PlanSegment } from '@darkroom/proto'
+import type { CommitRecord, ControlDocument, DoneDocument, LedgerDocument, PlanSegment } from '@darkroom/proto'
 import type { Nature } from './item.ts'
 import type { Invariant } from './violation.ts'
 import type { VirtualBucket } from './virtual-bucket.ts'
@@ -16,6 +16,8 @@ interface WatchedBatch {
   readonly ledger: Map<string, LedgerDocument>
   /** What the records sum to. */
   readonly states: { rendered: number; failed: number; cancelled: number }
+  /** The first item that waits for a yes; null where none does any more. */
+  heldFrom: number | null
   /** Its cancellation was acknowledged. */
   isCancelled: boolean
   done: DoneDocument | null
@@ -25,7 +27,7 @@ const NO_SHARD = { checkpoint: '', task: '', width: 0, height: 0 }
 
 type Report = (invariant: Invariant, message: string) => void
 
-/** Looks at each write of the bucket as it happens: I1, I3, I4, I9, I10 and, at a batch's end, I11 and I13. */
+/** Looks at each write of the bucket as it happens: I1, I3, I4, I9, I10, I15 and, at a batch's end, I11 and I13. */
 export class BucketChecks {
   readonly #batches = new Map<string, WatchedBatch>()
   readonly #bucket: VirtualBucket
@@ -46,9 +48,14 @@ export class BucketChecks {
       images: new Set(),
       ledger: new Map(),
       states: { rendered: 0, failed: 0, cancelled: 0 },
+      heldFrom: null,
       isCancelled: false,
       done: null,
     })
+  }
+
+  asked(batchId: string, approveAfter: number): void {
+    this.#batches.get(batchId)!.heldFrom = approveAfter
   }
 
   cancelAcknowledged(batchId: string): void {
@@ -63,6 +70,9 @@ export class BucketChecks {
     const batch = this.#batches.get(batchId)!
     if (batch.isCancelled && !batch.records.has(shardId))
       this.#report('I9', `shard ${shardId} of ${batchId} begins after the cancellation was acknowledged`)
+    const { heldFrom, shardOf } = batch
+    if (heldFrom !== null && shardOf.entries().some(([item, shard]) => shard === shardId && item >= heldFrom))
+      this.#report('I15', `shard ${shardId} of ${batchId} begins before anybody said yes`)
   }
 
   /** What a coordinator tells of an open batch: never more than the records say, and just that once it counts it as over. */
@@ -91,6 +101,7 @@ export class BucketChecks {
     const [, batchId = '', folder = ''] = key.split('/')
     const batch = this.#batches.get(batchId)
     if (batch === undefined) return
+    if (folder === 'control.json' && (JSON.parse(body) as ControlDocument).isApproved === true) batch.heldFrom = null
     if (folder === 'plan') return this.#planned(batch, JSON.parse(body) as PlanSegment, key, before)
     if (folder === 'results') return this.#committed(batch, JSON.parse(body) as CommitRecord, key, before)
     if (folder === 'done.json') return this.#ended(batch, JSON.parse(body) as DoneDocument, key, before)

@@ -57,6 +57,8 @@ const PATIENCE_MS = 900_000
 const IDLE_BOUND_MS = 90_000
 /** How long, after the last fault, two workers may render a shard that nobody wants twice: a few heartbeats. */
 const TWICE_BOUND_MS = 6_000
+/** Of every fourth farm the second batch shows this share of its items first, and the yes comes after so long. */
+const ASKING = { everySeeds: 4, batch: 'b1', share: 1 / 3, approvedAfterMs: 25_000 }
 /** Beyond the end, for those that come late. */
 const AFTERMATH_MS = 30_000
 const LINES_KEPT = 40
@@ -155,7 +157,14 @@ class Simulation {
       this.#note(() => `${id} is accepted: ${items.length} items`)
       this.#checks.accepted(id, natures)
       // Somebody waits for one of the batches.
-      this.#farm.accept(id, items, { isInteractive: id === 'b0' && !isLong })
+      const isAsking = id === ASKING.batch && this.#options.seed % ASKING.everySeeds === 0 && items.length > 1
+      const approveAfter = isAsking ? Math.ceil(items.length * ASKING.share) : undefined
+      if (approveAfter !== undefined) {
+        this.#checks.asked(id, approveAfter)
+        time.after(ASKING.approvedAfterMs, () => this.#approve(id))
+      }
+      const isInteractive = id === 'b0' && !isLong
+      this.#farm.accept(id, items, { isInteractive, ...(approveAfter !== undefined && { approveAfter }) })
       if (kinds.has('unheardSubmit') && random.chance(0.5)) this.#count('unheardSubmit')
       else void this.#farm.pickLeader()?.submit(id)
     })
@@ -163,6 +172,17 @@ class Simulation {
     time.after(random.between(21_000, 50_000), () => {
       this.#count('cancel')
       this.#cancel(id)
+    })
+  }
+
+  /** As a client that asks again until it has an answer. */
+  #approve(id: string): void {
+    if (this.#farm.isDone(id)) return
+    this.#note(() => `${id} is to be approved`)
+    let isAcknowledged = false
+    void this.#farm.pickLeader()?.approve(id, () => (isAcknowledged = true))
+    this.#farm.time.after(10_000, () => {
+      if (!isAcknowledged) this.#approve(id)
     })
   }
 

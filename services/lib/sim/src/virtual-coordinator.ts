@@ -3,7 +3,7 @@ import type { Logger } from '@darkroom/chassis'
 import { createEvents, Term, WorkerLinks } from '@darkroom/coordinator/internal'
 import type { Clock } from '@darkroom/coordinator/internal'
 import { keys } from '@darkroom/proto'
-import type { CancelDocument } from '@darkroom/proto'
+import type { CancelDocument, ControlDocument } from '@darkroom/proto'
 import type { VirtualNats } from './virtual-nats.ts'
 import type { VirtualProcess } from './virtual-process.ts'
 import type { VirtualStore } from './virtual-store.ts'
@@ -100,6 +100,24 @@ export class VirtualCoordinator {
         if (term.farm.hasStopped(batchId)) return onAcknowledged()
         await process.delay(POLL_MS)
       }
+    } catch {
+      // The caller is told, and asks again.
+    }
+  }
+
+  /** UpdateBatch with a yes, as rpc/update-batch carries it out; a client whose call fails asks again. */
+  async approve(batchId: string, onAcknowledged: () => void): Promise<void> {
+    const { process, store } = this.#parts
+    const term = this.term
+    if (term === null) return
+    try {
+      await term.ready
+      await term.farm.openBatch(batchId)
+      const updatedAt = new Date(process.time.nowMs).toISOString()
+      const control: ControlDocument = { batchId, priority: 0, isPaused: false, isApproved: true, updatedAt }
+      await store.put(keys.control(batchId), JSON.stringify(control))
+      term.farm.handle({ type: 'batchApproved', batchId })
+      onAcknowledged()
     } catch {
       // The caller is told, and asks again.
     }

@@ -79,7 +79,11 @@ export class VirtualFarm {
   }
 
   /** As the gateway accepts a batch: its items first, batch.json last. */
-  accept(id: string, items: readonly ItemWork[], { isInteractive = false } = {}): void {
+  accept(
+    id: string,
+    items: readonly ItemWork[],
+    { isInteractive = false, approveAfter }: { isInteractive?: boolean; approveAfter?: number } = {},
+  ): void {
     const lines = items.map((item, index) => `${JSON.stringify(itemLine(index, item))}\n`)
     const segmentOffsets: number[] = []
     let bytes = 0
@@ -99,6 +103,7 @@ export class VirtualFarm {
       metadata: {},
       traceparent: '',
       ...(isInteractive && { isInteractive }),
+      ...(approveAfter !== undefined && { approveAfter }),
     }
     this.bucket.put(key, lines.join(''))
     this.bucket.put(keys.batch(id), JSON.stringify(batch))
