@@ -55,7 +55,7 @@ test('keys are made, used, replaced and revoked, and who has none sees nothing',
   await page.getByRole('button', { name: 'Revoke' }).click()
   await page.getByText('has ended').waitFor()
   await other.page.reload()
-  await other.page.getByText('not known here').waitFor({ timeout: 15_000 })
+  await other.page.getByText('not known here').first().waitFor({ timeout: 15_000 })
   await other.page.context().close()
   await page.context().close()
 })

@@ -83,7 +83,9 @@ export async function acceptBatch(
   {
     areAlike = false,
     ...document
-  }: { areAlike?: boolean } & Partial<Pick<BatchDocument, 'tenant' | 'isInteractive' | 'expiresAt' | 'webhook'>> = {},
+  }: { areAlike?: boolean } & Partial<
+    Pick<BatchDocument, 'tenant' | 'isInteractive' | 'expiresAt' | 'webhook' | 'approveAfter'>
+  > = {},
 ): Promise<string> {
   const id = `b${randomUUID().replaceAll('-', '').slice(0, 22)}`
   const items = Array.from({ length: itemCount }, (_, index): ItemLine => ({

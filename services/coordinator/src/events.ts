@@ -2,6 +2,7 @@ import { isErrorCode } from '@darkroom/chassis'
 import type { Logger, Metrics } from '@darkroom/chassis'
 import { WorkerState } from '@darkroom/proto'
 import type { DoneDocument } from '@darkroom/proto'
+import { approvalOf, heldItems } from './core/approval.ts'
 import { isOnHold } from './core/batch-life.ts'
 import { REDISPATCH_REASONS } from './core/messages.ts'
 import type { FarmCommand, RedispatchReason } from './core/messages.ts'
@@ -190,7 +191,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
       for (const batch of farm?.batches.values() ?? []) {
         atRisk += Number(isAtRisk(batch, nowMs))
         const left = batch.itemCount - batch.rendered - batch.failed - batch.cancelled
-        if (isOnHold(batch)) {
+        if (isOnHold(batch) || approvalOf(batch) === 'waiting') {
           batches.inc({ state: 'paused' })
           shards.paused += batch.readyShards
           open.paused += left
@@ -198,9 +199,11 @@ export function createEvents(metrics: Metrics, log: Logger) {
         }
         batches.inc({ state: batch.state })
         shards.planned += batch.readyShards
-        open.waiting += left
+        const held = heldItems(batch)
+        open.waiting += left - held
+        open.paused += held
         first = Math.min(first, batch.createdAtMs)
-        tenantItems.inc({ tenant: tenantLabel(batch.tenant) }, left)
+        tenantItems.inc({ tenant: tenantLabel(batch.tenant) }, left - held)
       }
       for (const { snapshot, detachedAtMs } of farm?.workers.values() ?? []) {
         const state = WORKER_STATES[snapshot.state as keyof typeof WORKER_STATES] ?? 'unknown'
@@ -333,7 +336,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
     workerReleased(workerId: string): void {
       log.info({ workerId }, 'worker is given work again')
     },
-    effectFailed(stage: EffectKind | 'recovering', err: unknown): void {
+    effectFailed(stage: EffectKind | 'recovering' | 'purging', err: unknown): void {
       log.warn({ stage, err }, 'an effect failed and is tried again')
       effectFailures.inc({ stage })
     },

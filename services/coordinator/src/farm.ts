@@ -139,10 +139,19 @@ export class Farm {
   }
 
   #attemptFailed(failure: AttemptFailure): void {
-    const { batchId, shardId, attempt, code, message } = failure
+    const { batchId, shardId, attempt, workerId, code, message } = failure
     this.#options.events.attemptFailed(failure)
     const mayBeAnItem = code === 'INTERNAL' || code === 'PAYLOAD_TOO_LARGE'
-    this.handle({ type: 'attemptFailed', batchId, shardId, attempt, message: `${code}: ${message}`, mayBeAnItem })
+    const by = workerId === '' ? {} : { workerId }
+    this.handle({
+      type: 'attemptFailed',
+      batchId,
+      shardId,
+      attempt,
+      ...by,
+      message: `${code}: ${message}`,
+      mayBeAnItem,
+    })
   }
 
   async #recover(batchId: string): Promise<void> {

@@ -54,10 +54,10 @@ async function left(id: string): Promise<string[]> {
   return (await Array.fromAsync(harness.store.list(folder))).map(({ key }) => key.slice(folder.length))
 }
 
-function retention(store: ObjectStore, purged: string[] = []): Retention {
+function retention(store: ObjectStore, purged: string[] = [], keepDays = 30): Retention {
   const clock = { nowMs: () => NOW, date: () => new Date(NOW), delay: async () => {} }
   const events = createEvents(new Metrics(), createLogger('test', 'silent'))
-  return new Retention({ store, events, clock, keepDays: 30, onPurged: (id) => purged.push(id) })
+  return new Retention({ store, events, clock, keepDays, onPurged: (id) => purged.push(id) })
 }
 
 const never = new AbortController().signal
@@ -80,13 +80,15 @@ test('what ended long enough ago goes with its pictures, and all else stays: the
     await harness.store.deleteMany((await left(id)).map((key) => keys.batchFolder(id) + key))
 })
 
-test('a batch whose end is still to be told stays until it is told', async () => {
-  await batchOf('b11', { made: 50, ended: 40 }, { url: 'https://example.com/' })
-  await harness.store.put(keys.webhookPending('b11'), '{}')
-  await retention(harness.store).purgeOld(never)
-  expect(await harness.store.head(keys.batch('b11'))).not.toBeNull()
+test('a batch whose end is still to be told stays until it is told, or given up', async () => {
+  await batchOf('b11', { made: 50, ended: 1 }, { url: 'https://example.com/' })
+  await batchOf('b12', { made: 50, ended: 3 }, { url: 'https://example.com/' })
+  for (const id of ['b11', 'b12']) await harness.store.put(keys.webhookPending(id), '{}')
+  const purged: string[] = []
+  await retention(harness.store, purged, 0.5).purgeOld(never)
+  expect(purged).toEqual(['b12'])
   await harness.store.delete(keys.webhookPending('b11'))
-  await retention(harness.store).purgeOld(never)
+  await retention(harness.store, purged, 0.5).purgeOld(never)
   expect(await left('b11')).toEqual([])
 })
 
@@ -94,12 +96,8 @@ test('whatever dies between two deletes, the batch neither opens again nor can b
   for (let deletes = 0, isDone = false; !isDone; deletes++) {
     await batchOf('b21', { made: 50, ended: 40 })
     const dying = dyingAfter(harness.store, deletes)
-    isDone = await retention(dying)
-      .purgeOld(never)
-      .then(
-        () => true,
-        () => false,
-      )
+    await retention(dying).purgeOld(never)
+    isDone = !dying.hasDied()
     const there = new Set(await left('b21'))
     const isKnown = there.has('batch.json')
     expect([deletes, isKnown && !there.has('done.json')]).toEqual([deletes, false])
@@ -108,6 +106,23 @@ test('whatever dies between two deletes, the batch neither opens again nor can b
     expect([deletes, await left('b21')]).toEqual([deletes, []])
     expect(deletes).toBeLessThan(20)
   }
+})
+
+test('one batch that cannot be deleted does not keep the others', async () => {
+  await batchOf('b22', { made: 50, ended: 40 })
+  await batchOf('b23', { made: 50, ended: 40 })
+  const refusing = Object.assign(Object.create(harness.store) as ObjectStore, {
+    ...boundReads(harness.store),
+    delete: harness.store.delete.bind(harness.store),
+    deleteMany: async (names: readonly string[]) => {
+      if (names.some((name) => name.includes('b22'))) throw new DarkroomError('STORE_UNAVAILABLE', 'it is locked')
+      await harness.store.deleteMany(names)
+    },
+  })
+  await retention(refusing).purgeOld(never)
+  expect(await left('b23')).toEqual([])
+  await retention(harness.store).purgeOld(never)
+  expect(await left('b22')).toEqual([])
 })
 
 test('a coordinator lists and finds a batch no more once it is deleted', async () => {
@@ -129,21 +144,32 @@ test('a coordinator lists and finds a batch no more once it is deleted', async (
 })
 
 /** The same store, which carries out so many deletes and no more. */
-function dyingAfter(store: ObjectStore, deletes: number): ObjectStore {
+function dyingAfter(store: ObjectStore, deletes: number): ObjectStore & { hasDied(): boolean } {
   let done = 0
+  let hasDied = false
   const dying =
     <A extends unknown[]>(method: (...args: A) => Promise<void>) =>
     async (...args: A): Promise<void> => {
-      if (done === deletes) throw new DarkroomError('STORE_UNAVAILABLE', 'it died')
+      if (done === deletes) {
+        hasDied = true
+        throw new DarkroomError('STORE_UNAVAILABLE', 'it died')
+      }
       await method.apply(store, args)
       done++
     }
   return Object.assign(Object.create(store) as ObjectStore, {
+    ...boundReads(store),
+    hasDied: () => hasDied,
+    delete: dying(store.delete.bind(store)),
+    deleteMany: dying(store.deleteMany.bind(store)),
+  })
+}
+
+function boundReads(store: ObjectStore) {
+  return {
     list: store.list.bind(store),
     listPrefixes: store.listPrefixes.bind(store),
     getJson: store.getJson.bind(store),
     head: store.head.bind(store),
-    delete: dying(store.delete.bind(store)),
-    deleteMany: dying(store.deleteMany.bind(store)),
-  })
+  }
 }

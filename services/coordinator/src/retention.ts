@@ -15,6 +15,8 @@ export interface RetentionOptions {
 }
 
 const DAY_MS = 86_400_000
+/** For so long a webhook may still be told; then it is given up. */
+const TOLD_WITHIN_MS = 2 * DAY_MS
 /** Keys of one request that deletes. */
 const AT_ONCE = 1_000
 
@@ -36,22 +38,33 @@ export class Retention {
 
   /** Looks at the batches from the oldest on, until one that is younger than what is kept. */
   async purgeOld(signal: AbortSignal): Promise<void> {
-    const { store, clock, keepDays } = this.#options
+    const { store, events, clock, keepDays } = this.#options
     const before = clock.date().getTime() - keepDays * DAY_MS
     for await (const prefix of store.listPrefixes(keys.batches)) {
       if (signal.aborted) return
       const batchId = prefix.slice(keys.batches.length, -1)
-      const [batch, done] = await Promise.all([
-        store.getJson<BatchDocument>(keys.batch(batchId)),
-        store.getJson<DoneDocument>(keys.done(batchId)),
-      ])
-      // None of those that follow is older.
-      if (batch !== null && Date.parse(batch.createdAt) > before) return
-      if (done === null || Date.parse(done.endedAt) > before) continue
-      // Its end is still to be told.
-      if (batch?.webhook !== undefined && (await store.head(keys.webhookPending(batchId))) !== null) continue
-      await this.#purge(batchId, signal)
+      try {
+        // None of those that follow is older.
+        if ((await this.#look(batchId, before, signal)) === 'younger') return
+      } catch (err) {
+        // One that cannot be deleted must not keep the others.
+        if (!signal.aborted) events.effectFailed('purging', err)
+      }
     }
+  }
+
+  async #look(batchId: string, before: number, signal: AbortSignal): Promise<'younger' | 'older'> {
+    const { store, clock } = this.#options
+    const [batch, done] = await Promise.all([
+      store.getJson<BatchDocument>(keys.batch(batchId)),
+      store.getJson<DoneDocument>(keys.done(batchId)),
+    ])
+    if (batch !== null && Date.parse(batch.createdAt) > before) return 'younger'
+    if (done === null || Date.parse(done.endedAt) > before) return 'older'
+    const mayBeTold = clock.date().getTime() - Date.parse(done.endedAt) <= TOLD_WITHIN_MS
+    const isToTell = mayBeTold && batch?.webhook !== undefined
+    if (!isToTell || (await store.head(keys.webhookPending(batchId))) === null) await this.#purge(batchId, signal)
+    return 'older'
   }
 
   async #purge(batchId: string, signal: AbortSignal): Promise<void> {

@@ -2,7 +2,7 @@ import type { Logger } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
 import type { CancelDocument, ControlDocument } from '@darkroom/proto'
 import type { CoordinatorConfig } from './config.ts'
-import { approvalOf } from './core/approval.ts'
+import { heldItems } from './core/approval.ts'
 import { Farm } from './farm.ts'
 import type { FarmOptions } from './farm.ts'
 import type { Retention } from './retention.ts'
@@ -149,7 +149,7 @@ export class Term {
   /** A yes may have been given to another coordinator, which believed for a moment that it led. */
   async #findApprovals(): Promise<void> {
     const { store } = this.#options
-    const asking = [...this.farm.state.batches.values()].filter((batch) => approvalOf(batch) === 'waiting')
+    const asking = [...this.farm.state.batches.values()].filter((batch) => heldItems(batch) > 0)
     for (const { id: batchId } of asking) {
       const control = await store.getJson<ControlDocument>(keys.control(batchId))
       if (control?.isApproved === true) this.farm.handle({ type: 'batchApproved', batchId })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { approvalOf } from './approval.ts'
+import { approvalOf, heldItems } from './approval.ts'
 import {
   ITEMS_PER_SHARD,
   ofType,
@@ -13,6 +13,7 @@ import {
 import { decide } from './decide.ts'
 import { explainShard, explainUnplanned } from './explain.ts'
 import type { FarmCommand, FarmEvent } from './messages.ts'
+import { waitingSeconds } from './quote.ts'
 import { createState } from './state.ts'
 
 const ONE_SHARD = ITEMS_PER_SHARD
@@ -106,4 +107,22 @@ test('who asks why an item waits is told of the yes', () => {
   farm.end('0-0')
   expect(explain().message).toContain('are there')
   expect(explainUnplanned(farm.state, farm.batch, 1, 0)).toMatchObject({ reason: 'awaiting_approval', remedy })
+})
+
+test('while a batch waits for a yes its tenant gathers no claim, resumed or not, and nothing of it is in the backlog', () => {
+  const farm = new AskingFarm()
+  const other = { tenant: 'other', approveAfter: null }
+  farm.send(openedOf('b2', 1, 60, [segmentOf(0, 60)], other))
+  farm.end('0-0')
+  const tenant = farm.state.tenants.get('default')!
+  expect([farm.batch.isActive, tenant.active]).toEqual([false, 0])
+  farm.send({ type: 'batchPaused', batchId: 'b1' })
+  farm.send({ type: 'batchResumed', batchId: 'b1' })
+  expect(farm.batch.isActive).toBe(false)
+  expect(heldItems(farm.batch)).toBe(farm.batch.itemCount - ONE_SHARD)
+  expect(waitingSeconds(farm.state, ({ id }) => id === 'b1')).toBe(0)
+  farm.state.virtualTime = 500
+  farm.send({ type: 'batchApproved', batchId: 'b1' })
+  expect([farm.batch.isActive, tenant.active, tenant.service >= 500]).toEqual([true, 1, true])
+  expect(waitingSeconds(farm.state, ({ id }) => id === 'b1')).toBeGreaterThan(0)
 })

@@ -14,6 +14,11 @@ export function mayPlan(batch: OpenBatch): boolean {
   return nextSegment < segmentCount && !isPlanning && !isHeldBack(batch, nextSegment * SEGMENT_ITEMS)
 }
 
+/** Items that wait for a yes. */
+export function heldItems({ approveAfter, isApproved, itemCount }: OpenBatch): number {
+  return approveAfter === null || isApproved ? 0 : itemCount - approveAfter
+}
+
 /** Of the first items, whether they are done, and somebody is to say yes. Null where nobody is asked. */
 export function approvalOf(batch: OpenBatch): 'rendering' | 'waiting' | 'given' | null {
   if (batch.approveAfter === null) return null

@@ -1,4 +1,4 @@
-import { isHeldBack } from './approval.ts'
+import { approvalOf, isHeldBack } from './approval.ts'
 import { addReady, listBatch, offer, setPlanning, unlistBatch } from './backlog.ts'
 import { addCounts } from './counts.ts'
 import { catchUp, tenantOf } from './fairness.ts'
@@ -127,6 +127,7 @@ export function resumeBatch(farm: FarmState, batch: OpenBatch, nowMs: number, co
 /** Somebody has seen its first items and wants the others. */
 export function approveBatch(farm: FarmState, batch: OpenBatch, nowMs: number, commands: FarmCommand[]): void {
   batch.isApproved = true
+  activate(farm, batch, nowMs)
   for (const shard of batch.open.values()) {
     if (shard.state !== 'held') continue
     moveShard(farm, shard, 'planned')
@@ -174,12 +175,15 @@ export function settle(farm: FarmState, batch: OpenBatch, commands: FarmCommand[
     batch.state = 'finalizing'
     deactivate(farm, batch)
   }
+  // While somebody is to say yes, its tenant has no claim on the time that passes.
+  if (approvalOf(batch) === 'waiting') deactivate(farm, batch)
   commands.push({ type: 'changed', batchId: batch.id })
 }
 
-/** From now on it waits for workers, unless it is paused or ends. */
+/** From now on it waits for workers, unless it is paused, waits for a yes, or ends. */
 function activate(farm: FarmState, batch: OpenBatch, nowMs: number): void {
   if (batch.isActive || batch.isPaused || (batch.state !== 'queued' && batch.state !== 'running')) return
+  if (approvalOf(batch) === 'waiting') return
   batch.isActive = true
   if (batch.owner.active === 0) catchUp(farm, batch.owner)
   batch.owner.active++

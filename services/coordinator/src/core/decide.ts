@@ -49,14 +49,16 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
       const found = findShard(farm, event.batchId, event.shardId)
       if (found === null) return
       const { batch, shard } = found
+      // Leaders number attempts on their own: of the same number there may be one of another worker.
+      const isOf = (workerId: string | null): boolean => event.workerId === undefined || event.workerId === workerId
       // A second attempt's failure leaves the first one to go on.
-      if (shard.hedge?.attempt === event.attempt) {
+      if (shard.hedge?.attempt === event.attempt && isOf(shard.hedge.workerId)) {
         noteFailed(shard, shard.hedge.workerId, 'attempt_failed')
         settleHedge(farm, shard, null, nowMs)
         return dropHedge(farm, shard, commands)
       }
       const { message, mayBeAnItem = false } = event
-      if (shard.attempt === event.attempt)
+      if (shard.attempt === event.attempt && isOf(shard.assignedTo))
         blame(farm, batch, shard, { reason: 'attempt_failed', message, mayBeAnItem }, nowMs, commands)
       return
     }

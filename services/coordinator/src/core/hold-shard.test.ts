@@ -89,6 +89,26 @@ describe('a shard that two workers hold, since a former leader gave it to one of
     expect(ofType(decide(held.farm, failed, 0), 'dispatch')).toMatchObject([{ attempt: 5 }])
   })
 
+  test('counts the time that it takes from when it was found, not from before the clock began', () => {
+    const nowMs = Date.parse('2026-11-27T00:00:00Z')
+    const farm = createState({ ...SETTINGS, window: 1 }, nowMs + 1_000)
+    decide(farm, openedOf('b1', 1, 1, [segmentOf(0, 1)]), nowMs)
+    const worker = workerOf('w1', [{ batchId: 'b1', shardId: '0-0', attempt: 2 }])
+    decide(farm, { type: 'workerSeen', worker }, nowMs)
+    expect(farm.batches.get('b1')!.open.get('0-0')).toMatchObject({ workerId: 'w1', unownedSinceMs: nowMs })
+    expect(farm.batches.get('b1')!.startedAtMs).toBe(nowMs)
+  })
+
+  test('is not blamed for a failure of another worker under the same number', () => {
+    const held = new TwoHolders()
+    held.says('w2', 1, 10)
+    const failed = { type: 'attemptFailed', batchId: 'b1', shardId: '0-0', attempt: 1, message: 'no' } as const
+    decide(held.farm, { ...failed, workerId: 'w1' }, 0)
+    expect(held.shard).toMatchObject({ workerId: 'w2', failures: 0 })
+    decide(held.farm, { ...failed, workerId: 'w2' }, 0)
+    expect(held.shard).toMatchObject({ failures: 1, failedOn: ['w2'] })
+  })
+
   test('is not given back to the one that has refused it', () => {
     const held = new TwoHolders()
     held.says('w1', 1, 30)

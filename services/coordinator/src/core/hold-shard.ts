@@ -30,7 +30,7 @@ export function noteHeld(
   if (isCalledOff(shard, by)) return callOff(shard, by, commands)
   if (shard.state === 'planned' && !isLeftToOthers(farm, shard, by)) adopt(farm, batch, shard, by, nowMs)
   else if (shard.state === 'dispatched' || shard.state === 'dispatching')
-    goOnWithOne(farm, shard, reported, by, nowMs, commands)
+    goOnWithOne(farm, batch, shard, reported, by, nowMs, commands)
   if (shard.workerId === by.workerId && stepsDone > stepsResumed) shard.firstSteps ??= { atMs: nowMs, done: stepsDone }
 }
 
@@ -61,12 +61,14 @@ function adopt(farm: FarmState, batch: OpenBatch, shard: OpenShard, by: Attempt,
   charge(batch.owner, shard, farm.costs.seconds({ checkpoint, deviceKind: deviceKindOf(farm, by.workerId) }, work))
   moveShard(farm, shard, 'dispatched')
   noteStart(batch, nowMs)
+  shard.unownedSinceMs = nowMs
   takeAttempt(farm, shard, by, nowMs)
 }
 
 /** Of two attempts, the one with more steps done here; one that nobody has reported yet is taken back. */
 function goOnWithOne(
   farm: FarmState,
+  batch: OpenBatch,
   shard: OpenShard,
   reported: RunningShard,
   by: Attempt,
@@ -85,6 +87,8 @@ function goOnWithOne(
   if (shard.sequence !== null) commands.push({ type: 'withdraw', sequence: shard.sequence })
   if (assignedTo !== null) callOff(shard, { workerId: assignedTo, attempt }, commands)
   if (shard.state === 'dispatching') moveShard(farm, shard, 'dispatched')
+  noteStart(batch, nowMs)
+  shard.unownedSinceMs = nowMs
   shard.firstSteps = null
   shard.sequence = null
   takeAttempt(farm, shard, by, nowMs)

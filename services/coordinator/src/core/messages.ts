@@ -62,6 +62,8 @@ export type FarmEvent =
       readonly batchId: string
       readonly shardId: string
       readonly attempt: number
+      /** Whose it was; absent where no worker had it. */
+      readonly workerId?: string
       readonly message: string
       /** Whether one of several items may be to blame; absent: no. */
       readonly mayBeAnItem?: boolean

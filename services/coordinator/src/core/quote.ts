@@ -1,3 +1,4 @@
+import { heldItems } from './approval.ts'
 import type { Work } from '../planner/cost-model.ts'
 import { secondsOn } from './pace.ts'
 import type { FarmState, OpenBatch } from './state.ts'
@@ -48,7 +49,7 @@ function isLoaded(farm: FarmState, checkpoint: string): boolean {
 
 /**
  * Device seconds of shards that are open, by estimate, and of items that are not planned yet, as their batch's shards take on
- * average.
+ * average. What waits for a yes does not count.
  */
 export function waitingSeconds(farm: FarmState, isCounted: (batch: OpenBatch) => boolean = () => true): number {
   let sum = 0
@@ -57,13 +58,14 @@ export function waitingSeconds(farm: FarmState, isCounted: (batch: OpenBatch) =>
     let items = 0
     let seconds = 0
     for (const shard of batch.open.values()) {
+      if (shard.state === 'held') continue
       items += shard.itemCount
       seconds += shard.seconds
     }
     const ended = batch.rendered + batch.failed + batch.cancelled
     const measured = batch.schedulers.values().reduce((total, one) => total + one.seconds, 0)
     const each = items + ended === 0 ? 0 : (seconds + measured) / (items + ended)
-    sum += seconds + each * (batch.itemCount - ended - items)
+    sum += seconds + each * (batch.itemCount - heldItems(batch) - ended - items)
   }
   return sum
 }

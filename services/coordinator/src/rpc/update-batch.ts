@@ -1,7 +1,7 @@
 import { timestampDate, timestampMs } from '@bufbuild/protobuf/wkt'
 import { DarkroomError, Limit } from '@darkroom/chassis'
 import type { ServiceImpl } from '@darkroom/chassis'
-import { ApprovalState, keys } from '@darkroom/proto'
+import { keys } from '@darkroom/proto'
 import type { ControlDocument, CoordinatorService } from '@darkroom/proto'
 import { assertVersion } from './assert-version.ts'
 import type { RpcContext } from './context.ts'
@@ -22,6 +22,9 @@ export function updateBatch({ leadership, batches, store }: RpcContext): UpdateB
       throw new DarkroomError('CONFLICT', `batch ${batchId} has ended: change one that is open`)
     if (approved && batch.approval === undefined)
       throw new DarkroomError('CONFLICT', `batch ${batchId} waits for no yes: submit one with approveAfter for that`)
+    // A yes may have gone to another coordinator, which believed for a moment that it led: it is not taken back by what is changed here.
+    const stored = batch.approval === undefined ? null : await store.getJson<ControlDocument>(keys.control(batchId))
+    const isApproved = approved || stored?.isApproved === true
     const updatedAt = new Date().toISOString()
     const wanted = completeBy ?? batch.completeBy
     const control: ControlDocument = {
@@ -29,7 +32,7 @@ export function updateBatch({ leadership, batches, store }: RpcContext): UpdateB
       priority: priority ?? batch.priority,
       isPaused: paused ?? batch.paused,
       ...(wanted !== undefined && { completeBy: timestampDate(wanted).toISOString() }),
-      ...((approved || batch.approval?.state === ApprovalState.GIVEN) && { isApproved: true }),
+      ...(isApproved && { isApproved }),
       updatedAt,
     }
     await store.put(keys.control(batchId), JSON.stringify(control), { contentType: 'application/json' })
@@ -37,7 +40,7 @@ export function updateBatch({ leadership, batches, store }: RpcContext): UpdateB
     if (completeBy !== undefined)
       farm.handle({ type: 'batchDeadlineChanged', batchId, completeByMs: timestampMs(completeBy) })
     if (paused !== undefined) farm.handle({ type: paused ? 'batchPaused' : 'batchResumed', batchId })
-    if (approved) farm.handle({ type: 'batchApproved', batchId })
+    if (isApproved) farm.handle({ type: 'batchApproved', batchId })
     return { batch: (await batches.view(farm, batchId)).batch }
   }
   return (request, call) => oneAtATime.run(async () => change(request, call))

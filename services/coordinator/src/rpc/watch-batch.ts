@@ -1,5 +1,5 @@
 import type { ServiceImpl } from '@darkroom/chassis'
-import { BatchState } from '@darkroom/proto'
+import { BatchState, batchVersion } from '@darkroom/proto'
 import type { CoordinatorService } from '@darkroom/proto'
 import type { RpcContext } from './context.ts'
 
@@ -13,11 +13,13 @@ export function watchBatch({
 }: RpcContext): ServiceImpl<typeof CoordinatorService>['watchBatch'] {
   return async function* ({ batchId, afterRevision }, { signal }) {
     let seen = Number(afterRevision)
-    await batches.view(await leadership.farm(), batchId)
+    let version = batchVersion((await batches.view(await leadership.farm(), batchId)).batch)
     for await (const previews of watchers.watch(batchId, signal)) {
       const { batch, revision } = await batches.view(await leadership.farm(), batchId)
       const isEnded = ENDED.includes(batch.state)
-      if (revision > seen || isEnded) yield { revision: BigInt(revision), batch }
+      const isChanged = batchVersion(batch) !== version
+      version = batchVersion(batch)
+      if (revision > seen || isChanged || isEnded) yield { revision: BigInt(revision), batch }
       seen = Math.max(seen, revision)
       if (isEnded) return
       for (const preview of previews) yield { preview }

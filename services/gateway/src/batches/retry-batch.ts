@@ -47,14 +47,17 @@ export async function retryBatch(
       traceparent,
       retryOf: source.id,
     }
-    asked = { tenant: source.tenant, batchId: id, images: document.imageCount, now }
+    asked = { tenant: source.tenant, id, images: document.imageCount, now }
     await askForImages(store, limit, asked)
+    if (document.webhook !== undefined)
+      await store.put(keys.webhookPending(id), JSON.stringify({ notedAt: now.toISOString() }))
     await writeBatch(store, document)
     return document
   } catch (reason) {
     await store.delete(keys.batch(id))
-    if (asked !== null) await giveImagesBack(store, limit, asked)
+    await store.delete(keys.webhookPending(id))
     await parts.discard()
+    if (asked !== null) await giveImagesBack(store, limit, asked)
     throw reason
   }
 }

@@ -23,7 +23,12 @@ export async function acceptOnce(
     return { document: await acceptBatch(context.intakeRules, request, read, context), isReplay: false }
   }
   const key = keys.idempotency(request.tenant, sha256Hex(idempotencyKey))
-  const replay = (outcome: Outcome) => ({ document: sameOf(outcome, fingerprint()), isReplay: true })
+  const replay = async (outcome: Outcome) => {
+    const document = sameOf(outcome, fingerprint())
+    if ((await context.store.head(keys.batch(document.id))) === null)
+      throw new DarkroomError('NOT_FOUND', `this Idempotency-Key made batch ${document.id}, which is deleted by now`)
+    return { document, isReplay: true }
+  }
   const known = await outcomeOf(context.store, key)
   if (known !== null) {
     await drain()

@@ -57,3 +57,16 @@ test('where a tenant may have any number nobody counts', async () => {
   expect(await Array.fromAsync(free.store.list('quota/'))).toEqual([])
   expect(await (await fetch(`${free.url}/api/v1/me`)).json()).toMatchObject({ imagesToday: null })
 })
+
+test('what one Idempotency-Key asks for counts once, however often and at the same time it is sent', async () => {
+  await using keyed = await startTestGateway({}, { tenants: { default: { imagesPerDay: LIMIT } } })
+  const body = JSON.stringify({ items: [{ checkpoint: 'emoji-sd', prompt: 'a red apple', numImages: 6 }] })
+  const send = () => keyed.post(body, { headers: { 'idempotency-key': 'the-same' } })
+  const answers = await Promise.all([send(), send(), send()])
+  answers.push(await send())
+  expect(answers.map(({ status }) => status)).toEqual([201, 201, 201, 201])
+  const ids = await Promise.all(answers.map(async (answer) => ((await answer.json()) as { id: string }).id))
+  expect(new Set(ids).size).toBe(1)
+  const response = await fetch(`${keyed.url}/api/v1/me`)
+  expect(await response.json()).toMatchObject({ imagesToday: 6 })
+})

@@ -5,7 +5,8 @@ import { keys } from '@darkroom/proto'
 /** Images that a batch asks for on the day (UTC) that it came on. */
 export interface AskedImages {
   readonly tenant: string
-  readonly batchId: string
+  /** Of the batch; of a claim, where several attempts may become one. */
+  readonly id: string
   readonly images: number
   readonly now: Date
 }
@@ -42,8 +43,8 @@ export async function imagesOf(store: ObjectStore, tenant: string, now: Date): P
   return sum
 }
 
-function noteOf({ tenant, batchId, images, now }: AskedImages): string {
-  return `${keys.dailyImages(tenant, dayOf(now))}${batchId}-${images}`
+function noteOf({ tenant, id, images, now }: AskedImages): string {
+  return `${keys.dailyImages(tenant, dayOf(now))}${id}-${images}`
 }
 
 function dayOf(now: Date): string {

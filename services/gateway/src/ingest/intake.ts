@@ -23,6 +23,7 @@ import type { LineSink } from './part-writer.ts'
 import { Problems } from '../field-problems.ts'
 import type { Problem } from '@darkroom/chassis'
 import { RandomSeeds } from './random-seeds.ts'
+import { sha256Hex } from '../auth/api-key.ts'
 import { termsOf } from '../auth/tenants.ts'
 import type { Tenants } from '../auth/tenants.ts'
 
@@ -179,7 +180,8 @@ export class Intake {
       ...(approveAfter !== undefined && { approveAfter }),
     }
     const { store, tenants } = this.#rules
-    const asked = { tenant, batchId: this.batchId, images: document.imageCount, now }
+    const id = wanted === null ? this.batchId : sha256Hex(wanted.key)
+    const asked = { tenant, id, images: document.imageCount, now }
     this.#asked = asked
     await askForImages(store, termsOf(tenants, tenant).imagesPerDay, asked)
     // Before the batch is real: an end that is to be told is found, whatever dies in between.
@@ -190,7 +192,11 @@ export class Intake {
       this.#mayBeClaimed = true
       const outcome = { kind: 'accepted', fingerprint: wanted.fingerprint(), document } as const
       await claim(store, wanted.key, outcome).catch((reason: unknown) => {
-        if (reason instanceof AlreadyClaimed) this.#mayBeClaimed = false
+        if (reason instanceof AlreadyClaimed) {
+          this.#mayBeClaimed = false
+          // The images are those of the other.
+          this.#asked = null
+        }
         throw reason
       })
     }
@@ -229,10 +235,13 @@ export class Intake {
   async discard(): Promise<void> {
     if (this.#mayBeClaimed) return
     const { store, tenants } = this.#rules
-    await store.delete(keys.batch(this.batchId))
-    if (this.#request.webhook !== undefined) await store.delete(keys.webhookPending(this.batchId))
-    if (this.#asked !== null)
-      await giveImagesBack(store, termsOf(tenants, this.#request.tenant).imagesPerDay, this.#asked)
-    await this.#parts.discard()
+    try {
+      await store.delete(keys.batch(this.batchId))
+      if (this.#request.webhook !== undefined) await store.delete(keys.webhookPending(this.batchId))
+      await this.#parts.discard()
+    } finally {
+      if (this.#asked !== null)
+        await giveImagesBack(store, termsOf(tenants, this.#request.tenant).imagesPerDay, this.#asked)
+    }
   }
 }

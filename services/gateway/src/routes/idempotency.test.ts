@@ -69,3 +69,14 @@ test('a batch whose gateway died between its claim and its acceptance is accepte
 test('a key that is none is named', async () => {
   expect(await send('with space', JSON_BODY)).toMatchObject({ status: 400, errors: [{ field: 'Idempotency-Key' }] })
 })
+
+test('a key whose batch is deleted by now says so, and makes no other', async () => {
+  const body = JSON.stringify({ items: [{ checkpoint: 'emoji-sd', prompt: 'a fox' }] })
+  const send = () => gateway.post(body, { headers: { 'idempotency-key': 'of-a-batch-that-is-deleted' } })
+  const { id } = (await (await send()).json()) as { id: string }
+  const folder = keys.batchFolder(id)
+  await gateway.store.deleteMany(await Array.fromAsync(gateway.store.list(folder), ({ key }) => key))
+  const answer = await send()
+  expect(answer.status).toBe(404)
+  expect(await answer.json()).toMatchObject({ detail: expect.stringContaining(id) as string })
+})
