@@ -8,7 +8,6 @@ import {
   LedgerGrouping,
   SHARD_STREAM,
   WorkerLinkService,
-  ApprovalState,
 } from '@darkroom/proto'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import {
@@ -125,22 +124,6 @@ test('a batch that is paused starts nothing, also after a restart, until it is r
   await caller.end(batchId)
   await expectCompleted(batchId)
   await expect(caller.client.updateBatch({ batchId, priority: 1 })).rejects.toMatchObject({ code: 'CONFLICT' })
-})
-
-test('a yes that another coordinator has stored is not taken back by a change, and is followed', async () => {
-  const { ports, addresses } = await freeAddresses(1)
-  await using _coordinator = await startCoordinator(harness, ports[0]!)
-  await using _worker = new PlayedWorker(harness, addresses)
-  using caller = createCaller(addresses)
-  const batchId = await acceptBatch(harness.store, ITEMS, { approveAfter: 1 })
-  await caller.submit(batchId)
-  const yes = { batchId, priority: 0, isPaused: false, isApproved: true, updatedAt: new Date().toISOString() }
-  await harness.store.put(keys.control(batchId), JSON.stringify(yes))
-  const { batch } = await caller.client.updateBatch({ batchId, priority: 3 })
-  expect(batch).toMatchObject({ priority: 3, approval: { afterItems: 1, state: ApprovalState.GIVEN } })
-  expect(await harness.store.getJson(keys.control(batchId))).toMatchObject({ priority: 3, isApproved: true })
-  await caller.end(batchId)
-  await expectCompleted(batchId)
 })
 
 test('of changes that come at the same time none is lost, also after a restart', async () => {
