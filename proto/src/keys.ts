@@ -75,6 +75,11 @@ export const keys = {
   ledgerEntry: (day: string, batchId: string) => `ledger/${day}/${batchId}.json`,
 } as const
 
+/** The day of a moment as keys have it: YYYY-MM-DD, in UTC. */
+export function dayOf(moment: Date): string {
+  return moment.toISOString().slice(0, 'YYYY-MM-DD'.length)
+}
+
 /** Names image `n` (from 0) of item `index` by its content: whoever loses a race never overwrites what was committed. */
 export function imageName(index: number, n: number, sha256Hex: string, extension: string): string {
   return `${index}-${n}-${sha256Hex}.${extension}`

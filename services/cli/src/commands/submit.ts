@@ -32,7 +32,7 @@ interface SubmitOptions {
   readonly strength?: string
   readonly previewEvery?: string
   readonly previewMode?: string
-  readonly approveAfter?: number
+  readonly approveAfter?: string
   readonly watch?: boolean
   readonly quote?: boolean
 }
@@ -83,10 +83,12 @@ export function addSubmit(program: Command, context: () => CommandContext): void
         return print(quote, () => quoteText(quote))
       }
       const approval = options.approveAfter === undefined ? {} : { approveAfter: options.approveAfter }
-      const query = { ...defaults, ...(options.approveAfter && { approveAfter: String(options.approveAfter) }) }
-      const send = (lines: AsyncIterable<Uint8Array>): Promise<BatchJson> => gateway.submitNdjson(lines, query)
+      const send = (lines: AsyncIterable<Uint8Array>): Promise<BatchJson> =>
+        gateway.submitNdjson(lines, { ...defaults, ...approval })
       const batch =
-        file === undefined ? await gateway.submitJson({ ...body, ...approval }) : await sendLines(gateway, file, send)
+        file === undefined
+          ? await gateway.submitJson({ ...body, ...typed(approval) })
+          : await sendLines(gateway, file, send)
       const accepted = `${batch.id}  ${batch.itemCount} items, ${batch.imageCount} images accepted`
       if (options.watch !== true) return print(batch, () => `${accepted}\nfollow it: darkroom watch ${batch.id}`)
       if (!isJson) console.log(accepted)
@@ -184,9 +186,9 @@ function defaultsOf(options: SubmitOptions): Record<string, string> {
   return Object.fromEntries(Object.entries(named).filter((entry): entry is [string, string] => entry[1] !== undefined))
 }
 
-function items(text: string): number {
+function items(text: string): string {
   if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError(`${text} is no number of items.`)
-  return Number(text)
+  return text
 }
 
 /** Numbers as numbers: JSON bodies are not coerced. What is no number goes as it is, and the gateway says so. */

@@ -17,9 +17,9 @@ export function watchBatch({
     for await (const previews of watchers.watch(batchId, signal)) {
       const { batch, revision } = await batches.view(await leadership.farm(), batchId)
       const isEnded = ENDED.includes(batch.state)
-      const isChanged = batchVersion(batch) !== version
+      const before = version
       version = batchVersion(batch)
-      if (revision > seen || isChanged || isEnded) yield { revision: BigInt(revision), batch }
+      if (revision > seen || version !== before || isEnded) yield { revision: BigInt(revision), batch }
       seen = Math.max(seen, revision)
       if (isEnded) return
       for (const preview of previews) yield { preview }

@@ -5,7 +5,7 @@ import { termsOf } from '../auth/tenants.ts'
 import type { GatewayContext } from '../context.ts'
 import { askForImages, giveImagesBack } from '../ingest/daily-images.ts'
 import type { AskedImages } from '../ingest/daily-images.ts'
-import { writeBatch } from '../ingest/claim.ts'
+import { noteEndToTell, writeBatch } from '../ingest/claim.ts'
 import { ImageCount } from '../ingest/image-count.ts'
 import { PartWriter } from '../ingest/part-writer.ts'
 import { readItemPage } from '../items/item-page.ts'
@@ -28,7 +28,7 @@ export async function retryBatch(
   if (done === null) throw new DarkroomError('CONFLICT', `batch ${source.id} has not ended: retry what it leaves then`)
   const id = createBatchId(now)
   const parts = new PartWriter(store, id)
-  const limit = termsOf(config.tenants, source.tenant).imagesPerDay
+  const { imagesPerDay } = termsOf(config.tenants, source.tenant)
   let asked: AskedImages | null = null
   try {
     const { itemCount, images, checkpoints } = await copyItems(store, source, done, parts)
@@ -47,17 +47,18 @@ export async function retryBatch(
       traceparent,
       retryOf: source.id,
     }
-    asked = { tenant: source.tenant, id, images: document.imageCount, now }
-    await askForImages(store, limit, asked)
-    if (document.webhook !== undefined)
-      await store.put(keys.webhookPending(id), JSON.stringify({ notedAt: now.toISOString() }))
+    if (imagesPerDay !== null) {
+      asked = { tenant: source.tenant, id, images: document.imageCount, now }
+      await askForImages(store, imagesPerDay, asked)
+    }
+    await noteEndToTell(store, document)
     await writeBatch(store, document)
     return document
   } catch (reason) {
     await store.delete(keys.batch(id))
     await store.delete(keys.webhookPending(id))
     await parts.discard()
-    if (asked !== null) await giveImagesBack(store, limit, asked)
+    if (asked !== null) await giveImagesBack(store, asked)
     throw reason
   }
 }

@@ -55,6 +55,11 @@ async function isThere(store: ObjectStore, { id, parts }: BatchDocument): Promis
   return (await store.head(keys.batch(id))) !== null || (await store.head(parts[0]!.key)) === null
 }
 
+/** Before a batch is real: an end that is to be told is found, whatever dies in between. */
+export async function noteEndToTell(store: ObjectStore, { id, createdAt, webhook }: BatchDocument): Promise<void> {
+  if (webhook !== undefined) await store.put(keys.webhookPending(id), JSON.stringify({ notedAt: createdAt }))
+}
+
 /** Makes a batch real; again is the same. */
 export async function writeBatch(store: ObjectStore, document: BatchDocument): Promise<'created' | 'exists'> {
   return store.putIfAbsent(keys.batch(document.id), JSON.stringify(document), { contentType: 'application/json' })

@@ -1,6 +1,6 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
-import { keys } from '@darkroom/proto'
+import { dayOf, keys } from '@darkroom/proto'
 
 /** Images that a batch asks for on the day (UTC) that it came on. */
 export interface AskedImages {
@@ -15,16 +15,14 @@ export interface AskedImages {
  * Notes that a tenant asks for images, and refuses it where those of the day are more than it may have. Noted first and counted then,
  * so that of two batches that come at the same time, to whatever gateway, no two pass that together are too much; both may be refused.
  * The note's name has the number: a day is counted by a listing alone.
- * @param limit null: any number, and nothing is noted
- * @throws DarkroomError TOO_MANY_REQUESTS with when to ask again; nothing stays noted then
+ * Whatever comes of it, the caller gives back what does not become a batch.
+ * @throws DarkroomError TOO_MANY_REQUESTS with when to ask again
  */
-export async function askForImages(store: ObjectStore, limit: number | null, asked: AskedImages): Promise<void> {
-  if (limit === null) return
+export async function askForImages(store: ObjectStore, limit: number, asked: AskedImages): Promise<void> {
   const { tenant, images, now } = asked
   await store.put(noteOf(asked), String(images))
   const today = await imagesOf(store, tenant, now)
   if (today <= limit) return
-  await giveImagesBack(store, limit, asked)
   const message = `tenant ${tenant} may ask for ${limit} images a day, ${today - images} are taken and ${images} are wanted`
   throw new DarkroomError('TOO_MANY_REQUESTS', `${message}: ask for fewer, or tomorrow (UTC)`, {
     retryAfterSeconds: secondsLeft(now),
@@ -32,8 +30,8 @@ export async function askForImages(store: ObjectStore, limit: number | null, ask
 }
 
 /** What was asked for does not come about. */
-export async function giveImagesBack(store: ObjectStore, limit: number | null, asked: AskedImages): Promise<void> {
-  if (limit !== null) await store.delete(noteOf(asked))
+export async function giveImagesBack(store: ObjectStore, asked: AskedImages): Promise<void> {
+  await store.delete(noteOf(asked))
 }
 
 /** Images that a tenant has asked for on this day. Where it may have any number nobody counts them. */
@@ -45,10 +43,6 @@ export async function imagesOf(store: ObjectStore, tenant: string, now: Date): P
 
 function noteOf({ tenant, id, images, now }: AskedImages): string {
   return `${keys.dailyImages(tenant, dayOf(now))}${id}-${images}`
-}
-
-function dayOf(now: Date): string {
-  return now.toISOString().slice(0, 'YYYY-MM-DD'.length)
 }
 
 function secondsLeft(now: Date): number {

@@ -6,7 +6,7 @@ import { createBatchId } from '../batches/batch-id.ts'
 import type { CheckpointCatalog } from '../checkpoints/catalog.ts'
 import { askForImages, giveImagesBack } from './daily-images.ts'
 import type { AskedImages } from './daily-images.ts'
-import { AlreadyClaimed, claim, writeBatch } from './claim.ts'
+import { AlreadyClaimed, claim, noteEndToTell, writeBatch } from './claim.ts'
 import type { Claim } from './claim.ts'
 import { BatchCheckpoints } from './batch-checkpoints.ts'
 import type { ShapeCheck } from './check-item.ts'
@@ -180,14 +180,13 @@ export class Intake {
       ...(approveAfter !== undefined && { approveAfter }),
     }
     const { store, tenants } = this.#rules
-    const id = wanted === null ? this.batchId : sha256Hex(wanted.key)
-    const asked = { tenant, id, images: document.imageCount, now }
-    this.#asked = asked
-    await askForImages(store, termsOf(tenants, tenant).imagesPerDay, asked)
-    // Before the batch is real: an end that is to be told is found, whatever dies in between.
-    if (webhook !== undefined) {
-      await store.put(keys.webhookPending(this.batchId), JSON.stringify({ notedAt: now.toISOString() }))
+    const { imagesPerDay } = termsOf(tenants, tenant)
+    if (imagesPerDay !== null) {
+      const id = wanted === null ? this.batchId : sha256Hex(wanted.key)
+      this.#asked = { tenant, id, images: document.imageCount, now }
+      await askForImages(store, imagesPerDay, this.#asked)
     }
+    await noteEndToTell(store, document)
     if (wanted !== null) {
       this.#mayBeClaimed = true
       const outcome = { kind: 'accepted', fingerprint: wanted.fingerprint(), document } as const
@@ -234,14 +233,13 @@ export class Intake {
    */
   async discard(): Promise<void> {
     if (this.#mayBeClaimed) return
-    const { store, tenants } = this.#rules
+    const { store } = this.#rules
     try {
       await store.delete(keys.batch(this.batchId))
       if (this.#request.webhook !== undefined) await store.delete(keys.webhookPending(this.batchId))
       await this.#parts.discard()
     } finally {
-      if (this.#asked !== null)
-        await giveImagesBack(store, termsOf(tenants, this.#request.tenant).imagesPerDay, this.#asked)
+      if (this.#asked !== null) await giveImagesBack(store, this.#asked)
     }
   }
 }

@@ -1,3 +1,4 @@
+import { dayOf } from '@darkroom/proto'
 import { Type } from 'typebox'
 import { AUDITED } from '../audit/audit-log.ts'
 import type { GatewayContext } from '../context.ts'
@@ -38,7 +39,7 @@ export function audit(app: App, { auditLog }: GatewayContext): void {
       },
     },
     handler: async (request) => {
-      const { limit, cursor = null, day = new Date().toISOString().slice(0, 'YYYY-MM-DD'.length) } = request.query
+      const { limit, cursor = null, day = dayOf(new Date()) } = request.query
       const { entries, nextCursor } = await auditLog.page(day, limit, cursor)
       return { entries: entries.map((entry) => ({ ...entry, change: { ...entry.change } })), nextCursor }
     },

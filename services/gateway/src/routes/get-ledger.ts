@@ -1,4 +1,4 @@
-import { LedgerGrouping } from '@darkroom/proto'
+import { dayOf, LedgerGrouping } from '@darkroom/proto'
 import type { LedgerLine } from '@darkroom/proto'
 import { Type } from 'typebox'
 import type { Static, TSchema } from 'typebox'
@@ -78,8 +78,8 @@ export function getLedger(app: App, { coordinator }: GatewayContext): void {
       },
     },
     handler: async (request) => {
-      const { by: grouping = 'tenant', to = dayOf(Date.now()) } = request.query
-      const { from = dayOf(Date.parse(to) - (DEFAULT_DAYS - 1) * DAY_MS) } = request.query
+      const { by: grouping = 'tenant', to = dayOf(new Date()) } = request.query
+      const { from = dayOf(new Date(Date.parse(to) - (DEFAULT_DAYS - 1) * DAY_MS)) } = request.query
       const caller = callerOf(request)
       const tenant = isAllowed(caller, 'admin') ? '' : caller.tenant
       const { lines, total } = await coordinator.getLedger({ from, to, by: GROUPINGS[grouping], tenant })
@@ -103,8 +103,4 @@ function sumJson({ deviceSeconds, images, steps, retries, loadSeconds, price }: 
     loadSeconds: loadSeconds ?? null,
     price: price ?? null,
   }
-}
-
-function dayOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 'YYYY-MM-DD'.length)
 }

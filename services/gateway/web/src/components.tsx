@@ -103,8 +103,13 @@ export function Bar(props: {
   )
 }
 
-export function State(props: { state: string; isPaused?: boolean; isAsking?: boolean; isLate?: boolean }) {
-  const word = props.isPaused ? 'paused' : props.isAsking ? 'waiting' : props.state
+export function BatchState(props: { batch: BatchProgress }) {
+  const { state, paused, approval, atRisk } = props.batch
+  return <State state={paused ? 'paused' : approval?.state === 'waiting' ? 'waiting' : state} isLate={atRisk} />
+}
+
+export function State(props: { state: string; isLate?: boolean }) {
+  const word = props.state
   return (
     <span class={`state ${word}`}>
       {word}

@@ -175,29 +175,33 @@ class Simulation {
     })
   }
 
-  /** As a client that asks again until it has an answer. */
   #approve(id: string): void {
-    if (this.#farm.isDone(id)) return
-    this.#note(() => `${id} is to be approved`)
-    let isAcknowledged = false
-    void this.#farm.pickLeader()?.approve(id, () => (isAcknowledged = true))
-    this.#farm.time.after(10_000, () => {
-      if (!isAcknowledged) this.#approve(id)
-    })
+    this.#insist(id, 'approved', (leader, onAcknowledged) => leader.approve(id, onAcknowledged))
+  }
+
+  #cancel(id: string): void {
+    this.#insist(id, 'cancelled', (leader, onAcknowledged) =>
+      leader.cancel(id, () => {
+        onAcknowledged()
+        this.#note(() => `the cancellation of ${id} is acknowledged`)
+        this.#checks.cancelAcknowledged(id)
+      }),
+    )
   }
 
   /** As a client that asks again until it has an answer. */
-  #cancel(id: string): void {
+  #insist(
+    id: string,
+    what: string,
+    ask: (leader: VirtualCoordinator, onAcknowledged: () => void) => Promise<void>,
+  ): void {
     if (this.#farm.isDone(id)) return
-    this.#note(() => `${id} is to be cancelled`)
+    this.#note(() => `${id} is to be ${what}`)
     let isAcknowledged = false
-    void this.#farm.pickLeader()?.cancel(id, () => {
-      isAcknowledged = true
-      this.#note(() => `the cancellation of ${id} is acknowledged`)
-      this.#checks.cancelAcknowledged(id)
-    })
+    const leader = this.#farm.pickLeader()
+    if (leader !== null) void ask(leader, () => (isAcknowledged = true))
     this.#farm.time.after(10_000, () => {
-      if (!isAcknowledged) this.#cancel(id)
+      if (!isAcknowledged) this.#insist(id, what, ask)
     })
   }
 

@@ -85,39 +85,40 @@ export class VirtualCoordinator {
     }
   }
 
-  /** CancelBatch, as rpc/cancel-batch carries it out; a client whose call fails asks again. */
+  /** CancelBatch, as rpc/cancel-batch carries it out. */
   async cancel(batchId: string, onAcknowledged: () => void): Promise<void> {
     const { process, store } = this.#parts
-    const term = this.term
-    if (term === null) return
-    try {
-      await term.ready
-      await term.farm.openBatch(batchId)
-      const wish: CancelDocument = { batchId, requestedAt: new Date(process.time.nowMs).toISOString() }
+    await this.#change(batchId, async (term, requestedAt) => {
+      const wish: CancelDocument = { batchId, requestedAt }
       await store.putIfAbsent(keys.cancel(batchId), JSON.stringify(wish))
       term.farm.handle({ type: 'cancelRequested', batchId })
       while (this.#term === term) {
         if (term.farm.hasStopped(batchId)) return onAcknowledged()
         await process.delay(POLL_MS)
       }
-    } catch {
-      // The caller is told, and asks again.
-    }
+    })
   }
 
-  /** UpdateBatch with a yes, as rpc/update-batch carries it out; a client whose call fails asks again. */
+  /** UpdateBatch with a yes, as rpc/update-batch carries it out. */
   async approve(batchId: string, onAcknowledged: () => void): Promise<void> {
-    const { process, store } = this.#parts
+    const { store } = this.#parts
+    await this.#change(batchId, async (term, updatedAt) => {
+      const control: ControlDocument = { batchId, priority: 0, isPaused: false, isApproved: true, updatedAt }
+      await store.put(keys.control(batchId), JSON.stringify(control))
+      term.farm.handle({ type: 'batchApproved', batchId })
+      onAcknowledged()
+    })
+  }
+
+  /** What a client asks for who asks again where the call fails. */
+  async #change(batchId: string, change: (term: Term, now: string) => Promise<void>): Promise<void> {
+    const { process } = this.#parts
     const term = this.term
     if (term === null) return
     try {
       await term.ready
       await term.farm.openBatch(batchId)
-      const updatedAt = new Date(process.time.nowMs).toISOString()
-      const control: ControlDocument = { batchId, priority: 0, isPaused: false, isApproved: true, updatedAt }
-      await store.put(keys.control(batchId), JSON.stringify(control))
-      term.farm.handle({ type: 'batchApproved', batchId })
-      onAcknowledged()
+      await change(term, new Date(process.time.nowMs).toISOString())
     } catch {
       // The caller is told, and asks again.
     }

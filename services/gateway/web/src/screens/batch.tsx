@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { blobOf, call, follow } from '../api.ts'
 import type { Batch, BatchProgress, Preview } from '../api.ts'
-import { Bar, Card, Figure, Page, Progress, State, Trouble } from '../components.tsx'
+import { Bar, Card, Figure, Page, Progress, BatchState, Trouble } from '../components.tsx'
 import { ago, checkpointName, count, rate, schedulerName, seconds } from '../format.ts'
 import { ItemDrawer } from '../item-drawer.tsx'
 import { ItemGrid } from '../item-grid.tsx'
@@ -38,13 +38,8 @@ export function BatchScreen(props: { id: string; query: URLSearchParams }) {
       lead={
         batch !== null && (
           <>
-            <State
-              state={batch.state}
-              isPaused={batch.paused}
-              isAsking={batch.approval?.state === 'waiting'}
-              isLate={batch.atRisk}
-            />{' '}
-            made {ago(batch.createdAt)} with {batch.checkpoints.map(checkpointName).join(', ')}
+            <BatchState batch={batch} /> made {ago(batch.createdAt)} with{' '}
+            {batch.checkpoints.map(checkpointName).join(', ')}
           </>
         )
       }

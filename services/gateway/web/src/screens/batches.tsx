@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks'
 import { call } from '../api.ts'
-import { Card, Empty, Page, Progress, Shown, State } from '../components.tsx'
+import { Card, Empty, Page, Progress, Shown, BatchState } from '../components.tsx'
 import { ago, count, rate } from '../format.ts'
 import { useAsked } from '../hooks.ts'
 
@@ -49,12 +49,7 @@ export function Batches() {
                             <a href={`#/batches/${batch.id}`}>{batch.id}</a>
                           </td>
                           <td>
-                            <State
-                              state={batch.state}
-                              isPaused={batch.paused}
-                              isAsking={batch.approval?.state === 'waiting'}
-                              isLate={batch.atRisk}
-                            />
+                            <BatchState batch={batch} />
                           </td>
                           <td>
                             <Progress batch={batch} />

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { call } from '../api.ts'
 import type { BatchProgress, Worker } from '../api.ts'
 import { colourOf, StackedChart } from '../chart.tsx'
-import { Card, Empty, Figure, Page, Progress, Shown, State } from '../components.tsx'
+import { Card, Empty, Figure, Page, Progress, Shown, BatchState } from '../components.tsx'
 import { count, percent, rate, schedulerName, seconds } from '../format.ts'
 import { useAsked } from '../hooks.ts'
 
@@ -104,11 +104,10 @@ export function Overview(props: { isAdmin: boolean }) {
 }
 
 function OpenBatch(batch: BatchProgress) {
-  const { id, state, paused, approval, atRisk, items, itemCount, etaSeconds } = batch
+  const { id, items, itemCount, etaSeconds } = batch
   return (
     <li key={id}>
-      <a href={`#/batches/${id}`}>{id}</a>{' '}
-      <State state={state} isPaused={paused} isAsking={approval?.state === 'waiting'} isLate={atRisk} />
+      <a href={`#/batches/${id}`}>{id}</a> <BatchState batch={batch} />
       <Progress batch={batch} />
       <span class="quiet">
         {count(itemCount - items.open)} of {count(itemCount)}
