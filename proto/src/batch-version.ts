@@ -9,7 +9,7 @@ const PHASES: Readonly<Partial<Record<BatchState, string>>> = {
 }
 
 /** Changes with what a person may change of a batch, and when it is open no more; not with its progress. 16 hex digits. */
-export function batchVersion({ state, priority, paused, completeBy, approval }: Batch): string {
+export function batchVersion({ state, priority, paused, completeBy, approval, ...items }: Batch): string {
   const seen = [
     PHASES[state] ?? 'open',
     priority,
@@ -17,6 +17,7 @@ export function batchVersion({ state, priority, paused, completeBy, approval }: 
     completeBy?.seconds.toString(),
     completeBy?.nanos,
     approval?.state === ApprovalState.GIVEN,
+    ...[items.pausedItems, items.cancelledItems].map((ranges) => ranges.map(({ first, last }) => [first, last])),
   ]
   return createHash('sha256').update(JSON.stringify(seen)).digest('hex').slice(0, 16)
 }

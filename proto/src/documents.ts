@@ -3,6 +3,7 @@
  * Times are RFC 3339 in UTC. Keys: keys.ts.
  */
 import type { Item } from '../gen/darkroom/v1/item_pb.ts'
+import type { ItemRanges } from './item-ranges.ts'
 
 /** Items in one plan segment; input parts end at multiples of it, so that a segment is one ranged read of one part. */
 export const SEGMENT_ITEMS = 1024
@@ -134,7 +135,8 @@ export type ItemResult =
   | {
       readonly index: number
       readonly customId: string
-      readonly state: 'failed'
+      /** Cancelled: somebody asked for that before it had ended. */
+      readonly state: 'failed' | 'cancelled'
       readonly code: string
       readonly message: string
     }
@@ -197,6 +199,10 @@ export interface ControlDocument {
   readonly completeBy?: string
   /** Somebody said yes to its first items; absent: not yet. */
   readonly isApproved?: true
+  /** These do not start; absent: none. */
+  readonly pausedItems?: ItemRanges
+  /** What of these had not ended is not rendered; absent: none. It only grows. */
+  readonly cancelledItems?: ItemRanges
   readonly updatedAt: string
 }
 
@@ -276,7 +282,7 @@ export interface LedgerDocument {
 /** A line of output.jsonl. The picture is at `image` of keys.ts with its `name`. */
 export type OutputLine = Extract<ItemResult, { state: 'rendered' }> & { readonly shardId: string }
 
-/** A line of errors.jsonl: failed items, and cancelled ones of shards that were planned. */
+/** A line of errors.jsonl: failed items, and cancelled ones that were planned. */
 export interface ErrorLine {
   readonly index: number
   readonly customId: string

@@ -5,6 +5,18 @@ export { differenceOf } from './difference.ts'
 export type { Difference } from './difference.ts'
 export { findPlanned, halfIdsOf, halvesOf, isHalf, readShard } from './halves.ts'
 export { dayOf, imageName, isInputPictureKey, isInputPictureKeyOf, keys, shardIdOf } from './keys.ts'
+export {
+  commonRanges,
+  countItems,
+  formatItemRanges,
+  includesItem,
+  joinRanges,
+  MAX_ITEM_RANGES,
+  parseItemRanges,
+  rangesOf,
+  withoutRanges,
+} from './item-ranges.ts'
+export type { ItemRanges } from './item-ranges.ts'
 export { OUTPUT_FORMATS, parseOutputFormat } from './output-format.ts'
 export type { OutputFormat } from './output-format.ts'
 export { schedulerImagesOf } from './scheduler-images.ts'

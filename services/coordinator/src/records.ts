@@ -36,7 +36,7 @@ function summariseRendered(record: Extract<CommitRecord, { kind: 'rendered' }>):
   const tallies: Tallies = new Map()
   for (const item of record.items) {
     counts[item.state]++
-    if (item.state === 'failed') continue
+    if (item.state !== 'rendered') continue
     const { scheduler, images, numInferenceSteps, steps = images.length * numInferenceSteps, seconds } = item
     counts.images += images.length
     counts.imagesFailed += item.failedImages?.length ?? 0

@@ -11,7 +11,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file darkroom/v1/item.proto.
  */
 export const file_darkroom_v1_item: GenFile = /*@__PURE__*/
-  fileDesc("ChZkYXJrcm9vbS92MS9pdGVtLnByb3RvEgtkYXJrcm9vbS52MSKWCAoESXRlbRINCgVpbmRleBgBIAEoDRIRCgljdXN0b21faWQYAiABKAkSDAoEdGFzaxgDIAEoCRISCgpjaGVja3BvaW50GAQgASgJEg4KBnByb21wdBgFIAEoCRIcCg9uZWdhdGl2ZV9wcm9tcHQYBiABKAlIAIgBARINCgV3aWR0aBgHIAEoDRIOCgZoZWlnaHQYCCABKA0SEQoJc2NoZWR1bGVyGAkgASgJEjEKEHNjaGVkdWxlcl9jb25maWcYCiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhsKE251bV9pbmZlcmVuY2Vfc3RlcHMYCyABKA0SFgoOZ3VpZGFuY2Vfc2NhbGUYDCABKAESCwoDZXRhGA0gASgBEgwKBHNlZWQYDiABKAQSEgoKbnVtX2ltYWdlcxgPIAEoDRIRCgl0aW1lc3RlcHMYECADKAESDgoGc2lnbWFzGBEgAygBEh0KEGd1aWRhbmNlX3Jlc2NhbGUYEiABKAFIAYgBARIlChhvcmlnaW5hbF9pbmZlcmVuY2Vfc3RlcHMYEyABKA1IAogBARIVCghzdHJlbmd0aBgUIAEoAUgDiAEBEg0KBWltYWdlGBUgASgJEhIKCm1hc2tfaW1hZ2UYFiABKAkSEQoJZGVwdGhfbWFwGBcgASgJEh4KEXBhZGRpbmdfbWFza19jcm9wGBggASgNSASIAQESIAoTbWF4X3NlcXVlbmNlX2xlbmd0aBgZIAEoDUgFiAEBEhUKDW9yaWdpbmFsX3NpemUYGiADKAESHQoVY3JvcHNfY29vcmRzX3RvcF9sZWZ0GBsgAygBEhMKC3RhcmdldF9zaXplGBwgAygBEhwKD2Flc3RoZXRpY19zY29yZRgdIAEoAUgGiAEBEiUKGG5lZ2F0aXZlX2Flc3RoZXRpY19zY29yZRgeIAEoAUgHiAEBEhoKDWRlbm9pc2luZ19lbmQYHyABKAFICIgBARIPCgdyZWZpbmVyGCAgASgJEhUKDXByZXZpZXdfZXZlcnkYISABKA0SFAoMcHJldmlld19tb2RlGCIgASgJEhYKDnNhZmV0eV9jaGVja2VyGCMgASgJEhUKDW91dHB1dF9mb3JtYXQYJCABKAlCEgoQX25lZ2F0aXZlX3Byb21wdEITChFfZ3VpZGFuY2VfcmVzY2FsZUIbChlfb3JpZ2luYWxfaW5mZXJlbmNlX3N0ZXBzQgsKCV9zdHJlbmd0aEIUChJfcGFkZGluZ19tYXNrX2Nyb3BCFgoUX21heF9zZXF1ZW5jZV9sZW5ndGhCEgoQX2Flc3RoZXRpY19zY29yZUIbChlfbmVnYXRpdmVfYWVzdGhldGljX3Njb3JlQhAKDl9kZW5vaXNpbmdfZW5kIrsBCg9TaGFyZEFzc2lnbm1lbnQSEAoIYmF0Y2hfaWQYASABKAkSEAoIc2hhcmRfaWQYAiABKAkSDwoHYXR0ZW1wdBgDIAEoDRISCgpjaGVja3BvaW50GAQgASgJEiAKBWl0ZW1zGAUgAygLMhEuZGFya3Jvb20udjEuSXRlbRITCgt0cmFjZXBhcmVudBgGIAEoCRIQCghpc19hdWRpdBgHIAEoCBIWCg5pc19pbnRlcmFjdGl2ZRgIIAEoCCLcAQoPU2hhcmRDb21wbGV0aW9uEhAKCGJhdGNoX2lkGAEgASgJEhAKCHNoYXJkX2lkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SEQoJd29ya2VyX2lkGAQgASgJEhEKCWNvbW1pdHRlZBgFIAEoCBISCgplcnJvcl9jb2RlGAYgASgJEhUKDWVycm9yX21lc3NhZ2UYByABKAkSFwoPZGlmZmVyaW5nX2l0ZW1zGAggAygNEhgKEHJlY29yZF93b3JrZXJfaWQYCSABKAkSEAoIaXNfYXVkaXQYCiABKAhiBnByb3RvMw", [file_google_protobuf_struct]);
+  fileDesc("ChZkYXJrcm9vbS92MS9pdGVtLnByb3RvEgtkYXJrcm9vbS52MSKWCAoESXRlbRINCgVpbmRleBgBIAEoDRIRCgljdXN0b21faWQYAiABKAkSDAoEdGFzaxgDIAEoCRISCgpjaGVja3BvaW50GAQgASgJEg4KBnByb21wdBgFIAEoCRIcCg9uZWdhdGl2ZV9wcm9tcHQYBiABKAlIAIgBARINCgV3aWR0aBgHIAEoDRIOCgZoZWlnaHQYCCABKA0SEQoJc2NoZWR1bGVyGAkgASgJEjEKEHNjaGVkdWxlcl9jb25maWcYCiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhsKE251bV9pbmZlcmVuY2Vfc3RlcHMYCyABKA0SFgoOZ3VpZGFuY2Vfc2NhbGUYDCABKAESCwoDZXRhGA0gASgBEgwKBHNlZWQYDiABKAQSEgoKbnVtX2ltYWdlcxgPIAEoDRIRCgl0aW1lc3RlcHMYECADKAESDgoGc2lnbWFzGBEgAygBEh0KEGd1aWRhbmNlX3Jlc2NhbGUYEiABKAFIAYgBARIlChhvcmlnaW5hbF9pbmZlcmVuY2Vfc3RlcHMYEyABKA1IAogBARIVCghzdHJlbmd0aBgUIAEoAUgDiAEBEg0KBWltYWdlGBUgASgJEhIKCm1hc2tfaW1hZ2UYFiABKAkSEQoJZGVwdGhfbWFwGBcgASgJEh4KEXBhZGRpbmdfbWFza19jcm9wGBggASgNSASIAQESIAoTbWF4X3NlcXVlbmNlX2xlbmd0aBgZIAEoDUgFiAEBEhUKDW9yaWdpbmFsX3NpemUYGiADKAESHQoVY3JvcHNfY29vcmRzX3RvcF9sZWZ0GBsgAygBEhMKC3RhcmdldF9zaXplGBwgAygBEhwKD2Flc3RoZXRpY19zY29yZRgdIAEoAUgGiAEBEiUKGG5lZ2F0aXZlX2Flc3RoZXRpY19zY29yZRgeIAEoAUgHiAEBEhoKDWRlbm9pc2luZ19lbmQYHyABKAFICIgBARIPCgdyZWZpbmVyGCAgASgJEhUKDXByZXZpZXdfZXZlcnkYISABKA0SFAoMcHJldmlld19tb2RlGCIgASgJEhYKDnNhZmV0eV9jaGVja2VyGCMgASgJEhUKDW91dHB1dF9mb3JtYXQYJCABKAlCEgoQX25lZ2F0aXZlX3Byb21wdEITChFfZ3VpZGFuY2VfcmVzY2FsZUIbChlfb3JpZ2luYWxfaW5mZXJlbmNlX3N0ZXBzQgsKCV9zdHJlbmd0aEIUChJfcGFkZGluZ19tYXNrX2Nyb3BCFgoUX21heF9zZXF1ZW5jZV9sZW5ndGhCEgoQX2Flc3RoZXRpY19zY29yZUIbChlfbmVnYXRpdmVfYWVzdGhldGljX3Njb3JlQhAKDl9kZW5vaXNpbmdfZW5kIigKCUl0ZW1SYW5nZRINCgVmaXJzdBgBIAEoDRIMCgRsYXN0GAIgASgNIuwBCg9TaGFyZEFzc2lnbm1lbnQSEAoIYmF0Y2hfaWQYASABKAkSEAoIc2hhcmRfaWQYAiABKAkSDwoHYXR0ZW1wdBgDIAEoDRISCgpjaGVja3BvaW50GAQgASgJEiAKBWl0ZW1zGAUgAygLMhEuZGFya3Jvb20udjEuSXRlbRITCgt0cmFjZXBhcmVudBgGIAEoCRIQCghpc19hdWRpdBgHIAEoCBIWCg5pc19pbnRlcmFjdGl2ZRgIIAEoCBIvCg9jYW5jZWxsZWRfaXRlbXMYCSADKAsyFi5kYXJrcm9vbS52MS5JdGVtUmFuZ2Ui3AEKD1NoYXJkQ29tcGxldGlvbhIQCghiYXRjaF9pZBgBIAEoCRIQCghzaGFyZF9pZBgCIAEoCRIPCgdhdHRlbXB0GAMgASgNEhEKCXdvcmtlcl9pZBgEIAEoCRIRCgljb21taXR0ZWQYBSABKAgSEgoKZXJyb3JfY29kZRgGIAEoCRIVCg1lcnJvcl9tZXNzYWdlGAcgASgJEhcKD2RpZmZlcmluZ19pdGVtcxgIIAMoDRIYChByZWNvcmRfd29ya2VyX2lkGAkgASgJEhAKCGlzX2F1ZGl0GAogASgIYgZwcm90bzM", [file_google_protobuf_struct]);
 
 /**
  * One request line of a batch with every default resolved: what is stored is complete.
@@ -252,6 +252,30 @@ export const ItemSchema: GenMessage<Item> = /*@__PURE__*/
   messageDesc(file_darkroom_v1_item, 0);
 
 /**
+ * Indices of items of a batch, both ends included.
+ *
+ * @generated from message darkroom.v1.ItemRange
+ */
+export type ItemRange = Message<"darkroom.v1.ItemRange"> & {
+  /**
+   * @generated from field: uint32 first = 1;
+   */
+  first: number;
+
+  /**
+   * @generated from field: uint32 last = 2;
+   */
+  last: number;
+};
+
+/**
+ * Describes the message darkroom.v1.ItemRange.
+ * Use `create(ItemRangeSchema)` to create a new message.
+ */
+export const ItemRangeSchema: GenMessage<ItemRange> = /*@__PURE__*/
+  messageDesc(file_darkroom_v1_item, 1);
+
+/**
  * One delivery of a shard to a worker, the payload of a message on the shard stream.
  *
  * @generated from message darkroom.v1.ShardAssignment
@@ -308,6 +332,13 @@ export type ShardAssignment = Message<"darkroom.v1.ShardAssignment"> & {
    * @generated from field: bool is_interactive = 8;
    */
   isInteractive: boolean;
+
+  /**
+   * Of its items, those that are not to be rendered: they end as cancelled.
+   *
+   * @generated from field: repeated darkroom.v1.ItemRange cancelled_items = 9;
+   */
+  cancelledItems: ItemRange[];
 };
 
 /**
@@ -315,7 +346,7 @@ export type ShardAssignment = Message<"darkroom.v1.ShardAssignment"> & {
  * Use `create(ShardAssignmentSchema)` to create a new message.
  */
 export const ShardAssignmentSchema: GenMessage<ShardAssignment> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_item, 1);
+  messageDesc(file_darkroom_v1_item, 2);
 
 /**
  * A worker's word on a shard: that it has its commit record, or why this attempt made none.
@@ -387,5 +418,5 @@ export type ShardCompletion = Message<"darkroom.v1.ShardCompletion"> & {
  * Use `create(ShardCompletionSchema)` to create a new message.
  */
 export const ShardCompletionSchema: GenMessage<ShardCompletion> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_item, 2);
+  messageDesc(file_darkroom_v1_item, 3);
 

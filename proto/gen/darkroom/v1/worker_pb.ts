@@ -6,13 +6,15 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Preview, Worker } from "./coordinator_pb.ts";
 import { file_darkroom_v1_coordinator } from "./coordinator_pb.ts";
+import type { ItemRange } from "./item_pb.ts";
+import { file_darkroom_v1_item } from "./item_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file darkroom/v1/worker.proto.
  */
 export const file_darkroom_v1_worker: GenFile = /*@__PURE__*/
-  fileDesc("ChhkYXJrcm9vbS92MS93b3JrZXIucHJvdG8SC2Rhcmtyb29tLnYxIlsKDUF0dGFjaFJlcXVlc3QSIwoGd29ya2VyGAEgASgLMhMuZGFya3Jvb20udjEuV29ya2VyEiUKB3ByZXZpZXcYAiABKAsyFC5kYXJrcm9vbS52MS5QcmV2aWV3IpkBCg5BdHRhY2hSZXNwb25zZRInCgd3ZWxjb21lGAEgASgLMhQuZGFya3Jvb20udjEuV2VsY29tZUgAEjAKDGNhbmNlbF9zaGFyZBgCIAEoCzIYLmRhcmtyb29tLnYxLkNhbmNlbFNoYXJkSAASIwoFZHJhaW4YAyABKAsyEi5kYXJrcm9vbS52MS5EcmFpbkgAQgcKBW9yZGVyIk0KB1dlbGNvbWUSHQoVaGVhcnRiZWF0X2ludGVydmFsX21zGAEgASgNEiMKG21lYW5fc2Vjb25kc19iZXR3ZWVuX2xvc3NlcxgCIAEoASJCCgtDYW5jZWxTaGFyZBIQCghiYXRjaF9pZBgBIAEoCRIQCghzaGFyZF9pZBgCIAEoCRIPCgdhdHRlbXB0GAMgASgNIgcKBURyYWluIhEKD0Rlc2NyaWJlUmVxdWVzdCI3ChBEZXNjcmliZVJlc3BvbnNlEiMKBndvcmtlchgBIAEoCzITLmRhcmtyb29tLnYxLldvcmtlciIOCgxEcmFpblJlcXVlc3QiDwoNRHJhaW5SZXNwb25zZTJaChFXb3JrZXJMaW5rU2VydmljZRJFCgZBdHRhY2gSGi5kYXJrcm9vbS52MS5BdHRhY2hSZXF1ZXN0GhsuZGFya3Jvb20udjEuQXR0YWNoUmVzcG9uc2UoATABMpgBCg1Xb3JrZXJTZXJ2aWNlEkcKCERlc2NyaWJlEhwuZGFya3Jvb20udjEuRGVzY3JpYmVSZXF1ZXN0Gh0uZGFya3Jvb20udjEuRGVzY3JpYmVSZXNwb25zZRI+CgVEcmFpbhIZLmRhcmtyb29tLnYxLkRyYWluUmVxdWVzdBoaLmRhcmtyb29tLnYxLkRyYWluUmVzcG9uc2ViBnByb3RvMw", [file_darkroom_v1_coordinator]);
+  fileDesc("ChhkYXJrcm9vbS92MS93b3JrZXIucHJvdG8SC2Rhcmtyb29tLnYxIlsKDUF0dGFjaFJlcXVlc3QSIwoGd29ya2VyGAEgASgLMhMuZGFya3Jvb20udjEuV29ya2VyEiUKB3ByZXZpZXcYAiABKAsyFC5kYXJrcm9vbS52MS5QcmV2aWV3IssBCg5BdHRhY2hSZXNwb25zZRInCgd3ZWxjb21lGAEgASgLMhQuZGFya3Jvb20udjEuV2VsY29tZUgAEjAKDGNhbmNlbF9zaGFyZBgCIAEoCzIYLmRhcmtyb29tLnYxLkNhbmNlbFNoYXJkSAASIwoFZHJhaW4YAyABKAsyEi5kYXJrcm9vbS52MS5EcmFpbkgAEjAKDGNhbmNlbF9pdGVtcxgEIAEoCzIYLmRhcmtyb29tLnYxLkNhbmNlbEl0ZW1zSABCBwoFb3JkZXIiTQoHV2VsY29tZRIdChVoZWFydGJlYXRfaW50ZXJ2YWxfbXMYASABKA0SIwobbWVhbl9zZWNvbmRzX2JldHdlZW5fbG9zc2VzGAIgASgBIkIKC0NhbmNlbFNoYXJkEhAKCGJhdGNoX2lkGAEgASgJEhAKCHNoYXJkX2lkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0iWAoLQ2FuY2VsSXRlbXMSEAoIYmF0Y2hfaWQYASABKAkSEAoIc2hhcmRfaWQYAiABKAkSJQoFaXRlbXMYAyADKAsyFi5kYXJrcm9vbS52MS5JdGVtUmFuZ2UiBwoFRHJhaW4iEQoPRGVzY3JpYmVSZXF1ZXN0IjcKEERlc2NyaWJlUmVzcG9uc2USIwoGd29ya2VyGAEgASgLMhMuZGFya3Jvb20udjEuV29ya2VyIg4KDERyYWluUmVxdWVzdCIPCg1EcmFpblJlc3BvbnNlMloKEVdvcmtlckxpbmtTZXJ2aWNlEkUKBkF0dGFjaBIaLmRhcmtyb29tLnYxLkF0dGFjaFJlcXVlc3QaGy5kYXJrcm9vbS52MS5BdHRhY2hSZXNwb25zZSgBMAEymAEKDVdvcmtlclNlcnZpY2USRwoIRGVzY3JpYmUSHC5kYXJrcm9vbS52MS5EZXNjcmliZVJlcXVlc3QaHS5kYXJrcm9vbS52MS5EZXNjcmliZVJlc3BvbnNlEj4KBURyYWluEhkuZGFya3Jvb20udjEuRHJhaW5SZXF1ZXN0GhouZGFya3Jvb20udjEuRHJhaW5SZXNwb25zZWIGcHJvdG8z", [file_darkroom_v1_coordinator, file_darkroom_v1_item]);
 
 /**
  * @generated from message darkroom.v1.AttachRequest
@@ -65,6 +67,12 @@ export type AttachResponse = Message<"darkroom.v1.AttachResponse"> & {
      */
     value: Drain;
     case: "drain";
+  } | {
+    /**
+     * @generated from field: darkroom.v1.CancelItems cancel_items = 4;
+     */
+    value: CancelItems;
+    case: "cancelItems";
   } | { case: undefined; value?: undefined };
 };
 
@@ -133,6 +141,35 @@ export const CancelShardSchema: GenMessage<CancelShard> = /*@__PURE__*/
   messageDesc(file_darkroom_v1_worker, 3);
 
 /**
+ * Render these of the shard's items no further: they end as cancelled, unless they have ended.
+ *
+ * @generated from message darkroom.v1.CancelItems
+ */
+export type CancelItems = Message<"darkroom.v1.CancelItems"> & {
+  /**
+   * @generated from field: string batch_id = 1;
+   */
+  batchId: string;
+
+  /**
+   * @generated from field: string shard_id = 2;
+   */
+  shardId: string;
+
+  /**
+   * @generated from field: repeated darkroom.v1.ItemRange items = 3;
+   */
+  items: ItemRange[];
+};
+
+/**
+ * Describes the message darkroom.v1.CancelItems.
+ * Use `create(CancelItemsSchema)` to create a new message.
+ */
+export const CancelItemsSchema: GenMessage<CancelItems> = /*@__PURE__*/
+  messageDesc(file_darkroom_v1_worker, 4);
+
+/**
  * Finish what ends within the grace, hand the rest back with its progress, take nothing new, then exit.
  *
  * @generated from message darkroom.v1.Drain
@@ -145,7 +182,7 @@ export type Drain = Message<"darkroom.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_worker, 4);
+  messageDesc(file_darkroom_v1_worker, 5);
 
 /**
  * @generated from message darkroom.v1.DescribeRequest
@@ -158,7 +195,7 @@ export type DescribeRequest = Message<"darkroom.v1.DescribeRequest"> & {
  * Use `create(DescribeRequestSchema)` to create a new message.
  */
 export const DescribeRequestSchema: GenMessage<DescribeRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_worker, 5);
+  messageDesc(file_darkroom_v1_worker, 6);
 
 /**
  * @generated from message darkroom.v1.DescribeResponse
@@ -175,7 +212,7 @@ export type DescribeResponse = Message<"darkroom.v1.DescribeResponse"> & {
  * Use `create(DescribeResponseSchema)` to create a new message.
  */
 export const DescribeResponseSchema: GenMessage<DescribeResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_worker, 6);
+  messageDesc(file_darkroom_v1_worker, 7);
 
 /**
  * @generated from message darkroom.v1.DrainRequest
@@ -188,7 +225,7 @@ export type DrainRequest = Message<"darkroom.v1.DrainRequest"> & {
  * Use `create(DrainRequestSchema)` to create a new message.
  */
 export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_worker, 7);
+  messageDesc(file_darkroom_v1_worker, 8);
 
 /**
  * @generated from message darkroom.v1.DrainResponse
@@ -201,7 +238,7 @@ export type DrainResponse = Message<"darkroom.v1.DrainResponse"> & {
  * Use `create(DrainResponseSchema)` to create a new message.
  */
 export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_worker, 8);
+  messageDesc(file_darkroom_v1_worker, 9);
 
 /**
  * Opened by each worker at the leading coordinator, one stream for its whole life:

@@ -137,7 +137,7 @@ export class BucketChecks {
     for (const item of record.items) {
       if (batch.shardOf.get(item.index) !== record.shardId)
         this.#report('I1', `${key} ends item ${item.index}, which is not planned in it`)
-      if (item.state === 'failed') {
+      if (item.state !== 'rendered') {
         if (batch.natures[item.index] !== 'fails') this.#report('I6', `${key} fails the sound item ${item.index}`)
         continue
       }
