@@ -12,6 +12,7 @@ export {
   includesItem,
   joinRanges,
   MAX_ITEM_RANGES,
+  normalRanges,
   parseItemRanges,
   rangesOf,
   withoutRanges,

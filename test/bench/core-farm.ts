@@ -54,7 +54,7 @@ export class CoreFarm {
   open({ shards, checkpointOf, ...batch }: BacklogBatch): void {
     const planned = Array.from({ length: shards }, (_, n) => ({
       id: `0-${n}`,
-      firstItem: n,
+      items: [[n, n]] as const,
       itemCount: 1,
       checkpoint: checkpointOf(n),
       work: WORK,
@@ -84,6 +84,8 @@ export class CoreFarm {
         completeByMs: null,
         approveAfter: null,
         isApproved: false,
+        pausedItems: [],
+        cancelledItems: [],
         needs: NO_NEEDS,
       },
       segmentCount,

@@ -1,16 +1,18 @@
 import { create, fromJson } from '@bufbuild/protobuf'
 import { traceparentNow } from '@darkroom/chassis'
-import { ItemSchema, ShardAssignmentSchema } from '@darkroom/proto'
-import type { ShardAssignment } from '@darkroom/proto'
+import { commonRanges, ItemSchema, rangesOf, ShardAssignmentSchema } from '@darkroom/proto'
+import type { ItemRanges, ShardAssignment } from '@darkroom/proto'
 import type { BatchReader } from './planner/batch-reader.ts'
 
 /** What a worker is given for an attempt: the items of its shard, from the bucket. @throws DarkroomError NOT_FOUND */
 export async function assignmentOf(
   reader: BatchReader,
   { batchId, shardId, attempt }: { readonly batchId: string; readonly shardId: string; readonly attempt: number },
-  isAudit: boolean,
+  cancelledItems: ItemRanges,
+  isAudit = false,
 ): Promise<ShardAssignment> {
   const [batch, items] = await Promise.all([reader.batch(batchId), reader.shardItems(batchId, shardId)])
+  const cancelled = commonRanges(cancelledItems, rangesOf(items.map(({ index }) => index)))
   return create(ShardAssignmentSchema, {
     batchId,
     shardId,
@@ -19,6 +21,7 @@ export async function assignmentOf(
     items: items.map((item) => fromJson(ItemSchema, item as unknown as Parameters<typeof fromJson>[1])),
     traceparent: traceparentNow() ?? batch.traceparent,
     isAudit,
+    cancelledItems: cancelled.map(([first, last]) => ({ first, last })),
     isInteractive: batch.isInteractive ?? false,
   })
 }

@@ -2,8 +2,8 @@ import { isErrorCode } from '@darkroom/chassis'
 import type { Logger, Metrics } from '@darkroom/chassis'
 import { WorkerState } from '@darkroom/proto'
 import type { DoneDocument } from '@darkroom/proto'
-import { approvalOf, heldItems } from './core/approval.ts'
 import { isOnHold } from './core/batch-life.ts'
+import { heldItems, waitsForSomebody } from './core/hold-back.ts'
 import { REDISPATCH_REASONS } from './core/messages.ts'
 import type { FarmCommand, RedispatchReason } from './core/messages.ts'
 import { QUARANTINE_REASONS } from './core/quarantine.ts'
@@ -191,7 +191,7 @@ export function createEvents(metrics: Metrics, log: Logger) {
       for (const batch of farm?.batches.values() ?? []) {
         atRisk += Number(isAtRisk(batch, nowMs))
         const left = batch.itemCount - batch.rendered - batch.failed - batch.cancelled
-        if (isOnHold(batch) || approvalOf(batch) === 'waiting') {
+        if (isOnHold(batch) || waitsForSomebody(batch)) {
           batches.inc({ state: 'paused' })
           shards.paused += batch.readyShards
           open.paused += left

@@ -1,11 +1,12 @@
 import { create } from '@bufbuild/protobuf'
 import { DarkroomError, ERROR_CODES } from '@darkroom/chassis'
 import type { FarmNats, ObjectStore } from '@darkroom/chassis'
-import { halvesOf, keys, WelcomeSchema } from '@darkroom/proto'
-import type { CommitRecord, CompletedDocument, ShardCompletion, Welcome } from '@darkroom/proto'
+import { halvesOf, keys, rangesOf, WelcomeSchema } from '@darkroom/proto'
+import type { CommitRecord, CompletedDocument, ItemRanges, ShardCompletion, Welcome } from '@darkroom/proto'
 import { assignmentOf } from './assignment.ts'
 import { inBatchSpan } from './batch-span.ts'
 import type { Clock } from './clock.ts'
+import { Controls } from './controls.ts'
 import { decide } from './core/decide.ts'
 import { meanSecondsBetweenLosses } from './core/loss-rate.ts'
 import type { FarmCommand, FarmEvent } from './core/messages.ts'
@@ -55,6 +56,7 @@ const DETACHED_GRACE_MS = 1_000
 export class Farm {
   readonly state: FarmState
   readonly reader: BatchReader
+  readonly controls: Controls
   readonly #options: FarmOptions
   readonly #effects: Effects
   readonly #signal: AbortSignal
@@ -71,6 +73,8 @@ export class Farm {
       { window, workerLeaseMs, progressLeaseMs, auditShare, starvationMs: STARVATION_MS, ...limits },
       Infinity,
     )
+    const { store, clock } = options
+    this.controls = new Controls({ store, clock, state: this.state, handle: (event) => this.handle(event) })
     for (const [tenant, terms] of options.tenants) this.handle({ type: 'tenantChanged', tenant, terms })
   }
 
@@ -177,7 +181,8 @@ export class Farm {
     return Promise.all(
       halves.map(async ({ id, checkpoint }) => {
         const items = await this.reader.shardItems(batchId, id)
-        return { id, firstItem: items[0]!.index, checkpoint, itemCount: items.length, work: workOf(items) }
+        const indices = rangesOf(items.map(({ index }) => index))
+        return { id, items: indices, checkpoint, itemCount: items.length, work: workOf(items) }
       }),
     )
   }
@@ -201,6 +206,8 @@ export class Farm {
         return this.#effects.run('finalizing', () => this.#finalize(command))
       case 'cancelOnWorker':
         return links.cancelShard(command.workerId, command)
+      case 'cancelItemsOnWorker':
+        return links.cancelItems(command.workerId, command)
       case 'workerLost':
         events.workerLost(command.workerId)
         return links.sendAll({ case: 'welcome', value: this.welcome() })
@@ -238,7 +245,7 @@ export class Farm {
     }
     if (!isWanted()) return
     await inBatchSpan(this.reader, 'dispatch shard', command, async () => {
-      const assignment = await assignmentOf(this.reader, command, false)
+      const assignment = await assignmentOf(this.reader, command, this.#cancelledItems(batchId))
       if (!isWanted()) return
       let sequence: number
       try {
@@ -256,11 +263,15 @@ export class Farm {
 
   async #audit(command: Extract<FarmCommand, { type: 'audit' }>): Promise<void> {
     const { batchId, shardId, workerId } = command
-    const assignment = await assignmentOf(this.reader, command, true)
+    const assignment = await assignmentOf(this.reader, command, this.#cancelledItems(batchId), true)
     if (!this.state.batches.has(batchId)) this.reader.forget(batchId)
     if (!this.state.audits.has(shardKey(batchId, shardId))) return
     const sequence = await this.#options.nats.dispatchShard(workerId, assignment)
     this.handle({ type: 'auditDispatched', batchId, shardId, sequence })
+  }
+
+  #cancelledItems(batchId: string): ItemRanges {
+    return this.state.batches.get(batchId)?.cancelledItems ?? []
   }
 
   async #record({

@@ -66,7 +66,7 @@ export class OutputFiles {
         customId,
         state: record.kind,
         code: record.kind === 'failed' ? record.code : 'CANCELLED',
-        message: record.kind === 'failed' ? record.message : 'the batch was cancelled',
+        message: record.kind === 'failed' ? record.message : 'it was cancelled',
         shardId: shard.id,
       }
       await this.#errors.write(line)

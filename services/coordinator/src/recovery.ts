@@ -67,6 +67,8 @@ export async function recoverBatch(
       completeByMs: control?.completeBy === undefined ? null : Date.parse(control.completeBy),
       approveAfter: batch.approveAfter ?? null,
       isApproved: control?.isApproved === true,
+      pausedItems: control?.pausedItems ?? [],
+      cancelledItems: control?.cancelledItems ?? [],
       needs: await needsOf(store, batch),
     },
     segmentCount: segmentCountOf(batch),

@@ -1,8 +1,7 @@
 import type { Logger } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
-import type { CancelDocument, ControlDocument } from '@darkroom/proto'
+import type { CancelDocument } from '@darkroom/proto'
 import type { CoordinatorConfig } from './config.ts'
-import { heldItems } from './core/approval.ts'
 import { Farm } from './farm.ts'
 import type { FarmOptions } from './farm.ts'
 import type { Retention } from './retention.ts'
@@ -67,7 +66,7 @@ export class Term {
     this.#every(ENSURE_MS, () => this.#ensureStreams())
     this.#every(LISTING_MS, () => this.#findBatches())
     this.#every(EXPIRY_MS, () => this.#expireBatches())
-    this.#every(LISTING_MS, () => this.#findApprovals())
+    this.#every(LISTING_MS, () => this.farm.controls.refresh())
     if (webhooks !== null) {
       const isOpen = (batchId: string) => this.farm.state.batches.has(batchId)
       this.#every(WEBHOOKS_MS, () => webhooks.tellAll(isOpen, signal))
@@ -144,16 +143,6 @@ export class Term {
       }
     })
     await Promise.all(openers)
-  }
-
-  /** A yes may have been given to another coordinator, which believed for a moment that it led. */
-  async #findApprovals(): Promise<void> {
-    const { store } = this.#options
-    const asking = [...this.farm.state.batches.values()].filter((batch) => heldItems(batch) > 0)
-    for (const { id: batchId } of asking) {
-      const control = await store.getJson<ControlDocument>(keys.control(batchId))
-      if (control?.isApproved === true) this.farm.handle({ type: 'batchApproved', batchId })
-    }
   }
 
   /** Ends batches whose time is up as a cancellation does: what was rendered stays. */

@@ -2,8 +2,16 @@ import { create } from '@bufbuild/protobuf'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { timestampFromDate, timestampFromMs } from '@bufbuild/protobuf/wkt'
 import { ApprovalState, BatchSchema, BatchState, schedulerImagesOf } from '@darkroom/proto'
-import type { Batch, BatchDocument, DoneDocument, SchedulerThroughputSchema } from '@darkroom/proto'
+import type {
+  Batch,
+  BatchDocument,
+  DoneDocument,
+  ItemRanges,
+  ItemRangeSchema,
+  SchedulerThroughputSchema,
+} from '@darkroom/proto'
 import { approvalOf } from './core/approval.ts'
+import { waitsForSomebody } from './core/hold-back.ts'
 import { RATE_WINDOW_MS } from './core/shard-life.ts'
 import type { OpenBatch } from './core/state.ts'
 import type { SchedulerTally } from './core/tally.ts'
@@ -58,8 +66,14 @@ export function viewOpen(batch: OpenBatch, nowMs: number): Batch {
       [...batch.schedulers.values()],
       ({ scheduler }) => rates.get(scheduler) ?? 0,
     ),
+    pausedItems: viewRanges(batch.pausedItems),
+    cancelledItems: viewRanges(batch.cancelledItems),
     runningShards: [...batch.open.values()].filter(({ workerId }) => workerId !== null).map(({ id }) => id),
   })
+}
+
+function viewRanges(ranges: ItemRanges): MessageInitShape<typeof ItemRangeSchema>[] {
+  return ranges.map(([first, last]) => ({ first, last }))
 }
 
 /** Whether a batch will not have ended when it is wanted, at the rate that it has; without any, once that is past. */
@@ -71,12 +85,12 @@ export function isAtRisk(batch: OpenBatch, nowMs: number): boolean {
 }
 
 /**
- * Until its end at the rate that it has; null without any, and while it waits for a yes. As if what is open had as many images an
+ * Until its end at the rate that it has; null without any, and while it waits for somebody. As if what is open had as many images an
  * item as the whole.
  */
 function etaSecondsOf(batch: OpenBatch, rate: number): number | null {
   const ended = batch.rendered + batch.failed + batch.cancelled
-  return rate > 0 && approvalOf(batch) !== 'waiting' ? (batch.imageCount * (1 - ended / batch.itemCount)) / rate : null
+  return rate > 0 && !waitsForSomebody(batch) ? (batch.imageCount * (1 - ended / batch.itemCount)) / rate : null
 }
 
 /** Images a second of each scheduler over the last minute, or since this coordinator's first dispatch where that is less. */

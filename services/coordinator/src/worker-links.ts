@@ -1,4 +1,6 @@
-import type { AttachResponse } from '@darkroom/proto'
+import { create } from '@bufbuild/protobuf'
+import { ItemRangeSchema } from '@darkroom/proto'
+import type { AttachResponse, ItemRanges } from '@darkroom/proto'
 
 type Order = AttachResponse['order']
 
@@ -29,6 +31,17 @@ export class WorkerLinks {
     this.#outboxes
       .get(workerId)
       ?.send({ case: 'cancelShard', value: { $typeName: 'darkroom.v1.CancelShard', batchId, shardId, attempt } })
+  }
+
+  cancelItems(
+    workerId: string,
+    { batchId, shardId, items }: { batchId: string; shardId: string; items: ItemRanges },
+  ): void {
+    const ranges = items.map(([first, last]) => create(ItemRangeSchema, { first, last }))
+    this.#outboxes.get(workerId)?.send({
+      case: 'cancelItems',
+      value: { $typeName: 'darkroom.v1.CancelItems', batchId, shardId, items: ranges },
+    })
   }
 
   /** @returns whether there is a stream to the worker */

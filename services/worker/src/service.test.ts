@@ -1,4 +1,5 @@
-import { keys, parsePin, WorkerState } from '@darkroom/proto'
+import { create } from '@bufbuild/protobuf'
+import { CancelItemsSchema, ItemRangeSchema, keys, parsePin, WorkerState } from '@darkroom/proto'
 import type { CommitRecord, ItemResult, ShardAssignment } from '@darkroom/proto'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -228,6 +229,30 @@ describe('giving up', () => {
     expect(await harness.completionOf(next)).toMatchObject({ committed: true })
     expect(await recordOf(shard)).toBeNull()
     await expect.poll(() => harness.nats.shardBacklog(worker.id)).toEqual({ pending: 0, ackPending: 0 })
+  })
+
+  test('of a shard, what is cancelled before or while it is rendered ends as cancelled, and the rest is rendered', async () => {
+    await using worker = await startWorker(harness)
+    const long = { numInferenceSteps: 1000, numImages: 2 }
+    const items = [{ numInferenceSteps: 4 }, long, long, { numInferenceSteps: 4 }]
+    const cancelledItems = [create(ItemRangeSchema, { first: 1, last: 1 })]
+    const shard = { ...shardOf(harness.sd, items), cancelledItems }
+    await worker.dispatch(shard)
+    const { running } = await isRunning(worker.id, shard)
+    expect(running).toMatchObject([{ stepsTotal: 2008 }])
+    const { batchId, shardId } = shard
+    const order = create(CancelItemsSchema, { batchId, shardId, items: [{ first: 2, last: 2 }] })
+    harness.link.order({ case: 'cancelItems', value: order })
+    expect(await harness.completionOf(shard)).toMatchObject({ committed: true })
+    const record = (await recordOf(shard))!
+    const cancelled = { state: 'cancelled', code: 'CANCELLED', message: 'it was cancelled' }
+    expect(record.items).toMatchObject([
+      { index: 0, state: 'rendered' },
+      { index: 1, ...cancelled },
+      { index: 2, customId: 'item-2', ...cancelled },
+      { index: 3, state: 'rendered' },
+    ])
+    expect((await imagesOf(shard)).sort()).toEqual(namesIn(record.items).sort())
   })
 
   test('a shard that somebody waits for is rendered beside those that are in hand, and they go on', async () => {

@@ -178,6 +178,7 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
         progress.meanSecondsBetweenLosses = meanSeconds
       },
       onCancel: (order) => loop.cancel(order),
+      onCancelItems: (order) => loop.cancelItems(order),
       onDrain: () => void drainOnce().then(() => leave(0)),
       events,
     }),

@@ -1,5 +1,6 @@
+import { SEGMENT_ITEMS } from '@darkroom/proto'
 import { expect, test } from 'vitest'
-import { approvalOf, heldItems } from './approval.ts'
+import { approvalOf } from './approval.ts'
 import {
   ITEMS_PER_SHARD,
   ofType,
@@ -11,7 +12,8 @@ import {
   workerOf,
 } from './decide.harness.ts'
 import { decide } from './decide.ts'
-import { explainShard, explainUnplanned } from './explain.ts'
+import { explainPlanned, explainUnplanned } from './explain.ts'
+import { heldItems } from './hold-back.ts'
 import type { FarmCommand, FarmEvent } from './messages.ts'
 import { waitingSeconds } from './quote.ts'
 import { createState } from './state.ts'
@@ -91,8 +93,8 @@ test('a first shard that is halved is still of the first items', () => {
   const farm = new AskingFarm()
   const half = { itemCount: 1, checkpoint: 'emoji-ddpm', work: farm.batch.open.get('0-0')!.work }
   const halves = [
-    { ...half, id: '0-0a', firstItem: 0 },
-    { ...half, id: '0-0b', firstItem: 2 },
+    { ...half, id: '0-0a', items: [[0, 0]] as const },
+    { ...half, id: '0-0b', items: [[2, 2]] as const },
   ]
   farm.send({ type: 'shardEnded', batchId: 'b1', shardId: '0-0', result: resultOf('split', 0), halves })
   expect(farm.states()).toMatchObject({ '0-0a': 'dispatching', '0-0b': 'dispatching', '0-1': 'held' })
@@ -100,13 +102,16 @@ test('a first shard that is halved is still of the first items', () => {
 
 test('who asks why an item waits is told of the yes', () => {
   const farm = new AskingFarm()
-  const explain = () => explainShard(farm.state, farm.batch, farm.batch.open.get('0-1')!, 0)
+  const explain = () => explainPlanned(farm.state, farm.batch, farm.batch.open.get('0-1')!, ONE_SHARD, 0)
   const remedy = 'say yes: darkroom approve b1'
   expect(explain()).toMatchObject({ reason: 'awaiting_approval', remedy })
   expect(explain().message).toContain(`the first ${ONE_SHARD} items of its batch are rendered first`)
   farm.end('0-0')
   expect(explain().message).toContain('are there')
-  expect(explainUnplanned(farm.state, farm.batch, 1, 0)).toMatchObject({ reason: 'awaiting_approval', remedy })
+  expect(explainUnplanned(farm.state, farm.batch, SEGMENT_ITEMS, 0)).toMatchObject({
+    reason: 'awaiting_approval',
+    remedy,
+  })
 })
 
 test('while a batch waits for a yes its tenant gathers no claim, resumed or not, and nothing of it is in the backlog', () => {

@@ -1,11 +1,10 @@
-import { approvalOf, isHeldBack } from './approval.ts'
 import { addReady, listBatch, offer, setPlanning, unlistBatch } from './backlog.ts'
+import { cancelShard, endIfCancelled } from './cancel-shard.ts'
 import { addCounts } from './counts.ts'
 import { catchUp, tenantOf } from './fairness.ts'
-import { dropHedge } from './hedge.ts'
+import { isHeldBack, queueHeld, waitsForSomebody } from './hold-back.ts'
 import { learnCosts } from './learn-costs.ts'
 import type { FarmCommand, FarmEvent, SegmentSummary } from './messages.ts'
-import { moveShard } from './move-shard.ts'
 import { completeSegment, emptyTally, noteOpened, noteResult, tallyOf } from './segments.ts'
 import type { FarmState, OpenBatch, OpenShard, ShardResult, ShardSummary } from './state.ts'
 import { addTally } from './tally.ts'
@@ -30,6 +29,7 @@ export function openBatch(
     isPlanning: false,
     ready: new Map(),
     readyShards: 0,
+    heldShards: 0,
     level: null,
     open: new Map(),
     endedShards: completed.shards,
@@ -46,7 +46,7 @@ export function openBatch(
   farm.batches.set(batch.id, batch)
   for (const { checkpoint, work, result } of event.measured)
     learnCosts(farm, { checkpoint, deviceKind: null }, work, result)
-  for (const [segment, summary] of event.segments) takeSegment(farm, batch, segment, summary, nowMs)
+  for (const [segment, summary] of event.segments) takeSegment(farm, batch, segment, summary, nowMs, commands)
   const isClosed = event.segments.values().some((segment) => segment.isClosed === true)
   if (event.isCancelled || isClosed) return cancelBatch(farm, batch, commands)
   activate(farm, batch, nowMs)
@@ -63,7 +63,7 @@ export function addSegment(
   const batch = farm.batches.get(event.batchId)
   if (batch === undefined || !batch.isPlanning || event.segment !== batch.nextSegment) return
   setPlanning(batch, false)
-  takeSegment(farm, batch, event.segment, event.summary, nowMs)
+  takeSegment(farm, batch, event.segment, event.summary, nowMs, commands)
   if (batch.state === 'cancelling' || event.summary.isClosed === true) return cancelBatch(farm, batch, commands)
   settle(farm, batch, commands)
 }
@@ -78,23 +78,7 @@ export function cancelBatch(farm: FarmState, batch: OpenBatch, commands: FarmCom
   deactivate(farm, batch)
   batch.ready.clear()
   batch.readyShards = 0
-  for (const shard of batch.open.values()) {
-    if (shard.state === 'ending') continue
-    dropHedge(farm, shard, commands)
-    const { id: shardId, attempt, itemCount, workerId, sequence } = shard
-    if (workerId !== null) commands.push({ type: 'cancelOnWorker', workerId, batchId: batch.id, shardId, attempt })
-    if (sequence !== null) commands.push({ type: 'withdraw', sequence })
-    moveShard(farm, shard, 'ending')
-    commands.push({
-      type: 'endShard',
-      batchId: batch.id,
-      shardId,
-      attempt,
-      kind: 'cancelled',
-      itemCount,
-      message: 'the batch was cancelled',
-    })
-  }
+  for (const shard of batch.open.values()) cancelShard(farm, shard, commands)
   if (!batch.isPlanning && batch.nextSegment < batch.segmentCount) planNext(farm, batch, true, commands)
   settle(farm, batch, commands)
 }
@@ -127,12 +111,8 @@ export function resumeBatch(farm: FarmState, batch: OpenBatch, nowMs: number, co
 /** Somebody has seen its first items and wants the others. */
 export function approveBatch(farm: FarmState, batch: OpenBatch, nowMs: number, commands: FarmCommand[]): void {
   batch.isApproved = true
+  queueHeld(farm, batch, nowMs)
   activate(farm, batch, nowMs)
-  for (const shard of batch.open.values()) {
-    if (shard.state !== 'held') continue
-    moveShard(farm, shard, 'planned')
-    addReady(batch, shard, nowMs, false)
-  }
   settle(farm, batch, commands)
 }
 
@@ -175,15 +155,15 @@ export function settle(farm: FarmState, batch: OpenBatch, commands: FarmCommand[
     batch.state = 'finalizing'
     deactivate(farm, batch)
   }
-  // While somebody is to say yes, its tenant has no claim on the time that passes.
-  if (approvalOf(batch) === 'waiting') deactivate(farm, batch)
+  // While somebody is to say something, its tenant has no claim on the time that passes.
+  if (waitsForSomebody(batch)) deactivate(farm, batch)
   commands.push({ type: 'changed', batchId: batch.id })
 }
 
-/** From now on it waits for workers, unless it is paused, waits for a yes, or ends. */
-function activate(farm: FarmState, batch: OpenBatch, nowMs: number): void {
+/** From now on it waits for workers, unless it is paused, waits for somebody, or ends. */
+export function activate(farm: FarmState, batch: OpenBatch, nowMs: number): void {
   if (batch.isActive || batch.isPaused || (batch.state !== 'queued' && batch.state !== 'running')) return
-  if (approvalOf(batch) === 'waiting') return
+  if (waitsForSomebody(batch)) return
   batch.isActive = true
   if (batch.owner.active === 0) catchUp(farm, batch.owner)
   batch.owner.active++
@@ -210,21 +190,23 @@ function takeSegment(
   segment: number,
   { shards, ended, isClosed }: SegmentSummary,
   nowMs: number,
+  commands: FarmCommand[],
 ): void {
   batch.nextSegment = isClosed === true ? batch.segmentCount : Math.max(batch.nextSegment, segment + 1)
-  for (const summary of shards) openShard(farm, batch, segment, summary, nowMs)
+  for (const summary of shards) openShard(farm, batch, segment, summary, nowMs, commands)
   for (const result of ended) tally(batch, segment, result)
   completeSegment(batch, segment)
   if (batch.state === 'queued') batch.state = 'running'
 }
 
-/** A shard without a record: from now on it waits for a worker, or for a yes. */
+/** A shard without a record: from now on it waits for a worker, or for somebody; one whose items are all cancelled ends. */
 export function openShard(
   farm: FarmState,
   batch: OpenBatch,
   segment: number,
   summary: ShardSummary,
   nowMs: number,
+  commands: FarmCommand[],
   failedOn: readonly string[] = [],
 ): void {
   const { id, checkpoint, work } = summary
@@ -232,7 +214,7 @@ export function openShard(
     ...summary,
     batchId: batch.id,
     segment,
-    state: isHeldBack(batch, summary.firstItem) ? 'held' : 'planned',
+    state: isHeldBack(batch, summary.items) ? 'held' : 'planned',
     attempt: 0,
     attempts: 0,
     failures: 0,
@@ -252,4 +234,6 @@ export function openShard(
   batch.open.set(id, shard)
   noteOpened(batch, segment)
   if (shard.state === 'planned') addReady(batch, shard, nowMs, false)
+  else batch.heldShards++
+  endIfCancelled(farm, batch, shard, commands)
 }

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import { SEGMENT_ITEMS, WorkerSchema } from '@darkroom/proto'
-import type { Worker } from '@darkroom/proto'
+import type { ItemRanges, Worker } from '@darkroom/proto'
 import { FIRST_SECONDS_PER_UNIT } from '../planner/cost-model.ts'
 import { noCounts } from './counts.ts'
 import type { FarmCommand, FarmEvent, SegmentSummary } from './messages.ts'
@@ -72,6 +72,8 @@ export const openedOf = (
     completeByMs: null,
     approveAfter: null,
     isApproved: false,
+    pausedItems: [],
+    cancelledItems: [],
     needs: NO_NEEDS,
     ...summary,
   }
@@ -88,10 +90,12 @@ export const openedOf = (
   }
 }
 
+const rangeFrom = (first: number, count: number): ItemRanges => [[first, first + count - 1]]
+
 export const segmentOf = (segment: number, shardCount: number, checkpoint = 'emoji-ddpm'): SegmentSummary => ({
   shards: Array.from({ length: shardCount }, (_, n) => ({
     id: `${segment}-${n}`,
-    firstItem: segment * SEGMENT_ITEMS + n * ITEMS_PER_SHARD,
+    items: rangeFrom(segment * SEGMENT_ITEMS + n * ITEMS_PER_SHARD, ITEMS_PER_SHARD),
     itemCount: ITEMS_PER_SHARD,
     checkpoint,
     // A second's work, as long as nothing was measured.

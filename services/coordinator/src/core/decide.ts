@@ -13,6 +13,7 @@ import {
 import { changeTenant } from './fairness.ts'
 import { fill } from './fill.ts'
 import { checkHedges, dropHedge, settleHedge } from './hedge.ts'
+import { cancelItems, pauseItems, resumeItems } from './item-life.ts'
 import type { FarmCommand, FarmEvent } from './messages.ts'
 import { blameDifferent, forgive } from './quarantine.ts'
 import { rebalance } from './rebalance.ts'
@@ -104,6 +105,21 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
     case 'batchApproved': {
       const batch = farm.batches.get(event.batchId)
       if (batch !== undefined) approveBatch(farm, batch, nowMs, commands)
+      return
+    }
+    case 'itemsCancelled': {
+      const batch = farm.batches.get(event.batchId)
+      if (batch !== undefined) cancelItems(farm, batch, event.items, commands)
+      return
+    }
+    case 'itemsPaused': {
+      const batch = farm.batches.get(event.batchId)
+      if (batch !== undefined) pauseItems(farm, batch, event.items, nowMs, commands)
+      return
+    }
+    case 'itemsResumed': {
+      const batch = farm.batches.get(event.batchId)
+      if (batch !== undefined) resumeItems(farm, batch, event.items, nowMs, commands)
       return
     }
     case 'tenantChanged':

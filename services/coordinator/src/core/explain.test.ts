@@ -5,7 +5,8 @@ import { expect, test } from 'vitest'
 import { openedOf, plannedOf, segmentOf, SETTINGS, workerOf } from './decide.harness.ts'
 import type { Running } from './decide.harness.ts'
 import { decide } from './decide.ts'
-import { explainShard, explainUnplanned } from './explain.ts'
+import { SEGMENT_ITEMS } from '@darkroom/proto'
+import { explainPlanned, explainUnplanned } from './explain.ts'
 import type { Explanation } from './explain.ts'
 import type { FarmEvent } from './messages.ts'
 import { createState } from './state.ts'
@@ -28,7 +29,8 @@ const seen = (id: string, running: Running = [], changes: Partial<Worker> = {}):
 
 function explain(farm: FarmState, shardId: string, batchId = 'b1', nowMs = 0): Explanation {
   const batch = farm.batches.get(batchId)!
-  return explainShard(farm, batch, batch.open.get(shardId)!, nowMs)
+  const shard = batch.open.get(shardId)!
+  return explainPlanned(farm, batch, shard, shard.items[0]![0], nowMs)
 }
 
 test('a shard that waits is told of by what keeps it: first the batch, then the workers, then the tenant, then the queue', () => {
@@ -101,6 +103,6 @@ test('a shard that has failed rests, and says on whom', () => {
 
 test('what is not planned yet waits for a worker that is free for it', () => {
   const farm = farmWith(openedOf('b1', 4, 3), seen('w1'), plannedOf('b1', 0, 3))
-  const explanation = explainUnplanned(farm, farm.batches.get('b1')!, 3, 0)
+  const explanation = explainUnplanned(farm, farm.batches.get('b1')!, 3 * SEGMENT_ITEMS, 0)
   expect(explanation).toMatchObject({ reason: 'unplanned', message: expect.stringContaining('2 unplanned segments') })
 })

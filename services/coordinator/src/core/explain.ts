@@ -1,5 +1,6 @@
-import { SEGMENT_ITEMS } from '@darkroom/proto'
-import { approvalOf, isHeldBack } from './approval.ts'
+import { commonRanges, formatItemRanges, includesItem, SEGMENT_ITEMS } from '@darkroom/proto'
+import { approvalOf, awaitsApproval } from './approval.ts'
+import { isPausedIn } from './hold-back.ts'
 import { meets } from './needs.ts'
 import type { Needs, Offer } from './needs.ts'
 import type { FarmState, OpenBatch, OpenShard } from './state.ts'
@@ -13,6 +14,8 @@ export interface Explanation {
     | 'cancelling'
     | 'paused'
     | 'awaiting_approval'
+    | 'item_paused'
+    | 'item_cancelled'
     | 'no_worker'
     | 'no_worker_fits'
     | 'tenant_at_cap'
@@ -29,19 +32,38 @@ export interface Explanation {
 }
 
 /** Of an item whose segment is not planned yet. */
-export function explainUnplanned(farm: FarmState, batch: OpenBatch, segment: number, nowMs: number): Explanation {
-  if (isHeldBack(batch, segment * SEGMENT_ITEMS)) return explainHeld(farm, batch, nowMs)
+export function explainUnplanned(farm: FarmState, batch: OpenBatch, item: number, nowMs: number): Explanation {
+  const cancelled = explainCancelled(batch, item)
+  if (cancelled !== null) return cancelled
+  const segment = Math.floor(item / SEGMENT_ITEMS)
+  if (awaitsApproval(batch, segment * SEGMENT_ITEMS)) return explainApproval(farm, batch, nowMs)
   const ahead = segment - batch.nextSegment
   const message = `it is planned once a worker is free for it: ${batch.readyShards} shards and ${ahead} unplanned segments of its batch are before it`
   return explainWaiting(farm, batch, nowMs) ?? { reason: 'unplanned', message, remedy: '' }
 }
 
-export function explainShard(farm: FarmState, batch: OpenBatch, shard: OpenShard, nowMs: number): Explanation {
+/** Of an item in an open shard. */
+export function explainPlanned(
+  farm: FarmState,
+  batch: OpenBatch,
+  shard: OpenShard,
+  item: number,
+  nowMs: number,
+): Explanation {
+  return explainCancelled(batch, item) ?? explainShard(farm, batch, shard, nowMs)
+}
+
+function explainCancelled({ cancelledItems }: OpenBatch, item: number): Explanation | null {
+  if (!includesItem(cancelledItems, item)) return null
+  return { reason: 'item_cancelled', message: 'it was cancelled, and ends with its shard', remedy: '' }
+}
+
+function explainShard(farm: FarmState, batch: OpenBatch, shard: OpenShard, nowMs: number): Explanation {
   const { state, failures } = shard
   const tried = failures === 0 ? '' : ` after ${failures} failed attempts, on ${shard.failedOn.join(', ')}`
   switch (state) {
     case 'held':
-      return explainHeld(farm, batch, nowMs)
+      return isPausedIn(batch, shard.items) ? explainPaused(batch, shard) : explainApproval(farm, batch, nowMs)
     case 'ending':
       return { reason: 'ending', message: 'its record is being written', remedy: '' }
     case 'resting': {
@@ -55,7 +77,16 @@ export function explainShard(farm: FarmState, batch: OpenBatch, shard: OpenShard
   }
 }
 
-function explainHeld(farm: FarmState, batch: OpenBatch, nowMs: number): Explanation {
+function explainPaused({ pausedItems, id }: OpenBatch, { items }: OpenShard): Explanation {
+  const paused = formatItemRanges(commonRanges(pausedItems, items))
+  return {
+    reason: 'item_paused',
+    message: `of its shard, which is rendered as one, items ${paused} are paused`,
+    remedy: `resume them: darkroom resume ${id} --items ${paused}`,
+  }
+}
+
+function explainApproval(farm: FarmState, batch: OpenBatch, nowMs: number): Explanation {
   const isDone = approvalOf(batch) === 'waiting'
   const message = `the first ${batch.approveAfter} items of its batch ${isDone ? 'are there' : 'are rendered first'}; the others wait for a yes`
   const remedy = `say yes: darkroom approve ${batch.id}`

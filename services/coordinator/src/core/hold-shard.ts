@@ -28,7 +28,8 @@ export function noteHeld(
   }
   // It was not heard, or its answer is on the way.
   if (isCalledOff(shard, by)) return callOff(shard, by, commands)
-  if (shard.state === 'planned' && !isLeftToOthers(farm, shard, by)) adopt(farm, batch, shard, by, nowMs)
+  const isWaiting = shard.state === 'planned' || shard.state === 'held'
+  if (isWaiting && !isLeftToOthers(farm, shard, by)) adopt(farm, batch, shard, by, nowMs)
   else if (shard.state === 'dispatched' || shard.state === 'dispatching')
     goOnWithOne(farm, batch, shard, reported, by, nowMs, commands)
   if (shard.workerId === by.workerId && stepsDone > stepsResumed) shard.firstSteps ??= { atMs: nowMs, done: stepsDone }
@@ -54,7 +55,7 @@ function isLeftToOthers(farm: FarmState, { refusedBy }: OpenShard, { workerId }:
 
 /** What waits for dispatch is with a worker already. */
 function adopt(farm: FarmState, batch: OpenBatch, shard: OpenShard, by: Attempt, nowMs: number): void {
-  removeReady(batch, shard)
+  if (shard.state === 'planned') removeReady(batch, shard)
   moveShard(farm, shard, 'dispatching')
   assignShard(farm, shard, by.workerId)
   const { checkpoint, work } = shard

@@ -11,6 +11,6 @@ export function learnCosts(farm: FarmState, place: Place, work: Work, result: Sh
 }
 
 /** Whether all that the shard was to do was done. */
-export function isWhole({ kind, failed, imagesFailed }: ShardResult): boolean {
-  return kind === 'rendered' && failed === 0 && imagesFailed === 0
+export function isWhole({ kind, failed, cancelled, imagesFailed }: ShardResult): boolean {
+  return kind === 'rendered' && failed === 0 && cancelled === 0 && imagesFailed === 0
 }

@@ -1,4 +1,4 @@
-import type { Worker } from '@darkroom/proto'
+import type { ItemRanges, Worker } from '@darkroom/proto'
 import type { Work } from '../planner/cost-model.ts'
 import type { QuarantineReason } from './quarantine.ts'
 import type { Completed } from './segments.ts'
@@ -80,6 +80,11 @@ export type FarmEvent =
   | { readonly type: 'batchPaused'; readonly batchId: string }
   | { readonly type: 'batchResumed'; readonly batchId: string }
   | { readonly type: 'batchApproved'; readonly batchId: string }
+  | {
+      readonly type: 'itemsCancelled' | 'itemsPaused' | 'itemsResumed'
+      readonly batchId: string
+      readonly items: ItemRanges
+    }
   | { readonly type: 'tenantChanged'; readonly tenant: string; readonly terms: TenantTerms }
   | { readonly type: 'queueLost' }
   | { readonly type: 'batchFinished'; readonly batchId: string }
@@ -118,6 +123,13 @@ export type FarmCommand =
       readonly batchId: string
       readonly shardId: string
       readonly attempt: number
+    }
+  | {
+      readonly type: 'cancelItemsOnWorker'
+      readonly workerId: string
+      readonly batchId: string
+      readonly shardId: string
+      readonly items: ItemRanges
     }
   | {
       readonly type: 'endShard'

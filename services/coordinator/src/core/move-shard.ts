@@ -7,13 +7,15 @@ import type { FarmState, OpenShard, ShardState } from './state.ts'
 export function moveShard(farm: FarmState, shard: OpenShard, to: ShardState): void {
   const allowed: readonly ShardState[] = SHARD_TRANSITIONS[shard.state]
   if (!allowed.includes(to)) throw new Error(`shard ${shard.id} cannot go from ${shard.state} to ${to}`)
+  const batch = farm.batches.get(shard.batchId)!
+  batch.heldShards += Number(to === 'held') - Number(shard.state === 'held')
   const change = Number(isRunning(to)) - Number(isRunning(shard.state))
   shard.state = to
   if (to !== 'dispatched') farm.unowned.delete(shard)
   if (to !== 'resting') farm.resting.delete(shard)
   if (change === 0) return
   farm.outstanding += change
-  const { owner } = farm.batches.get(shard.batchId)!
+  const { owner } = batch
   owner.running += change
   const ofCheckpoint = (owner.runningOf.get(shard.checkpoint) ?? 0) + change
   if (ofCheckpoint > 0) owner.runningOf.set(shard.checkpoint, ofCheckpoint)

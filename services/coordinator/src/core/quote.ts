@@ -1,4 +1,4 @@
-import { heldItems } from './approval.ts'
+import { heldItems } from './hold-back.ts'
 import type { Work } from '../planner/cost-model.ts'
 import { secondsOn } from './pace.ts'
 import type { FarmState, OpenBatch } from './state.ts'
@@ -49,7 +49,7 @@ function isLoaded(farm: FarmState, checkpoint: string): boolean {
 
 /**
  * Device seconds of shards that are open, by estimate, and of items that are not planned yet, as their batch's shards take on
- * average. What waits for a yes does not count.
+ * average. What waits for somebody does not count.
  */
 export function waitingSeconds(farm: FarmState, isCounted: (batch: OpenBatch) => boolean = () => true): number {
   let sum = 0

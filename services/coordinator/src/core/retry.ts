@@ -1,7 +1,7 @@
 import { isHalf } from '@darkroom/proto'
-import { addReady } from './backlog.ts'
 import { charge } from './fairness.ts'
 import { dropHedge, takeHedge } from './hedge.ts'
+import { queueShard } from './hold-back.ts'
 import type { FarmCommand, RedispatchReason } from './messages.ts'
 import { assignShard, moveShard, ownShard } from './move-shard.ts'
 import { meets } from './needs.ts'
@@ -107,15 +107,15 @@ export function redispatch(
 ): void {
   dropHedge(farm, shard, commands)
   if (shard.sequence !== null) commands.push({ type: 'withdraw', sequence: shard.sequence })
-  moveShard(farm, shard, afterMs > 0 ? 'resting' : 'planned')
   shard.sequence = null
   shard.workerId = null
   shard.firstSteps = null
   charge(batch.owner, shard, 0)
   if (afterMs > 0) {
+    moveShard(farm, shard, 'resting')
     shard.restsUntilMs = nowMs + afterMs
     farm.resting.put(shard)
-  } else addReady(batch, shard, nowMs, true)
+  } else queueShard(farm, batch, shard, nowMs, 'next')
   commands.push({ type: 'redispatched', reason })
 }
 
@@ -123,7 +123,6 @@ export function redispatch(
 export function wakeRested(farm: FarmState, nowMs: number): void {
   for (let shard = farm.resting.first; shard !== undefined; shard = farm.resting.first) {
     if (shard.restsUntilMs > nowMs) return
-    moveShard(farm, shard, 'planned')
-    addReady(farm.batches.get(shard.batchId)!, shard, nowMs, true)
+    queueShard(farm, farm.batches.get(shard.batchId)!, shard, nowMs, 'next')
   }
 }

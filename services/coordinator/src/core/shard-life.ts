@@ -1,6 +1,6 @@
 import { auditSome } from './audit.ts'
 import { removeReady } from './backlog.ts'
-import { cancelBatch, openShard, settle, tally } from './batch-life.ts'
+import { activate, cancelBatch, openShard, settle, tally } from './batch-life.ts'
 import { charge } from './fairness.ts'
 import { dropHedge, settleHedge } from './hedge.ts'
 import { isWhole, learnCosts } from './learn-costs.ts'
@@ -67,11 +67,13 @@ export function endShard(farm: FarmState, event: EventOf<'shardEnded'>, nowMs: n
   const { segment } = shard
   batch.openSegments.get(segment)!.open--
   tally(batch, segment, result)
-  for (const half of halves) openShard(farm, batch, segment, half, nowMs, shard.failedOn)
+  for (const half of halves) openShard(farm, batch, segment, half, nowMs, commands, shard.failedOn)
   completeSegment(batch, segment)
   saveCompleted(batch, nowMs, commands)
   // Its halves come too late.
   if (halves.length > 0 && batch.state === 'cancelling') return cancelBatch(farm, batch, commands)
+  // A half may have nothing of what its whole waited for.
+  activate(farm, batch, nowMs)
   settle(farm, batch, commands)
 }
 

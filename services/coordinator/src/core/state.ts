@@ -1,4 +1,4 @@
-import type { RunningShard, Worker } from '@darkroom/proto'
+import type { ItemRanges, RunningShard, Worker } from '@darkroom/proto'
 import { CostModel } from '../planner/cost-model.ts'
 import type { Work } from '../planner/cost-model.ts'
 import type { Audit } from './audit.ts'
@@ -36,13 +36,16 @@ export interface BatchSummary {
   /** So many of its first items are rendered before the others, which wait until it is approved; null: nobody is asked. */
   readonly approveAfter: number | null
   readonly isApproved: boolean
+  /** No shard that has one of these starts. */
+  readonly pausedItems: ItemRanges
+  /** What of these has not ended is not rendered. */
+  readonly cancelledItems: ItemRanges
   readonly needs: Needs
 }
 
 export interface ShardSummary {
   readonly id: string
-  /** The lowest index. */
-  readonly firstItem: number
+  readonly items: ItemRanges
   readonly itemCount: number
   readonly checkpoint: string
   /** What there is to do, by scheduler. */
@@ -60,16 +63,16 @@ export interface ShardResult extends Readonly<Counts> {
 
 /** An open shard's life; it leaves the state when its commit record is seen. */
 export const SHARD_TRANSITIONS = {
-  /** Waits until its batch is approved. */
-  held: ['planned', 'ending'],
+  /** Waits until somebody approves its batch, or resumes its items. */
+  held: ['planned', 'dispatching', 'ending'],
   /** Has its place in a stored plan segment. */
-  planned: ['dispatching', 'ending'],
+  planned: ['held', 'dispatching', 'ending'],
   /** Its message is on the way to the stream. */
-  dispatching: ['dispatched', 'planned', 'resting', 'ending'],
+  dispatching: ['dispatched', 'planned', 'held', 'resting', 'ending'],
   /** In the stream or with a worker. */
-  dispatched: ['planned', 'resting', 'ending'],
+  dispatched: ['planned', 'held', 'resting', 'ending'],
   /** It has failed, and is planned again after a while. */
-  resting: ['planned', 'ending'],
+  resting: ['planned', 'held', 'ending'],
   /** Its record is there, or the coordinator is writing one of its own. */
   ending: [],
 } as const
@@ -136,6 +139,8 @@ export interface OpenBatch extends BatchSummary, Counts {
   priority: number
   isPaused: boolean
   isApproved: boolean
+  pausedItems: ItemRanges
+  cancelledItems: ItemRanges
   completeByMs: number | null
   readonly owner: Tenant
   /** Whether it counts among its tenant's active ones. */
@@ -148,6 +153,8 @@ export interface OpenBatch extends BatchSummary, Counts {
   /** Planned shards that wait for dispatch, by checkpoint. */
   readonly ready: Map<string, ReadyQueue>
   readyShards: number
+  /** Those that wait for somebody. */
+  heldShards: number
   /** Where it waits for workers; null while it is paused or ending. */
   level: Level | null
   readonly open: Map<string, OpenShard>

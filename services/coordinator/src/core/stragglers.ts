@@ -2,6 +2,7 @@ import { giveTo } from './fill.ts'
 import { beginHedge } from './hedge.ts'
 import { callOff } from './hold-shard.ts'
 import type { FarmCommand } from './messages.ts'
+import { isHeldBack } from './hold-back.ts'
 import { meets } from './needs.ts'
 import { secondsOn } from './pace.ts'
 import { redispatch } from './retry.ts'
@@ -55,7 +56,7 @@ function stragglers(farm: FarmState, nowMs: number): Straggler[] {
       if (batch === undefined || shard?.workerId !== worker.id) continue
       // What a worker has begun goes on beside what it began before.
       before += secondsLeftOf(farm, worker, shard, running, nowMs)
-      if (!batch.isActive || shard.hedge !== null) continue
+      if (!batch.isActive || shard.hedge !== null || isHeldBack(batch, shard.items)) continue
       const isLast = batch.readyShards === 0 && batch.nextSegment === batch.segmentCount && !batch.isPlanning
       const isBegun = running === worker.snapshot.running[0] || running.stepsDone > running.stepsResumed
       if (isLast || !isBegun) found.push({ batch, shard, secondsLeft: before, isBegun })

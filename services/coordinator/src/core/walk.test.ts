@@ -1,6 +1,7 @@
-import { halfIdsOf } from '@darkroom/proto'
+import { halfIdsOf, SEGMENT_ITEMS } from '@darkroom/proto'
+import type { ItemRanges } from '@darkroom/proto'
 import { describe, expect, test } from 'vitest'
-import { isHeldBack } from './approval.ts'
+import { isHeldBack } from './hold-back.ts'
 import {
   closedOf,
   ITEMS_PER_SHARD,
@@ -16,7 +17,7 @@ import type { FarmCommand, FarmEvent } from './messages.ts'
 import { meets } from './needs.ts'
 import { INTERACTIVE_PLACES } from './slots.ts'
 import { createState } from './state.ts'
-import type { BatchSummary, FarmState, OpenBatch, OpenShard } from './state.ts'
+import type { BatchSummary, FarmState, OpenBatch, OpenShard, ShardSummary } from './state.ts'
 import { isAtLimit } from './tenants.ts'
 
 /** Of a shard, or of a half of a half of one. */
@@ -115,6 +116,8 @@ class Walk {
     this.#paused.clear()
     for (const batchId of BATCHES) this.#send({ type: 'batchResumed', batchId })
     for (const batchId of BATCHES) this.#send({ type: 'batchApproved', batchId })
+    const all: ItemRanges = [[0, SEGMENTS * SEGMENT_ITEMS]]
+    for (const batchId of BATCHES) this.#send({ type: 'itemsResumed', batchId, items: all })
     for (let round = 0; round < 2_000 && this.finished.size < BATCHES.length; round++) {
       this.#nowMs += 400
       while (this.#pending.length > 0) this.#carryOut(false)
@@ -140,6 +143,9 @@ class Walk {
       const ready = batch.ready.values().flatMap(({ shards }) => shards)
       const planned = batch.open.values().filter(({ state }) => state === 'planned')
       expect(new Set(ready)).toEqual(new Set(planned))
+      const held = batch.open.values().filter(({ state }) => state === 'held')
+      expect(batch.heldShards).toBe([...held].length)
+      expect(planned.some(({ items }) => isHeldBack(batch, items))).toBe(false)
       expect(batch.readyShards).toBe([...batch.ready.values()].reduce((sum, { shards }) => sum + shards.length, 0))
       const segments = [...batch.openSegments.values()]
       expect(segments.reduce((sum, { open }) => sum + open, 0)).toBe(batch.open.size)
@@ -168,7 +174,7 @@ class Walk {
       expect(this.#cancelled).not.toContain(batchId)
       expect(this.#paused).not.toContain(batchId)
       const batch = this.farm.batches.get(batchId)!
-      expect(isHeldBack(batch, batch.open.get(shardId)!.firstItem)).toBe(false)
+      expect(isHeldBack(batch, batch.open.get(shardId)!.items)).toBe(false)
       const { owner, isInteractive, needs } = batch
       const { assigned, profile } = this.farm.workers.get(workerId)!
       expect(this.farm.taking).toContain(workerId)
@@ -213,6 +219,15 @@ class Walk {
     this.#send({ type: isPaused ? 'batchPaused' : 'batchResumed', batchId })
     this.#send({ type: 'batchPriorityChanged', batchId, priority: this.#random.below(3) })
     if (this.#random.below(12) === 0) this.#send({ type: 'batchApproved', batchId })
+    if (this.#random.below(12) === 0) this.#send({ type: 'itemsCancelled', batchId, items: this.#someItems() })
+    if (this.#random.below(6) === 0) this.#send({ type: 'itemsPaused', batchId, items: this.#someItems() })
+    if (this.#random.below(3) === 0) this.#send({ type: 'itemsResumed', batchId, items: this.#someItems() })
+  }
+
+  #someItems(): ItemRanges {
+    const first =
+      this.#random.below(SEGMENTS) * SEGMENT_ITEMS + this.#random.below(SHARDS_PER_SEGMENT * ITEMS_PER_SHARD)
+    return [[first, first + this.#random.below(4 * ITEMS_PER_SHARD)]]
   }
 
   #carryOut(mayFail = true): void {
@@ -261,12 +276,13 @@ class Walk {
         const shard = this.farm.batches.get(batchId)?.open.get(shardId)
         // Another record was first.
         if (shard === undefined) return
-        const { checkpoint, work, firstItem } = shard
+        const { checkpoint, work, items } = shard
+        const firstItem = items[0]![0]
         const counts = [Math.ceil(itemCount / 2), Math.floor(itemCount / 2)] as const
         const [first, second] = halfIdsOf(shardId)
-        const halves = [
-          { id: first, firstItem, itemCount: counts[0], checkpoint, work },
-          { id: second, firstItem: firstItem + counts[0], itemCount: counts[1], checkpoint, work },
+        const halves: ShardSummary[] = [
+          { id: first, items: [[firstItem, firstItem + counts[0] - 1]], itemCount: counts[0], checkpoint, work },
+          { id: second, items: [[firstItem + counts[0], items[0]![1]]], itemCount: counts[1], checkpoint, work },
         ]
         return this.#send({ type: 'shardEnded', batchId, shardId, result, halves })
       }

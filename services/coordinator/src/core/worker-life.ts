@@ -1,6 +1,7 @@
 import { timestampMs } from '@bufbuild/protobuf/wkt'
 import { WorkerState } from '@darkroom/proto'
 import type { Worker } from '@darkroom/proto'
+import { tellCancelled } from './cancel-shard.ts'
 import { dropHedge } from './hedge.ts'
 import type { FarmCommand } from './messages.ts'
 import { ownShard } from './move-shard.ts'
@@ -40,6 +41,8 @@ export function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, comm
   worker.seenAtMs = nowMs
   worker.running = running
   worker.idleSinceMs = worker.running.size > 0 ? null : (worker.idleSinceMs ?? nowMs)
+  // An order may have been lost with its stream.
+  const isBack = worker.detachedAtMs !== null
   worker.detachedAtMs = null
   // That it lets go of what it held is no sign: its device may hang all the same.
   releaseStalled(farm, worker, commands)
@@ -51,6 +54,8 @@ export function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, comm
     const found = findShard(farm, batchId, shardId)
     if (found !== null && found.shard.state !== 'ending') {
       noteHeld(farm, worker, found, reported, nowMs, commands)
+      if (isBack || !before.has(shardKey(batchId, shardId)))
+        tellCancelled(found.batch, found.shard, worker.id, commands)
       continue
     }
     if (farm.audits.get(shardKey(batchId, shardId))?.workerId === snapshot.id) continue

@@ -1,5 +1,5 @@
 import type { ObjectStore } from '@darkroom/chassis'
-import { keys, SEGMENT_ITEMS } from '@darkroom/proto'
+import { keys, rangesOf, SEGMENT_ITEMS } from '@darkroom/proto'
 import type { ItemLine, PlannedShard, PlanSegment } from '@darkroom/proto'
 import type { FarmCommand, SegmentSummary } from '../core/messages.ts'
 import type { ShardSummary } from '../core/state.ts'
@@ -41,5 +41,5 @@ export async function planSegment(
 export function summarise(shard: PlannedShard, items: readonly ItemLine[], firstItem: number): ShardSummary {
   const { id, checkpoint } = shard
   const work = workOf(shard.items.map((index) => items[index - firstItem]!))
-  return { id, firstItem: shard.items[0]!, itemCount: shard.items.length, checkpoint, work }
+  return { id, items: rangesOf(shard.items), itemCount: shard.items.length, checkpoint, work }
 }

@@ -3,7 +3,7 @@ import type { ServiceImpl } from '@darkroom/chassis'
 import { halvesOf, SEGMENT_ITEMS } from '@darkroom/proto'
 import type { CoordinatorService, PlannedShard } from '@darkroom/proto'
 import { SYSTEM_CLOCK } from '../clock.ts'
-import { explainShard, explainUnplanned } from '../core/explain.ts'
+import { explainPlanned, explainUnplanned } from '../core/explain.ts'
 import type { OpenBatch } from '../core/state.ts'
 import type { RpcContext } from './context.ts'
 
@@ -21,12 +21,12 @@ export function explainItem({
     const nowMs = SYSTEM_CLOCK.nowMs()
     const segment = Math.floor(item / SEGMENT_ITEMS)
     const plan = segment < batch.nextSegment ? await farm.reader.plan(batchId, segment) : null
-    if (plan === null) return { ...explainUnplanned(farm.state, batch, segment, nowMs), shardId: '' }
+    if (plan === null) return { ...explainUnplanned(farm.state, batch, item, nowMs), shardId: '' }
     const shardId = openShardOf(batch, plan.shards, item)
     const shard = shardId === null ? undefined : batch.open.get(shardId)
     if (shard === undefined)
       return { reason: 'ended', message: 'it has ended: the items of its batch say how', remedy: '', shardId: '' }
-    return { ...explainShard(farm.state, batch, shard, nowMs), shardId: shard.id }
+    return { ...explainPlanned(farm.state, batch, shard, item, nowMs), shardId: shard.id }
   }
 }
 

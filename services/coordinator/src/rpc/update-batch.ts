@@ -1,47 +1,62 @@
-import { timestampDate, timestampMs } from '@bufbuild/protobuf/wkt'
-import { DarkroomError, Limit } from '@darkroom/chassis'
+import { timestampDate } from '@bufbuild/protobuf/wkt'
+import { DarkroomError } from '@darkroom/chassis'
 import type { ServiceImpl } from '@darkroom/chassis'
-import { keys } from '@darkroom/proto'
-import type { ControlDocument, CoordinatorService } from '@darkroom/proto'
+import { joinRanges, MAX_ITEM_RANGES, normalRanges, withoutRanges } from '@darkroom/proto'
+import type { ControlDocument, CoordinatorService, ItemRange, ItemRanges } from '@darkroom/proto'
+import { SYSTEM_CLOCK } from '../clock.ts'
+import type { OpenBatch } from '../core/state.ts'
+import { viewOpen } from '../views.ts'
 import { assertVersion } from './assert-version.ts'
 import type { RpcContext } from './context.ts'
 
 type UpdateBatch = ServiceImpl<typeof CoordinatorService>['updateBatch']
 
-/**
- * Stores what is asked for first, so that it survives a restart. What the request leaves out stays as it is: the next change
- * waits until this one is known, or it would store what was before.
- */
-export function updateBatch({ leadership, batches, store }: RpcContext): UpdateBatch {
-  const oneAtATime = new Limit(1)
-  const change: UpdateBatch = async ({ batchId, priority, paused, completeBy, approved, ifVersion }) => {
+/** What the request leaves out stays as it is. */
+export function updateBatch({ leadership, batches }: RpcContext): UpdateBatch {
+  return async ({ batchId, priority, paused, completeBy, approved, ifVersion, ...items }) => {
     const farm = await leadership.farm()
-    const { batch } = await batches.view(farm, batchId)
-    assertVersion(batch, ifVersion)
-    if (!farm.state.batches.has(batchId))
-      throw new DarkroomError('CONFLICT', `batch ${batchId} has ended: change one that is open`)
-    if (approved && batch.approval === undefined)
-      throw new DarkroomError('CONFLICT', `batch ${batchId} waits for no yes: submit one with approveAfter for that`)
-    // A yes may have gone to another coordinator, which believed for a moment that it led: it is not taken back by what is changed here.
-    const stored = batch.approval === undefined ? null : await store.getJson<ControlDocument>(keys.control(batchId))
-    const isApproved = approved || stored?.isApproved === true
-    const updatedAt = new Date().toISOString()
-    const wanted = completeBy ?? batch.completeBy
-    const control: ControlDocument = {
-      batchId,
-      priority: priority ?? batch.priority,
-      isPaused: paused ?? batch.paused,
-      ...(wanted !== undefined && { completeBy: timestampDate(wanted).toISOString() }),
-      ...(isApproved && { isApproved }),
-      updatedAt,
-    }
-    await store.put(keys.control(batchId), JSON.stringify(control), { contentType: 'application/json' })
-    if (priority !== undefined) farm.handle({ type: 'batchPriorityChanged', batchId, priority })
-    if (completeBy !== undefined)
-      farm.handle({ type: 'batchDeadlineChanged', batchId, completeByMs: timestampMs(completeBy) })
-    if (paused !== undefined) farm.handle({ type: paused ? 'batchPaused' : 'batchResumed', batchId })
-    if (isApproved) farm.handle({ type: 'batchApproved', batchId })
+    // Opens it, where nobody has told of it yet.
+    const { batch: seen } = await batches.view(farm, batchId)
+    await farm.controls.change(batchId, (stored): ControlDocument => {
+      const batch = farm.state.batches.get(batchId)
+      assertVersion(batch === undefined ? seen : viewOpen(batch, SYSTEM_CLOCK.nowMs()), ifVersion)
+      if (batch === undefined)
+        throw new DarkroomError('CONFLICT', `batch ${batchId} has ended: change one that is open`)
+      if (approved && batch.approveAfter === null)
+        throw new DarkroomError('CONFLICT', `batch ${batchId} waits for no yes: submit one with approveAfter for that`)
+      const asked = joinRanges(stored.pausedItems ?? [], rangesIn(batch, items.pauseItems))
+      const pausedItems = withoutRanges(asked, rangesIn(batch, items.resumeItems))
+      const cancelledItems = joinRanges(stored.cancelledItems ?? [], rangesIn(batch, items.cancelItems))
+      assertFew({ pausedItems, cancelledItems })
+      return {
+        ...stored,
+        priority: priority ?? stored.priority,
+        isPaused: paused ?? stored.isPaused,
+        ...(completeBy !== undefined && { completeBy: timestampDate(completeBy).toISOString() }),
+        ...(approved && { isApproved: true }),
+        pausedItems,
+        cancelledItems,
+      }
+    })
     return { batch: (await batches.view(farm, batchId)).batch }
   }
-  return (request, call) => oneAtATime.run(async () => change(request, call))
+}
+
+/** @throws DarkroomError INVALID_REQUEST */
+function rangesIn({ id, itemCount }: OpenBatch, asked: readonly ItemRange[]): ItemRanges {
+  for (const { first, last } of asked) {
+    if (first <= last && last < itemCount) continue
+    const remedy = `name items from 0 to ${itemCount - 1}, the first before the last`
+    throw new DarkroomError('INVALID_REQUEST', `batch ${id} has no items ${first} to ${last}: ${remedy}`)
+  }
+  return normalRanges(asked.map(({ first, last }) => [first, last]))
+}
+
+/** They are stored with each change, and looked through for each shard. @throws DarkroomError INVALID_REQUEST */
+function assertFew(kinds: Readonly<Record<string, ItemRanges>>): void {
+  for (const [name, ranges] of Object.entries(kinds)) {
+    if (ranges.length <= MAX_ITEM_RANGES) continue
+    const remedy = `name longer runs, at most ${MAX_ITEM_RANGES}, or change the batch as a whole`
+    throw new DarkroomError('INVALID_REQUEST', `${name} would be ${ranges.length} runs of items: ${remedy}`)
+  }
 }

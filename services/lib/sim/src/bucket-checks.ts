@@ -1,5 +1,12 @@
-import { halvesOf, keys } from '@darkroom/proto'
-import type { CommitRecord, ControlDocument, DoneDocument, LedgerDocument, PlanSegment } from '@darkroom/proto'
+import { halvesOf, includesItem, keys, withoutRanges } from '@darkroom/proto'
+import type {
+  CommitRecord,
+  ControlDocument,
+  DoneDocument,
+  ItemRanges,
+  LedgerDocument,
+  PlanSegment,
+} from '@darkroom/proto'
 import type { Nature } from './item.ts'
 import type { Invariant } from './violation.ts'
 import type { VirtualBucket } from './virtual-bucket.ts'
@@ -18,6 +25,10 @@ interface WatchedBatch {
   readonly states: { rendered: number; failed: number; cancelled: number }
   /** The first item that waits for a yes; null where none does any more. */
   heldFrom: number | null
+  /** Items that somebody wants cancelled. */
+  cancelledItems: ItemRanges
+  /** Somebody wants all of it cancelled. */
+  isToCancel: boolean
   /** Its cancellation was acknowledged. */
   isCancelled: boolean
   done: DoneDocument | null
@@ -49,6 +60,8 @@ export class BucketChecks {
       ledger: new Map(),
       states: { rendered: 0, failed: 0, cancelled: 0 },
       heldFrom: null,
+      cancelledItems: [],
+      isToCancel: false,
       isCancelled: false,
       done: null,
     })
@@ -101,10 +114,18 @@ export class BucketChecks {
     const [, batchId = '', folder = ''] = key.split('/')
     const batch = this.#batches.get(batchId)
     if (batch === undefined) return
-    if (folder === 'control.json' && (JSON.parse(body) as ControlDocument).isApproved === true) batch.heldFrom = null
+    if (folder === 'control.json') this.#controlled(batch, JSON.parse(body) as ControlDocument, key)
+    if (folder === 'cancel.json') batch.isToCancel = true
     if (folder === 'plan') return this.#planned(batch, JSON.parse(body) as PlanSegment, key, before)
     if (folder === 'results') return this.#committed(batch, JSON.parse(body) as CommitRecord, key, before)
     if (folder === 'done.json') return this.#ended(batch, JSON.parse(body) as DoneDocument, key, before)
+  }
+
+  #controlled(batch: WatchedBatch, { isApproved, cancelledItems = [] }: ControlDocument, key: string): void {
+    if (isApproved === true) batch.heldFrom = null
+    if (withoutRanges(batch.cancelledItems, cancelledItems).length > 0)
+      this.#report('I9', `${key} takes a cancellation of items back`)
+    batch.cancelledItems = cancelledItems
   }
 
   #booked(entry: LedgerDocument, key: string, body: string, before: string | null): void {
@@ -133,20 +154,28 @@ export class BucketChecks {
     if (batch.done !== null) return this.#report('I9', `${key} was committed after the batch had ended`)
     if (batch.isCancelled) this.#report('I9', `${key} was committed after the cancellation was acknowledged`)
     if (record.kind === 'failed') this.#failed(batch, record, key)
+    if (record.kind === 'cancelled' && !batch.isToCancel) {
+      const items = batch.shardOf.entries().filter(([, shard]) => shard === record.shardId)
+      for (const [item] of items) this.#cancelled(batch, item, key)
+    }
     if (record.kind !== 'rendered') return
     for (const item of record.items) {
       if (batch.shardOf.get(item.index) !== record.shardId)
         this.#report('I1', `${key} ends item ${item.index}, which is not planned in it`)
-      if (item.state !== 'rendered') {
-        if (batch.natures[item.index] !== 'fails') this.#report('I6', `${key} fails the sound item ${item.index}`)
-        continue
-      }
+      if (item.state === 'cancelled') this.#cancelled(batch, item.index, key)
+      if (item.state === 'failed' && batch.natures[item.index] !== 'fails')
+        this.#report('I6', `${key} fails the sound item ${item.index}`)
+      if (item.state !== 'rendered') continue
       for (const { n, name } of item.images) {
         if (batch.images.has(`${item.index}/${n}`)) this.#report('I3', `image ${n} of item ${item.index} twice, ${key}`)
         batch.images.add(`${item.index}/${n}`)
         if (!name.startsWith(`${item.index}-${n}-`)) this.#report('I10', `${key} names ${name} for item ${item.index}`)
       }
     }
+  }
+
+  #cancelled({ cancelledItems }: WatchedBatch, item: number, key: string): void {
+    if (!includesItem(cancelledItems, item)) this.#report('I6', `${key} cancels item ${item}, which nobody asked for`)
   }
 
   /** From now on its items have their places in its halves. */

@@ -1,6 +1,7 @@
 import { DarkroomError } from '@darkroom/chassis'
 import { viewOpen } from '@darkroom/coordinator/internal'
 import { BatchState } from '@darkroom/proto'
+import type { ControlDocument, ItemRanges } from '@darkroom/proto'
 import { BucketChecks } from './bucket-checks.ts'
 import { FAULTS, isFarmFault } from './faults.ts'
 import type { FaultKind } from './faults.ts'
@@ -59,11 +60,16 @@ const IDLE_BOUND_MS = 90_000
 const TWICE_BOUND_MS = 6_000
 /** Of every fourth farm the second batch shows this share of its items first, and the yes comes after so long. */
 const ASKING = { everySeeds: 4, batch: 'b1', share: 1 / 3, approvedAfterMs: 25_000 }
+/** Of every third farm some items of the third batch are cancelled, and others paused for a while. */
+const CHANGING = { everySeeds: 3, batch: 'b2', changedAfterMs: 4_000, resumedAfterMs: 15_000, share: 0.3 }
+type Edit = (stored: ControlDocument) => ControlDocument
 /** Beyond the end, for those that come late. */
 const AFTERMATH_MS = 30_000
 const LINES_KEPT = 40
 /** I12: things remembered for each worker, batch and open shard. */
 const REMEMBERED_EACH = 40
+/** Of the items of open shards, each run of indices: itself and its two ends. */
+const THINGS_A_RUN = 3
 
 /** One farm, one seed, its faults, every invariant looked at as it goes. The same options give the same run. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
@@ -163,6 +169,8 @@ class Simulation {
         this.#checks.asked(id, approveAfter)
         time.after(ASKING.approvedAfterMs, () => this.#approve(id))
       }
+      if (id === CHANGING.batch && this.#options.seed % CHANGING.everySeeds === 0)
+        time.after(CHANGING.changedAfterMs, () => this.#changeItems(id, items.length))
       const isInteractive = id === 'b0' && !isLong
       this.#farm.accept(id, items, { isInteractive, ...(approveAfter !== undefined && { approveAfter }) })
       if (kinds.has('unheardSubmit') && random.chance(0.5)) this.#count('unheardSubmit')
@@ -176,7 +184,30 @@ class Simulation {
   }
 
   #approve(id: string): void {
-    this.#insist(id, 'approved', (leader, onAcknowledged) => leader.approve(id, onAcknowledged))
+    this.#update(id, 'approved', (stored) => ({ ...stored, isApproved: true }))
+  }
+
+  /** Of both kinds some run of items, which the seed chooses. */
+  #changeItems(id: string, count: number): void {
+    const runOf = (salt: number): ItemRanges => {
+      const first = (this.#options.seed * salt) % count
+      return [[first, Math.min(count - 1, first + Math.floor(CHANGING.share * count))]]
+    }
+    const [cancelled, paused] = [runOf(7), runOf(11)]
+    const change: Edit = (stored) => ({ ...stored, cancelledItems: cancelled, pausedItems: paused })
+    const resume = (): void => this.#update(id, 'resumed', (stored) => ({ ...stored, pausedItems: [] }))
+    this.#update(id, 'changed in some items', change, () => {
+      this.#farm.time.after(CHANGING.resumedAfterMs, resume)
+    })
+  }
+
+  #update(id: string, what: string, edit: Edit, then = (): void => {}): void {
+    this.#insist(id, what, (leader, onAcknowledged) =>
+      leader.update(id, edit, () => {
+        onAcknowledged()
+        then()
+      }),
+    )
   }
 
   #cancel(id: string): void {
@@ -240,8 +271,10 @@ class Simulation {
     for (const { term } of coordinators) {
       if (term === null) continue
       const { state } = term.farm
-      const open = state.batches.values().reduce((sum, batch) => sum + batch.open.size, 0)
-      const bound = REMEMBERED_EACH * (10 + state.workers.size + state.batches.size + open)
+      const shards = [...state.batches.values()].flatMap((batch) => [...batch.open.values()])
+      const open = shards.length
+      const items = shards.reduce((sum, { itemCount }) => sum + itemCount, 0)
+      const bound = REMEMBERED_EACH * (10 + state.workers.size + state.batches.size + open) + THINGS_A_RUN * items
       const size = stateSize(state)
       if (size > bound) this.#report('I12', `the state holds ${size} things for ${open} open shards`)
     }

@@ -99,13 +99,14 @@ export class VirtualCoordinator {
     })
   }
 
-  /** UpdateBatch with a yes, as rpc/update-batch carries it out. */
-  async approve(batchId: string, onAcknowledged: () => void): Promise<void> {
-    const { store } = this.#parts
-    await this.#change(batchId, async (term, updatedAt) => {
-      const control: ControlDocument = { batchId, priority: 0, isPaused: false, isApproved: true, updatedAt }
-      await store.put(keys.control(batchId), JSON.stringify(control))
-      term.farm.handle({ type: 'batchApproved', batchId })
+  /** UpdateBatch, as rpc/update-batch carries it out. */
+  async update(
+    batchId: string,
+    edit: (stored: ControlDocument) => ControlDocument,
+    onAcknowledged: () => void,
+  ): Promise<void> {
+    await this.#change(batchId, async ({ farm }) => {
+      await farm.controls.change(batchId, edit)
       onAcknowledged()
     })
   }
@@ -143,6 +144,7 @@ export class VirtualCoordinator {
     void (async () => {
       for await (const { order } of outbox) {
         if (order.case === 'cancelShard') worker.process.after(LATENCY_MS, () => orders.cancelShard(order.value))
+        if (order.case === 'cancelItems') worker.process.after(LATENCY_MS, () => orders.cancelItems(order.value))
       }
       isOpen = false
       worker.process.after(LATENCY_MS, () => orders.closed())

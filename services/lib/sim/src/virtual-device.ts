@@ -1,5 +1,5 @@
 import { DarkroomError } from '@darkroom/chassis'
-import type { CommitRecord, ItemResult, ShardAssignment } from '@darkroom/proto'
+import type { CommitRecord, Item, ItemRange, ItemResult, ShardAssignment } from '@darkroom/proto'
 import { SECONDS_PER_STEP } from './item.ts'
 import type { Random } from './random.ts'
 import type { VirtualProcess } from './virtual-process.ts'
@@ -40,6 +40,8 @@ export interface DeviceParts {
 /** An attempt, as far as its device has to do with it. */
 export interface Attempt {
   readonly assignment: ShardAssignment
+  /** What of it is not wanted. */
+  readonly cancelled: ItemRange[]
   isGivenUp: boolean
   stepsDone: number
 }
@@ -82,27 +84,28 @@ export class VirtualDevice {
     const startedAt = new Date(process.time.nowMs).toISOString()
     renderBegun(assignment)
     const steps = stepsOf(assignment)
+    const wanted = (): Item[] => assignment.items.filter((item) => !isCancelled(attempt, item))
     const work = steps * SECONDS_PER_STEP * random.between(0.9, 1.1)
     let seconds = 0
     try {
       await process.delay(1000 * traits.firstStepSeconds)
-      if (assignment.items.some(({ prompt }) => prompt === 'kills')) kill(assignment)
+      if (wanted().some(({ prompt }) => prompt === 'kills')) kill(assignment)
       // At the speed that it has by then. A shard that is given up stops at its next part.
       for (let part = 1; part <= PARTS; part++) {
         while (traits.isStuck) await process.delay(STUCK_MS)
-        const partSeconds = work / PARTS / traits.speed
+        const partSeconds = (work * wanted().length) / assignment.items.length / PARTS / traits.speed
         await process.delay(1000 * partSeconds)
         seconds += partSeconds
         attempt.stepsDone = (steps * part) / PARTS
         this.activity++
         assertWanted(attempt)
       }
-      if (traits.isBroken || assignment.items.some(({ prompt }) => prompt === 'refused'))
+      if (traits.isBroken || wanted().some(({ prompt }) => prompt === 'refused'))
         throw new DarkroomError('INTERNAL', 'the virtual device cannot render this')
     } finally {
       renderEnded(seconds)
     }
-    return { ...this.#recordOf(assignment, startedAt, seconds), ...(loadSeconds > 0 && { loadSeconds }) }
+    return { ...this.#recordOf(attempt, startedAt, seconds), ...(loadSeconds > 0 && { loadSeconds }) }
   }
 
   /** @returns seconds that it took */
@@ -119,10 +122,14 @@ export class VirtualDevice {
     return swapSeconds
   }
 
-  #recordOf({ batchId, shardId, attempt, checkpoint, items }: ShardAssignment, startedAt: string, seconds: number) {
+  #recordOf(given: Attempt, startedAt: string, seconds: number) {
+    const { batchId, shardId, attempt, checkpoint, items } = given.assignment
     const { workerId, process, traits } = this.#parts
     const committedAt = new Date(process.time.nowMs).toISOString()
-    const results = items.map((item) => resultOf(item, seconds / items.length, traits.isWrong ? workerId : PIN))
+    const pixels = traits.isWrong ? workerId : PIN
+    const results = items.map((item) =>
+      isCancelled(given, item) ? cancelledOf(item) : resultOf(item, seconds / items.length, pixels),
+    )
     return {
       kind: 'rendered' as const,
       batchId,
@@ -141,6 +148,14 @@ export class VirtualDevice {
 
 export function stepsOf({ items }: ShardAssignment): number {
   return items.reduce((sum, { numInferenceSteps }) => sum + numInferenceSteps, 0)
+}
+
+function isCancelled({ cancelled }: Attempt, { index }: Item): boolean {
+  return cancelled.some(({ first, last }) => first <= index && index <= last)
+}
+
+function cancelledOf({ index, customId }: Item): ItemResult {
+  return { index, customId, state: 'cancelled', code: 'CANCELLED', message: 'it was cancelled' }
 }
 
 function assertWanted(attempt: Attempt): void {

@@ -5,7 +5,7 @@ import type { Timestamp } from '@bufbuild/protobuf/wkt'
 import { DarkroomError } from '@darkroom/chassis'
 import type { ShardDelivery } from '@darkroom/chassis'
 import { differenceOf, keys, ShardCompletionSchema, WorkerSchema, WorkerState } from '@darkroom/proto'
-import type { ShardAssignment, ShardQueue, Worker } from '@darkroom/proto'
+import type { CancelItems, ShardAssignment, ShardQueue, Worker } from '@darkroom/proto'
 import type { Random } from './random.ts'
 import { stepsOf, VirtualDevice } from './virtual-device.ts'
 import type { Attempt, WorkerTraits } from './virtual-device.ts'
@@ -22,6 +22,7 @@ export interface Attachment {
 
 export interface Orders {
   cancelShard(order: { batchId: string; shardId: string; attempt: number }): void
+  cancelItems(order: CancelItems): void
   closed(): void
 }
 
@@ -165,7 +166,9 @@ export class VirtualWorker {
         const held = this.#held.get(`${batchId}/${shardId}`)
         if (held !== undefined && held.delivery.assignment.attempt <= attempt) held.isGivenUp = true
       }
-      this.#attachment = attach(this, { cancelShard, closed })
+      const cancelItems: Orders['cancelItems'] = ({ batchId, shardId, items }) =>
+        this.#held.get(`${batchId}/${shardId}`)?.cancelled.push(...items)
+      this.#attachment = attach(this, { cancelShard, cancelItems, closed })
       while (this.#attachment !== null && stream.isOpen) {
         this.#attachment.report(this.#report())
         await process.delay(heartbeatMs)
@@ -226,7 +229,9 @@ export class VirtualWorker {
     const { batchId, shardId } = delivery.assignment
     const key = `${batchId}/${shardId}`
     if (this.#held.has(key)) return delivery.nak(WORKING_INTERVAL_MS)
-    const held: Held = { delivery, assignment: delivery.assignment, isGivenUp: false, stepsDone: 0 }
+    const { assignment } = delivery
+    const cancelled = [...assignment.cancelledItems]
+    const held: Held = { delivery, assignment, cancelled, isGivenUp: false, stepsDone: 0 }
     this.#held.set(key, held)
     this.#attachment?.report(this.#report())
     void this.#keepAlive(held)

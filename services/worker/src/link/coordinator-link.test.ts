@@ -27,6 +27,7 @@ test('reports until it is told to stop, obeys orders, and attaches again when th
   const ordered: Order[] = [
     { case: 'welcome', value: { heartbeatIntervalMs: 20, meanSecondsBetweenLosses: 3_600 } },
     { case: 'cancelShard', value: { batchId: 'b', shardId: 's', attempt: 3 } },
+    { case: 'cancelItems', value: { batchId: 'b', shardId: 's', items: [{ first: 2, last: 5 }] } },
     { case: 'drain', value: {} },
   ]
   const attach: Attach = async function* (requests, context) {
@@ -45,12 +46,14 @@ test('reports until it is told to stop, obeys orders, and attaches again when th
     previews: new PreviewOutbox(),
     onLossRate: (seconds) => orders.push(['losses', seconds]),
     onCancel: ({ batchId, shardId, attempt }) => orders.push([batchId, shardId, attempt]),
+    onCancelItems: ({ shardId, items }) =>
+      orders.push([shardId, ...items.map(({ first, last }) => `${first}-${last}`)]),
     onDrain: () => orders.push('drain'),
     events: events(),
   })
   try {
     for (let i = 0; i < 3; i++) expect(await once(seen, 'report')).toEqual(['w'])
-    expect(orders).toEqual([['losses', 3_600], ['b', 's', 3], 'drain'])
+    expect(orders).toEqual([['losses', 3_600], ['b', 's', 3], ['s', '2-5'], 'drain'])
     await server[Symbol.asyncDispose]()
     const again = once(seen, 'report')
     server = await serve(port, attach)
@@ -75,6 +78,7 @@ test('reports between two heartbeats when it is told to, once each time', async 
     previews: new PreviewOutbox(),
     onLossRate: () => {},
     onCancel: () => {},
+    onCancelItems: () => {},
     onDrain: () => {},
     events: events(),
   })
@@ -107,6 +111,7 @@ test('reports a last time when it ends', async () => {
     previews: new PreviewOutbox(),
     onLossRate: () => {},
     onCancel: () => {},
+    onCancelItems: () => {},
     onDrain: () => {},
     events: events(),
   })
@@ -139,6 +144,7 @@ test('a standby refuses and the leader is found', async () => {
     previews: new PreviewOutbox(),
     onLossRate: () => {},
     onCancel: () => {},
+    onCancelItems: () => {},
     onDrain: () => {},
     events: events(),
   })
@@ -177,6 +183,7 @@ test('previews go up between reports, which go on however many there are', async
     previews,
     onLossRate: () => {},
     onCancel: () => {},
+    onCancelItems: () => {},
     onDrain: () => {},
     events: createEvents(metrics, log),
   })

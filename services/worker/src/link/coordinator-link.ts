@@ -2,7 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf'
 import { createGrpcClient, DarkroomError } from '@darkroom/chassis'
 import type { ClientTls } from '@darkroom/chassis'
 import { WorkerLinkService } from '@darkroom/proto'
-import type { AttachRequestSchema, CancelShard, Worker } from '@darkroom/proto'
+import type { AttachRequestSchema, CancelItems, CancelShard, Worker } from '@darkroom/proto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { WorkerEvents } from '../events.ts'
 import type { PreviewOutbox } from './preview-outbox.ts'
@@ -16,6 +16,7 @@ export interface LinkOptions {
   /** Told how long a worker of the farm works, on average, until it is lost. */
   readonly onLossRate: (meanSecondsBetweenLosses: number) => void
   readonly onCancel: (order: CancelShard) => void
+  readonly onCancelItems: (order: CancelItems) => void
   readonly onDrain: () => void
   readonly events: WorkerEvents
 }
@@ -78,7 +79,7 @@ export class CoordinatorLink implements AsyncDisposable {
     client: ReturnType<typeof createGrpcClient<typeof WorkerLinkService>>,
     onAttached: () => void,
   ): Promise<void> {
-    const { describe, previews, onLossRate, onCancel, onDrain, events } = this.#options
+    const { describe, previews, onLossRate, onCancel, onCancelItems, onDrain, events } = this.#options
     const news = this.#news
     const ended = new AbortController()
     const signal = AbortSignal.any([this.#leave.signal, this.#stop.signal, ended.signal])
@@ -116,6 +117,7 @@ export class CoordinatorLink implements AsyncDisposable {
           onAttached()
           events.coordinatorAttached()
         } else if (order.case === 'cancelShard') onCancel(order.value)
+        else if (order.case === 'cancelItems') onCancelItems(order.value)
         else if (order.case === 'drain') onDrain()
       }
     } finally {

@@ -1,5 +1,6 @@
 import type { ShardDelivery } from '@darkroom/chassis'
-import type { Item, ShardAssignment } from '@darkroom/proto'
+import { includesItem, joinRanges } from '@darkroom/proto'
+import type { Item, ItemRange, ItemRanges, ShardAssignment } from '@darkroom/proto'
 import type { RenderState, Tick } from '../engine/messages.ts'
 import { placeOf, stepsBehind } from './shard-progress.ts'
 import type { FinishedImage } from './item-result.ts'
@@ -12,8 +13,6 @@ export type GivenUp = 'cancelled' | 'leaving'
 export class HeldShard implements ShardProgress {
   readonly assignment: ShardAssignment
   readonly delivery: ShardDelivery
-  /** Denoising steps of its images. */
-  readonly stepsTotal: number
   /** Its commit record is in the bucket: what is left is to tell. */
   hasRecord = false
   /** Something lies under its progress key. */
@@ -21,12 +20,15 @@ export class HeldShard implements ShardProgress {
   readonly finished = new Map<ImagePlace, FinishedImage>()
   /** As of when it was last looked at; also of images that are finished by now. */
   readonly begun = new Map<ImagePlace, RenderState>()
-  readonly #steps: ReadonlyMap<ImagePlace, number>
+  /** Of each image that is wanted. */
+  readonly #steps: Map<ImagePlace, number>
   readonly #jobs = new Map<number, ImagePlace>()
   readonly #started = new Set<number>()
   readonly #storing = new Set<Promise<unknown>>()
   readonly #stopRender = new AbortController()
   readonly #giveUp = new AbortController()
+  readonly #stopItem = new Map<number, AbortController>()
+  #cancelledItems: ItemRanges = []
   #stepsResumed = 0
   #stepsHere = 0
   #imagesResumed = 0
@@ -38,7 +40,7 @@ export class HeldShard implements ShardProgress {
     this.delivery = delivery
     this.assignment = delivery.assignment
     this.#steps = new Map(this.assignment.items.flatMap(stepsOfImages))
-    this.stepsTotal = this.#steps.values().reduce((sum, steps) => sum + steps, 0)
+    this.cancelItems(this.assignment.cancelledItems)
   }
 
   /** Aborts when the shard is given up. */
@@ -51,8 +53,25 @@ export class HeldShard implements ShardProgress {
     return this.#stopRender.signal
   }
 
+  /** Aborts when nothing of an item is to be rendered any more. */
+  itemSignal(index: number): AbortSignal {
+    let stop = this.#stopItem.get(index)
+    if (stop === undefined) this.#stopItem.set(index, (stop = new AbortController()))
+    if (this.isCancelled(index)) stop.abort()
+    return AbortSignal.any([this.renderSignal, stop.signal])
+  }
+
+  isCancelled(index: number): boolean {
+    return includesItem(this.#cancelledItems, index)
+  }
+
   get givenUp(): GivenUp | null {
     return this.#givenUp
+  }
+
+  /** Denoising steps of its images. */
+  get stepsTotal(): number {
+    return this.#steps.values().reduce((sum, steps) => sum + steps, 0)
   }
 
   /** Some schedulers call the model more often than once a step. */
@@ -93,6 +112,19 @@ export class HeldShard implements ShardProgress {
     this.#givenUp ??= why
     this.#stopRender.abort()
     this.#giveUp.abort()
+  }
+
+  /** Renders these no further; an item that has all its images stays rendered. */
+  cancelItems(items: readonly ItemRange[]): void {
+    this.#cancelledItems = joinRanges(
+      this.#cancelledItems,
+      items.map(({ first, last }) => [first, last]),
+    )
+    for (const item of this.assignment.items) {
+      if (!this.isCancelled(item.index)) continue
+      for (const [place] of stepsOfImages(item)) this.#steps.delete(place)
+      this.#stopItem.get(item.index)?.abort()
+    }
   }
 
   /** Is given up for another worker once its progress is saved. */

@@ -34,7 +34,7 @@ export interface RenderParts {
 
 /**
  * Renders and uploads every image of a shard. What cannot be rendered fails alone, an image or an item; anything else fails the
- * attempt. Items with most steps begin first, so that the shard's last calls are still full.
+ * attempt. What somebody cancels on the way ends as cancelled. Items with most steps begin first, so that the shard's last calls are still full.
  * @returns the items' results in their order in the batch
  */
 export async function renderShard(parts: RenderParts, shard: HeldShard): Promise<ItemResult[]> {
@@ -44,6 +44,8 @@ export async function renderShard(parts: RenderParts, shard: HeldShard): Promise
       try {
         return await renderItem(parts, shard, item)
       } catch (reason) {
+        if (shard.isCancelled(index))
+          return { index, customId, state: 'cancelled', code: 'CANCELLED', message: 'it was cancelled' }
         const { code, message } = DarkroomError.from(reason)
         if (code !== 'RENDER_FAILED') throw reason
         parts.events.itemFailed(shard.assignment, index, code, message)
@@ -59,6 +61,7 @@ function longestFirst(items: readonly Item[]): Item[] {
 }
 
 async function renderItem(parts: RenderParts, shard: HeldShard, item: Item): Promise<ItemResult> {
+  shard.itemSignal(item.index).throwIfAborted()
   using held = new DisposableStack()
   const pictures = itemPicturesOf(held.use(await parts.pictures.hold(pictureKeysOf(item), shard.signal)).pictures)
   const outcomes = Array.from({ length: item.numImages }, (_, n) =>
@@ -163,7 +166,7 @@ async function renderWatched(
 ): Promise<RenderedPicture> {
   const { shardId } = shard.assignment
   try {
-    return await engine.render(shard.assignment.checkpoint, request, shard.renderSignal, {
+    return await engine.render(shard.assignment.checkpoint, request, shard.itemSignal(id.item), {
       started: (job) => shard.addJob(job, placeOf(id.item, id.image)),
       ...(resumeFrom !== undefined && { resumeFrom }),
       ...(request.preview !== undefined && {

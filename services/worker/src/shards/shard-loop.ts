@@ -1,5 +1,5 @@
 import type { FarmNats, Logger, ShardDelivery } from '@darkroom/chassis'
-import type { CancelShard, ShardQueue } from '@darkroom/proto'
+import type { CancelItems, CancelShard, ShardQueue } from '@darkroom/proto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Tick } from '../engine/messages.ts'
 import { HeldShard } from './held-shard.ts'
@@ -57,6 +57,11 @@ export class ShardLoop {
   cancel({ batchId, shardId, attempt }: CancelShard): void {
     const shard = this.#held.get(`${batchId}/${shardId}`)
     if (shard !== undefined && shard.assignment.attempt <= attempt) shard.giveUp('cancelled')
+  }
+
+  cancelItems({ batchId, shardId, items }: CancelItems): void {
+    this.#held.get(`${batchId}/${shardId}`)?.cancelItems(items)
+    this.#wake()
   }
 
   /**
