@@ -166,21 +166,34 @@ describe.each([
     expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'image/webp'])
   })
 
-  test('a stream shows the picture on its way, and then the picture', async () => {
+  test.each([
+    ['png', {}],
+    ['webp', { output_format: 'webp' }],
+    ['jpeg', { output_format: 'jpeg' }],
+  ])('a stream shows the picture on its way, and then the picture, all as %s', async (format, asked) => {
     const stream = (await client().images.generate({
       model: 'emoji-sd',
       prompt: 'a red apple',
       stream: true,
       partial_images: 2,
       num_inference_steps: 200,
-    } as never)) as unknown as AsyncIterable<{ type: string; b64_json: string; partial_image_index?: number }>
+      ...asked,
+    } as never)) as unknown as AsyncIterable<{
+      type: string
+      b64_json: string
+      output_format: string
+      partial_image_index?: number
+    }>
     const events = await Array.fromAsync(stream)
     expect(events.at(-1)!.type).toBe('image_generation.completed')
     const partials = events.slice(0, -1)
     expect(partials.map(({ partial_image_index: index }) => index)).toEqual(partials.map((__, i) => i))
     expect(partials.length).toBeGreaterThanOrEqual(1)
     expect(partials.length).toBeLessThanOrEqual(2)
-    expect(await sharp(Buffer.from(partials[0]!.b64_json, 'base64')).metadata()).toMatchObject({ format: 'jpeg' })
+    for (const { b64_json: picture, output_format: said } of events) {
+      expect(said).toBe(format)
+      expect(await sharp(Buffer.from(picture, 'base64')).metadata()).toMatchObject({ format, width: 64, height: 64 })
+    }
   })
 
   test('a picture is edited: whole, or where its mask is transparent', async () => {

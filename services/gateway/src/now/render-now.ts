@@ -21,7 +21,8 @@ export interface RenderRequest {
   readonly traceparent: string
   /** Aborts when the caller is gone. */
   readonly signal: AbortSignal
-  readonly onPreview?: (preview: Preview) => void
+  /** The next comes when it has seen to this one. */
+  readonly onPreview?: (preview: Preview) => void | Promise<void>
 }
 
 /** The pictures of one item, and the batch that they are in. */
@@ -69,7 +70,7 @@ async function untilEnd(
   const deadline = AbortSignal.timeout(WAIT_MS)
   const ended = AbortSignal.any([signal, context.stopping, deadline])
   for await (const { batch, preview } of followBatch(context, batchId, ended)) {
-    if (preview !== undefined) onPreview?.(preview)
+    if (preview !== undefined) await onPreview?.(preview)
     if (batch !== undefined && isEnded(batch.state)) return
   }
   await context.coordinator.cancelBatch({ batchId })
