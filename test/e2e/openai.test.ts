@@ -89,6 +89,52 @@ describe.each([
     await expect(client().files.retrieve(batch.output_file_id!)).rejects.toMatchObject({ status: 404 })
   })
 
+  test.each([
+    ['/v1/images/generations', {}],
+    ['/v1/images/edits', { images: [{ image_url: dataUrl(readFileSync(path.join(EXAMPLES, 'cat.png'))) }] }],
+  ] as const)('lines for %s that ask for base64 have their pictures in the output file', async (url, source) => {
+    const asked = (id: string, body: object) => ({ ...line(id, { ...source, ...body }), url })
+    const file = await upload([
+      asked('addresses', { n: 2 }),
+      asked('pictures', { n: 2, response_format: 'b64_json' }),
+      asked('more', { seed: 9, response_format: 'b64_json', output_format: 'webp' }),
+    ])
+    const { id } = await client().batches.create({ input_file_id: file.id, endpoint: url, completion_window: '24h' })
+    const { status, output_file_id: output } = await settled(id)
+    expect(status).toBe('completed')
+    const lines = await linesOf(output!)
+    const dataOf = (custom: string) =>
+      (
+        lines.find(({ custom_id: name }) => name === custom)!.response as unknown as {
+          body: { data: { url?: string; b64_json?: string; seed: number }[] }
+        }
+      ).body.data
+    const [named, given] = [dataOf('addresses'), dataOf('pictures')]
+    expect(given.map(({ url: address, seed }) => [address, seed])).toEqual([
+      [undefined, 7],
+      [undefined, 8],
+    ])
+    const fetched = await Promise.all(named.map(async ({ url: address }) => (await fetch(address!)).arrayBuffer()))
+    // They say which item they are, and that alone is another.
+    const pixels = (pictures: readonly Buffer[]) => Promise.all(pictures.map(pixelsOf))
+    expect(await pixels(given.map(({ b64_json: picture }) => Buffer.from(picture!, 'base64')))).toEqual(
+      await pixels(fetched.map((bytes) => Buffer.from(bytes))),
+    )
+    const [webp] = dataOf('more')
+    expect(await sharp(Buffer.from(webp!.b64_json!, 'base64')).metadata()).toMatchObject({ format: 'webp' })
+    // Lengths and ranges are those of the file as it is read.
+    const whole = Buffer.from(await (await client().files.content(output!)).arrayBuffer())
+    expect((await client().files.retrieve(output!)).bytes).toBe(whole.length)
+    const start = whole.indexOf(given[1]!.b64_json!) + 100
+    const headers = { range: `bytes=${start}-${start + 4_999}` }
+    const part = await fetch(`${farm.farm.gatewayUrl}/v1/files/${output!}/content`, { headers })
+    expect([part.status, part.headers.get('content-range')]).toEqual([
+      206,
+      `bytes ${start}-${start + 4_999}/${whole.length}`,
+    ])
+    expect(Buffer.from(await part.arrayBuffer())).toEqual(whole.subarray(start, start + 5_000))
+  })
+
   test('a batch with bad lines fails whole, and says which lines', async () => {
     const file = await upload([
       line('a'),
@@ -96,6 +142,7 @@ describe.each([
       { custom_id: 'c', method: 'POST', url: '/v1/images/edits', body: {} },
       line('a'),
       line('e', { num_inference_stepz: 3 }),
+      line('f', { response_format: 'base64' }),
     ])
     const made = await client().batches.create({
       input_file_id: file.id,
@@ -109,6 +156,7 @@ describe.each([
       [3, 'url'],
       [4, 'custom_id'],
       [5, 'body.num_inference_stepz'],
+      [6, 'body.response_format'],
     ])
   })
 
@@ -222,7 +270,6 @@ describe.each([
     })
       .png()
       .toBuffer()
-    const dataUrl = (bytes: Buffer): string => `data:image/png;base64,${bytes.toString('base64')}`
     const native = await farm.gateway.submitJson({
       items: [
         {
@@ -272,6 +319,10 @@ describe.each([
     await expect(noFile).rejects.toMatchObject({ status: 400, param: 'input_file_id' })
   })
 })
+
+function dataUrl(bytes: Buffer): string {
+  return `data:image/png;base64,${bytes.toString('base64')}`
+}
 
 async function pixelsOf(picture: Buffer): Promise<Buffer> {
   return sharp(picture).raw().toBuffer()

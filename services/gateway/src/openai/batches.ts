@@ -128,6 +128,9 @@ export class OpenAiBatches {
           const pictures = new EditPictures(tenant, { ...this.#context, files: this.#files })
           const lines = new BatchLines(intake, document.endpoint, this.#wireItems, pictures)
           await readNdjson(content.body, lines, this.#context.config.maxLineBytes)
+          const { bits } = lines.base64Items
+          if (bits !== null && lines.problems.isEmpty)
+            await this.#context.store.put(keys.openAiBase64Items(tenant, id), bits)
         },
         this.#context,
       )

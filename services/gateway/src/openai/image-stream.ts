@@ -7,7 +7,7 @@ import type { Rendered } from '../now/render-now.ts'
 import type { BatchEndpoint } from './documents.ts'
 import { withOpenAiError } from './error.ts'
 import { unixSeconds } from './ids.ts'
-import type { ImageData } from './result-lines.ts'
+import type { ImageData } from './image-data.ts'
 
 /** Server-sent events of one request. Its head is sent with the first event, so that refusals before it are plain answers. */
 export class ImageStream {

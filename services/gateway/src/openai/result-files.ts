@@ -3,11 +3,13 @@ import type { BatchDocument, DoneDocument } from '@darkroom/proto'
 import type { ObjectStore } from '@darkroom/chassis'
 import type { CoreContext } from '../context.ts'
 import type { ByteRange } from '../http/byte-range.ts'
+import { Base64Items } from './base64-items.ts'
 import type { OpenAiBatches } from './batches.ts'
 import { noFile } from './files.ts'
 import { resultFileId } from './ids.ts'
 import type { ResultKind } from './ids.ts'
-import { resultLines } from './result-lines.ts'
+import { resultPieces } from './result-pieces.ts'
+import type { ResultForm } from './result-pieces.ts'
 
 const MAX_KEPT = 1_024
 
@@ -16,7 +18,7 @@ interface Result {
   readonly batchId: string
 }
 
-/** Files of results: made line by line when they are read, so that nothing is stored twice. */
+/** Files of results: made piece by piece when they are read, so that nothing is stored twice. */
 export class ResultFiles {
   readonly #context: CoreContext
   readonly #store: ObjectStore
@@ -40,7 +42,7 @@ export class ResultFiles {
     const key = `${resultFileId(result.kind, result.batchId)} ${base}`
     let bytes = this.#bytes.get(key)
     if (bytes === undefined) {
-      bytes = this.#measure(batch, result.kind, base)
+      bytes = this.#measure(batch, result.kind, await this.#formOf(tenant, result, base))
       this.#bytes.set(key, bytes)
       bytes.catch(() => this.#bytes.delete(key))
       if (this.#bytes.size > MAX_KEPT) this.#bytes.delete(this.#bytes.keys().next().value!)
@@ -56,13 +58,13 @@ export class ResultFiles {
     { start, endInclusive }: ByteRange,
   ): AsyncGenerator<Uint8Array> {
     const { batch } = await this.#find(tenant, result)
+    const form = await this.#formOf(tenant, result, base)
     let at = 0
-    for await (const line of resultLines(this.#context, batch, result.kind, base)) {
-      const bytes = Buffer.from(line)
+    for await (const piece of resultPieces(this.#context, batch, result.kind, form)) {
       const from = Math.max(0, start - at)
-      const to = Math.min(bytes.length, endInclusive + 1 - at)
-      if (from < to) yield bytes.subarray(from, to)
-      at += bytes.length
+      const to = Math.min(piece.bytes, endInclusive + 1 - at)
+      if (from < to) yield Buffer.from(await piece.read()).subarray(from, to)
+      at += piece.bytes
       if (at > endInclusive) return
     }
   }
@@ -83,9 +85,14 @@ export class ResultFiles {
     return { batch: outcome.document, done, expiresAt }
   }
 
-  async #measure(batch: BatchDocument, kind: ResultKind, base: string): Promise<number> {
-    let bytes = 0
-    for await (const line of resultLines(this.#context, batch, kind, base)) bytes += Buffer.byteLength(line)
-    return bytes
+  async #formOf(tenant: string, { batchId }: Result, base: string): Promise<ResultForm> {
+    const bits = await this.#store.get(keys.openAiBase64Items(tenant, batchId))
+    return { base, base64Items: new Base64Items(bits ?? undefined) }
+  }
+
+  async #measure(batch: BatchDocument, kind: ResultKind, form: ResultForm): Promise<number> {
+    let sum = 0
+    for await (const { bytes } of resultPieces(this.#context, batch, kind, form)) sum += bytes
+    return sum
   }
 }

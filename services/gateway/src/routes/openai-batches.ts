@@ -26,7 +26,7 @@ export function openAiBatches(app: App, context: GatewayContext): void {
       operationId: 'openAiCreateBatch',
       summary: 'Render a file of requests',
       description:
-        'The file is checked as a whole after the answer: one bad line fails the batch, and `errors` names up to twenty. Results are addresses of pictures, not base64.',
+        'The file is checked as a whole after the answer: one bad line fails the batch, and `errors` names up to twenty. The output file has addresses of pictures; of lines that say `response_format` b64_json it has the pictures themselves.',
       tags: ['openai'],
       body: batchRequestSchema,
       response: { 200: openAiBatchSchema, ...problemResponses },

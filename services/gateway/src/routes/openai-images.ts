@@ -4,7 +4,6 @@ import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { Check } from 'typebox/value'
 import { alphaAsMask, DarkroomError, PICTURE_LIMITS } from '@darkroom/chassis'
-import { keys } from '@darkroom/proto'
 import type { OutputFormat } from '@darkroom/proto'
 import { callerOf } from '../auth/caller.ts'
 import { traceparentOf } from '../batches/traceparent.ts'
@@ -20,15 +19,17 @@ import { ImageStream } from '../openai/image-stream.ts'
 import { patiently } from '../now/patiently.ts'
 import { renderNow } from '../now/render-now.ts'
 import type { Rendered } from '../now/render-now.ts'
-import { imageData, noteOf } from '../openai/result-lines.ts'
-import type { ImageData } from '../openai/result-lines.ts'
+import { imageAsBase64, imageAsUrl } from '../openai/image-data.ts'
+import type { ImageData } from '../openai/image-data.ts'
 import { previewEvery } from '../now/preview-every.ts'
 import { WireItems } from '../openai/wire-item.ts'
 import { toDataUrl } from '../pictures/data-url.ts'
 
 /** What the routes read themselves of a body. */
 const OPTIONS = {
-  response_format: Type.Optional(Type.Enum(['url', 'b64_json'], { description: 'Default: b64_json.' })),
+  response_format: Type.Optional(
+    Type.Enum(['url', 'b64_json'], { description: 'Default: b64_json; in a line of a batch, url.' }),
+  ),
   stream: Type.Optional(Type.Boolean({ description: 'Answer as server-sent events.' })),
   partial_images: Type.Optional(
     Type.Integer({ minimum: 0, maximum: 3, description: 'Pictures on their way that a stream shows, in its format.' }),
@@ -165,9 +166,7 @@ async function answer(
     )
     const data = await Promise.all(
       rendered.images.map(async (image) =>
-        isUrl
-          ? imageData(context, rendered.batch.id, image, base)
-          : { b64_json: await pictureOf(context, rendered.batch.id, image.name), ...noteOf(image) },
+        isUrl ? imageAsUrl(context, rendered.batch.id, image, base) : imageAsBase64(context, rendered.batch.id, image),
       ),
     )
     if (stream === null) return wireImages(rendered, data, format)
@@ -179,12 +178,6 @@ async function answer(
     stream.fail(DarkroomError.from(reason), request.id)
     return undefined
   }
-}
-
-async function pictureOf({ store }: GatewayContext, batchId: string, name: string): Promise<string> {
-  const bytes = await store.get(keys.image(batchId, name))
-  if (bytes === null) throw new DarkroomError('NOT_FOUND', `the picture ${name} is gone`)
-  return Buffer.from(bytes).toString('base64')
 }
 
 function wireImages(
