@@ -188,10 +188,17 @@ describe.each([
     expect(ids.length).toBeGreaterThanOrEqual(3)
     expect(new Set(ids).size).toBe(ids.length)
     expect(ids).toEqual(ids.toSorted().toReversed())
-    const files: string[] = []
-    for await (const file of client().files.list({ limit: 2, order: 'asc' })) files.push(file.id)
-    expect(files).toEqual(files.toSorted())
-    expect(files.length).toBeGreaterThanOrEqual(3)
+    const files = await Array.fromAsync(client().files.list({ limit: 2, order: 'asc' }))
+    expect(new Set(files.map(({ id }) => id)).size).toBe(files.length)
+    // Uploads and results of batches together, as their ids end.
+    const ages = files.map(({ id }) => id.slice(-22))
+    expect(ages).toEqual(ages.toSorted())
+    const results = await Array.fromAsync(client().files.list({ limit: 2, purpose: 'batch_output' }))
+    expect(results.length).toBeGreaterThanOrEqual(2)
+    expect(files.filter(({ purpose }) => purpose === 'batch_output')).toEqual(results.toReversed())
+    expect(files.length).toBeGreaterThanOrEqual(results.length + 3)
+    for (const { id, bytes } of results)
+      expect((await (await client().files.content(id)).arrayBuffer()).byteLength).toBe(bytes)
   })
 
   test('a picture is rendered while its caller waits, the same for the same seed', async () => {

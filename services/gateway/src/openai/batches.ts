@@ -14,6 +14,8 @@ import type { OpenAiBatchDocument } from './documents.ts'
 import { EditPictures } from './edit-pictures.ts'
 import { Files } from './files.ts'
 import { isOpenAiBatchId } from './ids.ts'
+import { idsIn } from './page.ts'
+import type { PageQuery } from './page.ts'
 import { WireItems } from './wire-item.ts'
 
 /** So long after a batch was made another gateway takes its check over: the first has died, or is slow; both may well be at it. */
@@ -60,10 +62,9 @@ export class OpenAiBatches {
     return { document, outcome }
   }
 
-  /** Oldest first. */
-  async ids(tenant: string): Promise<readonly string[]> {
-    const folder = keys.openAiBatches(tenant)
-    return Array.fromAsync(this.#context.store.listPrefixes(folder), (prefix) => prefix.slice(folder.length, -1))
+  /** As far as a page may have them. */
+  async ids(tenant: string, query: PageQuery): Promise<readonly string[]> {
+    return idsIn(this.#context.store, keys.openAiBatches(tenant), 'batch_', query)
   }
 
   /** Ends a batch that is still being checked; one that was accepted is the coordinator's to cancel. */

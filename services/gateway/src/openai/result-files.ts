@@ -6,12 +6,14 @@ import type { ByteRange } from '../http/byte-range.ts'
 import { Base64Items } from './base64-items.ts'
 import type { OpenAiBatches } from './batches.ts'
 import { noFile } from './files.ts'
-import { resultFileId } from './ids.ts'
+import { RESULT_KINDS, resultFileId } from './ids.ts'
 import type { ResultKind } from './ids.ts'
+import type { PageQuery } from './page.ts'
 import { resultPieces } from './result-pieces.ts'
 import type { ResultForm } from './result-pieces.ts'
 
-const MAX_KEPT = 1_024
+/** A few of the longest lists. */
+const MAX_KEPT = 32_768
 
 interface Result {
   readonly kind: ResultKind
@@ -32,7 +34,13 @@ export class ResultFiles {
     this.#batches = batches
   }
 
-  /** @throws DarkroomError NOT_FOUND: none of the tenant's, not ended yet, deleted or expired */
+  /** Those that the tenant's batches have or may have one day, as far as a page may have them. */
+  async ids(tenant: string, query: PageQuery): Promise<readonly string[]> {
+    const batchIds = await this.#batches.ids(tenant, query)
+    return batchIds.flatMap((batchId) => RESULT_KINDS.map((kind) => resultFileId(kind, batchId)))
+  }
+
+  /** @throws DarkroomError NOT_FOUND: none of the tenant's, not ended yet, without a line, deleted or expired */
   async describe(
     tenant: string,
     result: Result,
@@ -77,7 +85,8 @@ export class ResultFiles {
     const done =
       outcome?.kind === 'accepted' ? await this.#store.getJson<DoneDocument>(keys.done(outcome.document.id)) : null
     const isDeleted = (await this.#store.head(keys.openAiDeleted(tenant, batchId, kind))) !== null
-    if (outcome?.kind !== 'accepted' || done === null || isDeleted) throw noFile(resultFileId(kind, batchId))
+    if (outcome?.kind !== 'accepted' || done === null || linesOf(kind, done) === 0 || isDeleted)
+      throw noFile(resultFileId(kind, batchId))
     const { outputSeconds, createdAt } = document
     const expiresAt =
       outputSeconds === null ? null : new Date(Date.parse(createdAt) + outputSeconds * 1000).toISOString()
@@ -95,4 +104,8 @@ export class ResultFiles {
     for await (const { bytes } of resultPieces(this.#context, batch, kind, form)) sum += bytes
     return sum
   }
+}
+
+function linesOf(kind: ResultKind, { items: { rendered, failed, cancelled } }: DoneDocument): number {
+  return kind === 'output' ? rendered : failed + cancelled
 }

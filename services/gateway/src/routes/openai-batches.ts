@@ -66,7 +66,7 @@ export function openAiBatches(app: App, context: GatewayContext): void {
     },
     handler: async (request) => {
       const { tenant } = callerOf(request)
-      return pageOf(await batches.ids(tenant), request.query, async (id) => {
+      return pageOf(await batches.ids(tenant, request.query), request.query, async (id) => {
         const { document, outcome } = await batches.get(tenant, id)
         // Its batch may be deleted, since it ended long enough ago.
         return viewOpenAiBatch(context, document, outcome).catch(nullIfNotFound)
