@@ -37,6 +37,7 @@ export const keys = {
   openAiFile: (tenant: string, fileId: string) => `openai/files/${tenant}/${fileId}/file.json`,
   openAiFileContent: (tenant: string, fileId: string) => `openai/files/${tenant}/${fileId}/content`,
   openAiBatches: (tenant: string) => `openai/batches/${tenant}/`,
+  openAiBatchFolder: (tenant: string, batchId: string) => `openai/batches/${tenant}/${batchId}/`,
   openAiBatch: (tenant: string, batchId: string) => `openai/batches/${tenant}/${batchId}/request.json`,
   /** What became of the check of its input: written once. */
   openAiOutcome: (tenant: string, batchId: string) => `openai/batches/${tenant}/${batchId}/outcome.json`,

@@ -49,7 +49,7 @@ export class OpenAiBatches {
     this.#startCheck(document)
   }
 
-  /** @throws DarkroomError NOT_FOUND */
+  /** One that was deleted, as it ended long enough ago, is forgotten then. @throws DarkroomError NOT_FOUND */
   async get(tenant: string, id: string): Promise<{ document: OpenAiBatchDocument; outcome: Outcome | null }> {
     const { store } = this.#context
     const [document, outcome] = isOpenAiBatchId(id)
@@ -58,7 +58,9 @@ export class OpenAiBatches {
           outcomeOf(store, keys.openAiOutcome(tenant, id)),
         ])
       : [null, null]
-    if (document === null) throw new DarkroomError('NOT_FOUND', `no batch ${id}: GET /v1/batches lists yours`)
+    if (outcome?.kind === 'deleted') await this.#forget(tenant, id)
+    if (document === null || outcome?.kind === 'deleted')
+      throw new DarkroomError('NOT_FOUND', `no batch ${id}: GET /v1/batches lists yours`)
     return { document, outcome }
   }
 
@@ -171,12 +173,21 @@ export class OpenAiBatches {
     }
   }
 
+  /** The outcome last: as long as it is there, whoever looks knows that the batch is deleted, and goes on. */
+  async #forget(tenant: string, id: string): Promise<void> {
+    const { store } = this.#context
+    const outcome = keys.openAiOutcome(tenant, id)
+    const documents = await Array.fromAsync(store.list(keys.openAiBatchFolder(tenant, id)), ({ key }) => key)
+    await store.deleteMany(documents.filter((key) => key !== outcome))
+    await store.delete(outcome)
+  }
+
   async #conclude(tenant: string, id: string, outcome: Outcome): Promise<Outcome> {
     try {
       await claim(this.#context.store, keys.openAiOutcome(tenant, id), outcome)
       return outcome
     } catch (reason) {
-      if (reason instanceof AlreadyClaimed) return reason.outcome
+      if (reason instanceof AlreadyClaimed) return (await this.get(tenant, id)).outcome!
       throw reason
     }
   }

@@ -8,6 +8,7 @@ import { problemResponses } from '../http/problem.ts'
 import { batchRequestSchema, windowSeconds } from '../openai/documents.ts'
 import type { OpenAiBatchDocument } from '../openai/documents.ts'
 import { openAiBatchSchema, viewOpenAiBatch } from '../openai/batch-view.ts'
+import type { OpenAiBatch } from '../openai/batch-view.ts'
 import { createOpenAiBatchId } from '../openai/ids.ts'
 import { listSchema, pageOf, pageQuerySchema } from '../openai/page.ts'
 
@@ -17,6 +18,12 @@ const idParams = Type.Object({ id: Type.String({ maxLength: 100, description: 'O
 export function openAiBatches(app: App, context: GatewayContext): void {
   const { openAi, coordinator, auditLog } = context
   const { files, batches } = openAi
+
+  /** @throws DarkroomError NOT_FOUND, also where it is being deleted */
+  const view = async (tenant: string, id: string): Promise<OpenAiBatch> => {
+    const { document, outcome } = await batches.get(tenant, id)
+    return viewOpenAiBatch(context, document, outcome)
+  }
 
   app.route({
     method: 'POST',
@@ -66,11 +73,8 @@ export function openAiBatches(app: App, context: GatewayContext): void {
     },
     handler: async (request) => {
       const { tenant } = callerOf(request)
-      return pageOf(await batches.ids(tenant, request.query), request.query, async (id) => {
-        const { document, outcome } = await batches.get(tenant, id)
-        // Its batch may be deleted, since it ended long enough ago.
-        return viewOpenAiBatch(context, document, outcome).catch(nullIfNotFound)
-      })
+      const ids = await batches.ids(tenant, request.query)
+      return pageOf(ids, request.query, async (id) => view(tenant, id).catch(nullIfNotFound))
     },
   })
 
@@ -85,10 +89,7 @@ export function openAiBatches(app: App, context: GatewayContext): void {
       params: idParams,
       response: { 200: openAiBatchSchema, ...problemResponses },
     },
-    handler: async (request) => {
-      const { document, outcome } = await batches.get(callerOf(request).tenant, request.params.id)
-      return viewOpenAiBatch(context, document, outcome)
-    },
+    handler: async (request) => view(callerOf(request).tenant, request.params.id),
   })
 
   app.route({

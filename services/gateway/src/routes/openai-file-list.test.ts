@@ -144,3 +144,24 @@ test('a batch without failures has no error file', async () => {
   const answer = await fetch(`${gateway.url}/v1/files/${withoutFailures.replace('output', 'error')}`)
   expect(answer.status).toBe(404)
 })
+
+test('what is known of a batch that was deleted goes when a list meets it', async () => {
+  const [id] = await batch('default', new Date(START - 60_000), { rendered: 1, cancelled: 0 })
+  const openAiId = id!.replace('file-output-', 'batch_')
+  const folder = keys.openAiBatchFolder('default', openAiId)
+  const left = () => Array.fromAsync(gateway.store.list(folder), ({ key }) => key)
+  const { document } = (await gateway.store.getJson<{ document: BatchDocument }>(
+    keys.openAiOutcome('default', openAiId),
+  ))!
+  const everything = await Array.fromAsync(gateway.store.list(keys.batchFolder(document.id)), ({ key }) => key)
+  const batchIds = async () =>
+    ((await (await fetch(`${gateway.url}/v1/batches`)).json()) as { data: Entry[] }).data.map((entry) => entry.id)
+  // As long as its document is there it is a batch, whatever else is gone.
+  await gateway.store.deleteMany(everything.filter((key) => key !== keys.batch(document.id)))
+  expect(await batchIds()).toContain(openAiId)
+  expect(await left()).toHaveLength(2)
+  await gateway.store.delete(keys.batch(document.id))
+  expect(await batchIds()).not.toContain(openAiId)
+  expect(await left()).toEqual([])
+  expect(await idsOf('order=asc')).toEqual(listed.default)
+})
