@@ -6,6 +6,7 @@ import type { GatewayContext } from '../context.ts'
 import { acceptBatch } from './accept-batch.ts'
 import { AlreadyClaimed, idempotencyKeyOf, outcomeOf } from './claim.ts'
 import type { Deleted, Outcome } from './claim.ts'
+import type { TellQuota } from './daily-images.ts'
 import type { Submission } from './submission.ts'
 
 /**
@@ -16,9 +17,10 @@ import type { Submission } from './submission.ts'
 export async function acceptOnce(
   context: GatewayContext,
   submission: Submission,
-  header: string | readonly string[] | undefined,
+  { header, tellQuota }: { readonly header: string | readonly string[] | undefined; readonly tellQuota: TellQuota },
 ): Promise<{ readonly document: BatchDocument; readonly isReplay: boolean }> {
-  const { request, read, drain, fingerprint } = submission
+  const { read, drain, fingerprint } = submission
+  const request = { ...submission.request, tellQuota }
   const idempotencyKey = idempotencyKeyOf(header)
   if (idempotencyKey === null) {
     return { document: await acceptBatch(context.intakeRules, request, read, context), isReplay: false }

@@ -7,6 +7,7 @@ import { tellCoordinator } from '../batches/tell-coordinator.ts'
 import type { CoreContext } from '../context.ts'
 import { acceptBatch } from '../ingest/accept-batch.ts'
 import { BatchPictures } from '../ingest/batch-pictures.ts'
+import type { TellQuota } from '../ingest/daily-images.ts'
 import type { ItemInput } from '../ingest/item-schema.ts'
 import { readItemPage } from '../items/item-page.ts'
 
@@ -19,6 +20,7 @@ export interface RenderRequest {
   /** Gives a problem's field the name that the caller knows it by. */
   readonly locate: (problem: Problem) => Problem
   readonly traceparent: string
+  readonly tellQuota: TellQuota
   /** Aborts when the caller is gone. */
   readonly signal: AbortSignal
   /** The next comes when it has seen to this one. */
@@ -39,7 +41,7 @@ export interface Rendered {
  * @throws DarkroomError INVALID_REQUEST; RENDER_FAILED; DEADLINE_EXCEEDED; CANCELLED where an operator cancelled it
  */
 export async function renderNow(context: CoreContext, request: RenderRequest): Promise<Rendered> {
-  const { tenant, item, locate, traceparent } = request
+  const { tenant, item, locate, traceparent, tellQuota } = request
   const batch = await acceptBatch(
     context.intakeRules,
     {
@@ -51,6 +53,7 @@ export async function renderNow(context: CoreContext, request: RenderRequest): P
       now: new Date(),
       claim: null,
       isInteractive: true,
+      tellQuota,
       locate,
     },
     async (intake) => intake.add(item, 0),

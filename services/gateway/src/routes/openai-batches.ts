@@ -1,10 +1,13 @@
 import { Type } from 'typebox'
 import { DarkroomError, nullIfNotFound } from '@darkroom/chassis'
 import { callerOf } from '../auth/caller.ts'
+import { termsOf } from '../auth/tenants.ts'
 import { traceparentOf } from '../batches/traceparent.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
+import { quotaHeaders } from '../http/quota-headers.ts'
+import { imagesOf, quotaOf } from '../ingest/daily-images.ts'
 import { batchRequestSchema, windowSeconds } from '../openai/documents.ts'
 import type { OpenAiBatchDocument } from '../openai/documents.ts'
 import { openAiBatchSchema, viewOpenAiBatch } from '../openai/batch-view.ts'
@@ -16,7 +19,7 @@ const idParams = Type.Object({ id: Type.String({ maxLength: 100, description: 'O
 
 /** OpenAI's Batches. */
 export function openAiBatches(app: App, context: GatewayContext): void {
-  const { openAi, coordinator, auditLog } = context
+  const { config, store, openAi, coordinator, auditLog } = context
   const { files, batches } = openAi
 
   /** @throws DarkroomError NOT_FOUND, also where it is being deleted */
@@ -38,11 +41,13 @@ export function openAiBatches(app: App, context: GatewayContext): void {
       body: batchRequestSchema,
       response: { 200: openAiBatchSchema, ...problemResponses },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const { input_file_id, endpoint, completion_window, metadata, output_expires_after } = request.body
       const { tenant } = callerOf(request)
       const now = new Date()
       await assertUsable(context, tenant, input_file_id, now)
+      const { imagesPerDay } = termsOf(config.tenants, tenant)
+      if (imagesPerDay !== null) quotaHeaders(reply)(quotaOf(imagesPerDay, await imagesOf(store, tenant, now), now))
       const document: OpenAiBatchDocument = {
         id: createOpenAiBatchId(now),
         tenant,

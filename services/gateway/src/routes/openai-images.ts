@@ -11,6 +11,7 @@ import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { baseUrl } from '../http/base-url.ts'
 import { problemResponses } from '../http/problem.ts'
+import { quotaHeaders } from '../http/quota-headers.ts'
 import type { BatchEndpoint } from '../openai/documents.ts'
 import { EditPictures } from '../openai/edit-pictures.ts'
 import { FORM_LIMITS, readForm, readPart } from '../openai/form.ts'
@@ -160,6 +161,7 @@ async function answer(
         item: partials === 0 ? item : { ...item, previewEvery: await previewEvery(context, item, partials) },
         locate: (problem) => wireItems.inWireNames(problem),
         traceparent: traceparentOf(request.headers['traceparent']),
+        tellQuota: quotaHeaders(reply),
         signal,
         onPreview: async (preview) => stream?.partial(preview, partials),
       }),
