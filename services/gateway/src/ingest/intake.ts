@@ -118,7 +118,8 @@ export class Intake {
   #write(item: ItemInput, position: number, examined?: ExaminedPictures): Promise<void> | undefined {
     const line = this.#lines.lineOf(item, this.#itemCount, examined)
     if (typeof line !== 'string' && 'needs' in line) return this.#supply(item, line, position)
-    if (examined === undefined || typeof line !== 'string' || !this.problems.isEmpty) return this.#take(line, position)
+    const isToKeep = typeof line === 'string' && this.problems.isEmpty && this.#parts.isStored
+    if (examined === undefined || !isToKeep) return this.#take(line, position)
     return this.#request.pictures.keep(examined.pictures).then(() => this.#take(line, position))
   }
 
