@@ -45,8 +45,8 @@ export class ResultFiles {
     tenant: string,
     result: Result,
     base: string,
-  ): Promise<{ batch: BatchDocument; bytes: number; endedAt: string; expiresAt: string | null }> {
-    const { batch, done, expiresAt } = await this.#find(tenant, result)
+  ): Promise<{ batch: BatchDocument; bytes: number; createdAt: string; expiresAt: string | null }> {
+    const { batch, createdAt, expiresAt } = await this.#find(tenant, result)
     const key = `${resultFileId(result.kind, result.batchId)} ${base}`
     let bytes = this.#bytes.get(key)
     if (bytes === undefined) {
@@ -55,7 +55,7 @@ export class ResultFiles {
       bytes.catch(() => this.#bytes.delete(key))
       if (this.#bytes.size > MAX_KEPT) this.#bytes.delete(this.#bytes.keys().next().value!)
     }
-    return { batch, bytes: await bytes, endedAt: done.endedAt, expiresAt }
+    return { batch, bytes: await bytes, createdAt, expiresAt }
   }
 
   /** Bytes of the file from `start` to `endInclusive`. */
@@ -80,7 +80,7 @@ export class ResultFiles {
   async #find(
     tenant: string,
     { kind, batchId }: Result,
-  ): Promise<{ batch: BatchDocument; done: DoneDocument; expiresAt: string | null }> {
+  ): Promise<{ batch: BatchDocument; createdAt: string; expiresAt: string | null }> {
     const { document, outcome } = await this.#batches.get(tenant, batchId)
     const done =
       outcome?.kind === 'accepted' ? await this.#store.getJson<DoneDocument>(keys.done(outcome.document.id)) : null
@@ -91,7 +91,7 @@ export class ResultFiles {
     const expiresAt =
       outputSeconds === null ? null : new Date(Date.parse(createdAt) + outputSeconds * 1000).toISOString()
     if (expiresAt !== null && Date.parse(expiresAt) <= Date.now()) throw noFile(resultFileId(kind, batchId))
-    return { batch: outcome.document, done, expiresAt }
+    return { batch: outcome.document, createdAt, expiresAt }
   }
 
   async #formOf(tenant: string, { batchId }: Result, base: string): Promise<ResultForm> {

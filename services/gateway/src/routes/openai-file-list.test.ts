@@ -10,10 +10,13 @@ interface Entry {
   readonly id: string
   readonly bytes: number
   readonly purpose: string
+  readonly created_at: number
   readonly expires_at: number | null
 }
 
 const TENANTS = ['default', 'rival'] as const
+/** Longer than this test will be in use. */
+const LONG_SECONDS = 50 * 365 * 86_400
 const START = Date.parse('2026-11-01T00:00:00Z')
 /** What each tenant's list is to have, oldest first. */
 const listed = { default: [] as string[], rival: [] as string[] }
@@ -60,7 +63,7 @@ async function batch(
     createdAt: now.toISOString(),
     expiresAt: now.toISOString(),
     metadata: {},
-    outputSeconds: ended?.cancelled === 0 ? 3_600 * 24 * 365 * 50 : null,
+    outputSeconds: ended?.cancelled === 0 ? LONG_SECONDS : null,
     traceparent: '',
   }
   await gateway.store.put(keys.openAiBatch(tenant, id), JSON.stringify({ id, tenant, ...request }))
@@ -93,7 +96,10 @@ const idsOf = async (query: string): Promise<string[]> => (await list(query)).da
 test('uploads and files of results are listed together by age, those of the caller’s tenant alone', async () => {
   expect(listed.default).toHaveLength(7)
   expect(await idsOf('order=asc')).toEqual(listed.default)
-  expect(await idsOf('')).toEqual(listed.default.toReversed())
+  const { data } = await list('')
+  expect(data.map(({ id }) => id)).toEqual(listed.default.toReversed())
+  const times = data.map(({ created_at: time }) => time)
+  expect(times).toEqual(times.toSorted((a, b) => b - a))
 })
 
 test.each(['asc', 'desc'])('pages of any size make the whole list, %s', async (order) => {
@@ -129,7 +135,8 @@ test('the list says of a file of results what the file is: its length, and its e
     expect(bytes).toBe(content.byteLength)
     expect(bytes).toBeGreaterThan(100)
   }
-  expect(data.filter(({ expires_at: end }) => end !== null)).toHaveLength(1)
+  const lives = data.map(({ created_at: start, expires_at: end }) => end && end - start)
+  expect(lives.filter((seconds) => seconds !== null)).toEqual([LONG_SECONDS])
 })
 
 test('a file of results that was deleted is in no list', async () => {

@@ -31,7 +31,7 @@ const fileSchema = Type.Object({
   id: Type.String(),
   object: Type.Literal('file'),
   bytes: Type.Integer(),
-  created_at: Type.Integer({ description: 'Unix seconds.' }),
+  created_at: Type.Integer({ description: 'Unix seconds; of a file of results, those of its batch.' }),
   expires_at: Type.Union([Type.Integer(), Type.Null()]),
   filename: Type.String(),
   purpose: Type.String(),
@@ -51,12 +51,12 @@ export function openAiFiles(app: App, context: GatewayContext): void {
     const { tenant } = callerOf(request)
     const result = parseResultFileId(id)
     if (result === null) return wireFile(await files.get(tenant, id, new Date()))
-    const { batch, bytes, endedAt, expiresAt } = await resultFiles.describe(tenant, result, baseUrl(config, request))
+    const { batch, bytes, createdAt, expiresAt } = await resultFiles.describe(tenant, result, baseUrl(config, request))
     return {
       id,
       object: 'file',
       bytes,
-      created_at: unixSeconds(endedAt),
+      created_at: unixSeconds(createdAt),
       expires_at: expiresAt === null ? null : unixSeconds(expiresAt),
       filename: `${batch.id}_${result.kind}.jsonl`,
       purpose: RESULT_PURPOSE,
