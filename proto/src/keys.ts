@@ -37,9 +37,12 @@ export const keys = {
   openAiFile: (tenant: string, fileId: string) => `openai/files/${tenant}/${fileId}/file.json`,
   openAiFileContent: (tenant: string, fileId: string) => `openai/files/${tenant}/${fileId}/content`,
   openAiBatches: (tenant: string) => `openai/batches/${tenant}/`,
+  openAiBatchFolder: (tenant: string, batchId: string) => `openai/batches/${tenant}/${batchId}/`,
   openAiBatch: (tenant: string, batchId: string) => `openai/batches/${tenant}/${batchId}/request.json`,
   /** What became of the check of its input: written once. */
   openAiOutcome: (tenant: string, batchId: string) => `openai/batches/${tenant}/${batchId}/outcome.json`,
+  /** Items whose pictures go into the output file: a bit for each; absent where none do. Written before the outcome. */
+  openAiBase64Items: (tenant: string, batchId: string) => `openai/batches/${tenant}/${batchId}/base64-items`,
   /** Its results were deleted: 'output' or 'error'. */
   openAiDeleted: (tenant: string, batchId: string, file: string) =>
     `openai/batches/${tenant}/${batchId}/deleted-${file}`,

@@ -1,8 +1,8 @@
 import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import OpenAiNew, { toFile as toFileNew } from 'openai'
-import OpenAiOld, { toFile as toFileOld } from 'openai-6'
+import OpenAiNew from 'openai'
+import OpenAiOld from 'openai-6'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestFarm } from './farm.harness.ts'
@@ -25,9 +25,9 @@ afterAll(async () => {
 const STEPS = { num_inference_steps: 4, guidance_scale: 3.5 } as object
 
 describe.each([
-  ['openai 7', OpenAiNew, toFileNew],
-  ['openai 6', OpenAiOld as unknown as typeof OpenAiNew, toFileOld as unknown as typeof toFileNew],
-])('the official client, unmodified: %s', (_, OpenAI, toFile) => {
+  ['openai 7', OpenAiNew],
+  ['openai 6', OpenAiOld as unknown as typeof OpenAiNew],
+])('the official client, unmodified: %s', (_, OpenAI) => {
   const client = () => new OpenAI({ apiKey: 'any', baseURL: `${farm.farm.gatewayUrl}/v1`, maxRetries: 0 })
   const upload = async (lines: readonly object[]) => {
     const file = path.join(folder, 'requests.jsonl')
@@ -89,6 +89,52 @@ describe.each([
     await expect(client().files.retrieve(batch.output_file_id!)).rejects.toMatchObject({ status: 404 })
   })
 
+  test.each([
+    ['/v1/images/generations', {}],
+    ['/v1/images/edits', { images: [{ image_url: dataUrl(readFileSync(path.join(EXAMPLES, 'cat.png'))) }] }],
+  ] as const)('lines for %s that ask for base64 have their pictures in the output file', async (url, source) => {
+    const asked = (id: string, body: object) => ({ ...line(id, { ...source, ...body }), url })
+    const file = await upload([
+      asked('addresses', { n: 2 }),
+      asked('pictures', { n: 2, response_format: 'b64_json' }),
+      asked('more', { seed: 9, response_format: 'b64_json', output_format: 'webp' }),
+    ])
+    const { id } = await client().batches.create({ input_file_id: file.id, endpoint: url, completion_window: '24h' })
+    const { status, output_file_id: output } = await settled(id)
+    expect(status).toBe('completed')
+    const lines = await linesOf(output!)
+    const dataOf = (custom: string) =>
+      (
+        lines.find(({ custom_id: name }) => name === custom)!.response as unknown as {
+          body: { data: { url?: string; b64_json?: string; seed: number }[] }
+        }
+      ).body.data
+    const [named, given] = [dataOf('addresses'), dataOf('pictures')]
+    expect(given.map(({ url: address, seed }) => [address, seed])).toEqual([
+      [undefined, 7],
+      [undefined, 8],
+    ])
+    const fetched = await Promise.all(named.map(async ({ url: address }) => (await fetch(address!)).arrayBuffer()))
+    // They say which item they are, and that alone is another.
+    const pixels = (pictures: readonly Buffer[]) => Promise.all(pictures.map(pixelsOf))
+    expect(await pixels(given.map(({ b64_json: picture }) => Buffer.from(picture!, 'base64')))).toEqual(
+      await pixels(fetched.map((bytes) => Buffer.from(bytes))),
+    )
+    const [webp] = dataOf('more')
+    expect(await sharp(Buffer.from(webp!.b64_json!, 'base64')).metadata()).toMatchObject({ format: 'webp' })
+    // Lengths and ranges are those of the file as it is read.
+    const whole = Buffer.from(await (await client().files.content(output!)).arrayBuffer())
+    expect((await client().files.retrieve(output!)).bytes).toBe(whole.length)
+    const start = whole.indexOf(given[1]!.b64_json!) + 100
+    const headers = { range: `bytes=${start}-${start + 4_999}` }
+    const part = await fetch(`${farm.farm.gatewayUrl}/v1/files/${output!}/content`, { headers })
+    expect([part.status, part.headers.get('content-range')]).toEqual([
+      206,
+      `bytes ${start}-${start + 4_999}/${whole.length}`,
+    ])
+    expect(Buffer.from(await part.arrayBuffer())).toEqual(whole.subarray(start, start + 5_000))
+  })
+
   test('a batch with bad lines fails whole, and says which lines', async () => {
     const file = await upload([
       line('a'),
@@ -96,6 +142,7 @@ describe.each([
       { custom_id: 'c', method: 'POST', url: '/v1/images/edits', body: {} },
       line('a'),
       line('e', { num_inference_stepz: 3 }),
+      line('f', { response_format: 'base64' }),
     ])
     const made = await client().batches.create({
       input_file_id: file.id,
@@ -109,6 +156,7 @@ describe.each([
       [3, 'url'],
       [4, 'custom_id'],
       [5, 'body.num_inference_stepz'],
+      [6, 'body.response_format'],
     ])
   })
 
@@ -140,95 +188,17 @@ describe.each([
     expect(ids.length).toBeGreaterThanOrEqual(3)
     expect(new Set(ids).size).toBe(ids.length)
     expect(ids).toEqual(ids.toSorted().toReversed())
-    const files: string[] = []
-    for await (const file of client().files.list({ limit: 2, order: 'asc' })) files.push(file.id)
-    expect(files).toEqual(files.toSorted())
-    expect(files.length).toBeGreaterThanOrEqual(3)
-  })
-
-  test('a picture is rendered while its caller waits, the same for the same seed', async () => {
-    const request = { model: 'emoji-sd', prompt: 'a panda', size: '64x64', ...STEPS, seed: 3 } as never
-    const [first, second] = [await client().images.generate(request), await client().images.generate(request)]
-    const pictures = (first as { data: { b64_json: string }[] }).data
-    expect(pictures[0]!.b64_json).toBe((second as { data: { b64_json: string }[] }).data[0]!.b64_json)
-    expect(await sharp(Buffer.from(pictures[0]!.b64_json, 'base64')).metadata()).toMatchObject({
-      width: 64,
-      format: 'png',
-    })
-    const named = await client().images.generate({
-      ...(request as object),
-      n: 2,
-      response_format: 'url',
-      output_format: 'webp',
-    } as never)
-    const urls = (named as { data: { url: string }[] }).data.map(({ url }) => url)
-    const answer = await fetch(urls[1]!)
-    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'image/webp'])
-  })
-
-  test('a stream shows the picture on its way, and then the picture', async () => {
-    const stream = (await client().images.generate({
-      model: 'emoji-sd',
-      prompt: 'a red apple',
-      stream: true,
-      partial_images: 2,
-      num_inference_steps: 200,
-    } as never)) as unknown as AsyncIterable<{ type: string; b64_json: string; partial_image_index?: number }>
-    const events = await Array.fromAsync(stream)
-    expect(events.at(-1)!.type).toBe('image_generation.completed')
-    const partials = events.slice(0, -1)
-    expect(partials.map(({ partial_image_index: index }) => index)).toEqual(partials.map((__, i) => i))
-    expect(partials.length).toBeGreaterThanOrEqual(1)
-    expect(partials.length).toBeLessThanOrEqual(2)
-    expect(await sharp(Buffer.from(partials[0]!.b64_json, 'base64')).metadata()).toMatchObject({ format: 'jpeg' })
-  })
-
-  test('a picture is edited: whole, or where its mask is transparent', async () => {
-    const image = await toFile(createReadStream(path.join(EXAMPLES, 'cat.png')), 'cat.png', { type: 'image/png' })
-    const whole = await client().images.edit({
-      model: 'emoji-sd',
-      image,
-      prompt: 'a panda',
-      ...({ strength: 0.6, seed: 1, num_inference_steps: 10 } as object),
-    })
-    expect(whole.data).toHaveLength(1)
-    const alpha = Buffer.alloc(64 * 64 * 4, 255)
-    for (let i = 0; i < (64 * 64) / 2; i++) alpha[4 * i + 3] = 0
-    const png = await sharp(alpha, { raw: { width: 64, height: 64, channels: 4 } })
-      .png()
-      .toBuffer()
-    const masked = await client().images.edit({
-      model: 'emoji-sd',
-      image: await toFile(createReadStream(path.join(EXAMPLES, 'cat.png')), 'cat.png', { type: 'image/png' }),
-      mask: await toFile(png, 'mask.png', { type: 'image/png' }),
-      prompt: 'a panda',
-      ...({ seed: 1, num_inference_steps: 10 } as object),
-    })
-    const white = await sharp(Buffer.alloc(64 * 64).fill(255, 0, (64 * 64) / 2), {
-      raw: { width: 64, height: 64, channels: 1 },
-    })
-      .png()
-      .toBuffer()
-    const dataUrl = (bytes: Buffer): string => `data:image/png;base64,${bytes.toString('base64')}`
-    const native = await farm.gateway.submitJson({
-      items: [
-        {
-          checkpoint: 'emoji-sd',
-          task: 'inpainting',
-          image: dataUrl(readFileSync(path.join(EXAMPLES, 'cat.png'))),
-          maskImage: dataUrl(white),
-          prompt: 'a panda',
-          seed: 1,
-          numInferenceSteps: 10,
-        },
-      ],
-    })
-    await farm.end(native.id)
-    const { items } = (await (await farm.gateway.download(`/api/v1/batches/${native.id}/items`)).json()) as {
-      items: { images: { name: string }[] }[]
-    }
-    const expected = await farm.picture(native.id, items[0]!.images[0]!.name)
-    expect(await pixelsOf(Buffer.from(masked.data![0]!.b64_json!, 'base64'))).toEqual(await pixelsOf(expected))
+    const files = await Array.fromAsync(client().files.list({ limit: 2, order: 'asc' }))
+    expect(new Set(files.map(({ id }) => id)).size).toBe(files.length)
+    // Uploads and results of batches together, as their ids end.
+    const ages = files.map(({ id }) => id.slice(-22))
+    expect(ages).toEqual(ages.toSorted())
+    const results = await Array.fromAsync(client().files.list({ limit: 2, purpose: 'batch_output' }))
+    expect(results.length).toBeGreaterThanOrEqual(2)
+    expect(files.filter(({ purpose }) => purpose === 'batch_output')).toEqual(results.toReversed())
+    expect(files.length).toBeGreaterThanOrEqual(results.length + 3)
+    for (const { id, bytes } of results)
+      expect((await (await client().files.content(id)).arrayBuffer()).byteLength).toBe(bytes)
   })
 
   test('models are the checkpoints', async () => {
@@ -259,6 +229,10 @@ describe.each([
     await expect(noFile).rejects.toMatchObject({ status: 400, param: 'input_file_id' })
   })
 })
+
+function dataUrl(bytes: Buffer): string {
+  return `data:image/png;base64,${bytes.toString('base64')}`
+}
 
 async function pixelsOf(picture: Buffer): Promise<Buffer> {
   return sharp(picture).raw().toBuffer()

@@ -28,6 +28,8 @@ const AT_ONCE = 1_000
  * 2. batch.json: from here on nobody knows the batch. With it and without done.json it would be open;
  * 3. all else;
  * 4. done.json, which without batch.json says that this was no upload that is under way.
+ *
+ * What a batch is called under OpenAI's API only gateways know: they forget it when they next meet it.
  */
 export class Retention {
   readonly #options: RetentionOptions

@@ -4,7 +4,7 @@ import type { BatchDocument, DoneDocument } from '@darkroom/proto'
 import { termsOf } from '../auth/tenants.ts'
 import type { GatewayContext } from '../context.ts'
 import { askForImages, giveImagesBack } from '../ingest/daily-images.ts'
-import type { AskedImages } from '../ingest/daily-images.ts'
+import type { AskedImages, TellQuota } from '../ingest/daily-images.ts'
 import { noteEndToTell, writeBatch } from '../ingest/claim.ts'
 import { ImageCount } from '../ingest/image-count.ts'
 import { PartWriter } from '../ingest/part-writer.ts'
@@ -22,7 +22,7 @@ const PAGE_ITEMS = 1_000
 export async function retryBatch(
   { store, config }: GatewayContext,
   source: BatchDocument,
-  { traceparent, now }: { readonly traceparent: string; readonly now: Date },
+  { traceparent, now, tellQuota }: { readonly traceparent: string; readonly now: Date; readonly tellQuota: TellQuota },
 ): Promise<BatchDocument> {
   const done = await store.getJson<DoneDocument>(keys.done(source.id))
   if (done === null) throw new DarkroomError('CONFLICT', `batch ${source.id} has not ended: retry what it leaves then`)
@@ -49,7 +49,7 @@ export async function retryBatch(
     }
     if (imagesPerDay !== null) {
       asked = { tenant: source.tenant, id, images: document.imageCount, now }
-      await askForImages(store, imagesPerDay, asked)
+      await askForImages(store, imagesPerDay, asked, tellQuota)
     }
     await noteEndToTell(store, document)
     await writeBatch(store, document)

@@ -19,6 +19,13 @@ export type Outcome =
   | { readonly kind: 'failed'; readonly at: string; readonly errors: readonly ClaimError[] }
   | { readonly kind: 'cancelled'; readonly at: string }
 
+/** Of an accepted batch that ended and was deleted since, as the coordinator does after a while. Never stored. */
+export interface Deleted {
+  readonly kind: 'deleted'
+  readonly fingerprint: string
+  readonly batchId: string
+}
+
 interface ClaimError {
   readonly code: string
   readonly line: number | null
@@ -28,9 +35,9 @@ interface ClaimError {
 
 /** Another was first; `outcome` is what it made of it. */
 export class AlreadyClaimed extends Error {
-  readonly outcome: Outcome
+  readonly outcome: Outcome | Deleted
 
-  constructor(outcome: Outcome) {
+  constructor(outcome: Outcome | Deleted) {
     super('another request was first')
     this.outcome = outcome
   }
@@ -43,16 +50,16 @@ export async function claim(store: ObjectStore, key: string, outcome: Outcome): 
 }
 
 /** What became of a claim, finished where its writer was cut off; null where nobody has it yet. */
-export async function outcomeOf(store: ObjectStore, key: string): Promise<Outcome | null> {
+export async function outcomeOf(store: ObjectStore, key: string): Promise<Outcome | Deleted | null> {
   const outcome = await store.getJson<Outcome>(key)
-  if (outcome?.kind === 'accepted' && !(await isThere(store, outcome.document)))
-    await writeBatch(store, outcome.document)
+  if (outcome?.kind !== 'accepted') return outcome
+  const { document, fingerprint } = outcome
+  if ((await store.head(keys.batch(document.id))) !== null) return outcome
+  // Its input is what is deleted first.
+  const wasReal = (await store.head(document.parts[0]!.key)) === null
+  if (wasReal) return { kind: 'deleted', fingerprint, batchId: document.id }
+  await writeBatch(store, document)
   return outcome
-}
-
-/** Whether a batch is real, or was and is deleted with its parts by now. */
-async function isThere(store: ObjectStore, { id, parts }: BatchDocument): Promise<boolean> {
-  return (await store.head(keys.batch(id))) !== null || (await store.head(parts[0]!.key)) === null
 }
 
 /** Before a batch is real: an end that is to be told is found, whatever dies in between. */

@@ -53,7 +53,8 @@ test('of many batches at the same time, no more are taken than the day allows', 
 
 test('where a tenant may have any number nobody counts', async () => {
   await using free = await startTestGateway()
-  expect((await free.post(JSON.stringify({ items: [{ checkpoint: 'emoji-sd', prompt: 'a panda' }] }))).status).toBe(201)
+  const answer = await free.post(JSON.stringify({ items: [{ checkpoint: 'emoji-sd', prompt: 'a panda' }] }))
+  expect([answer.status, answer.headers.has('ratelimit')]).toEqual([201, false])
   expect(await Array.fromAsync(free.store.list('quota/'))).toEqual([])
   expect(await (await fetch(`${free.url}/api/v1/me`)).json()).toMatchObject({ imagesToday: null })
 })
@@ -69,4 +70,40 @@ test('what one Idempotency-Key asks for counts once, however often and at the sa
   expect(new Set(ids).size).toBe(1)
   const response = await fetch(`${keyed.url}/api/v1/me`)
   expect(await response.json()).toMatchObject({ imagesToday: 6 })
+})
+
+test('what is left of a day stands in the headers of every answer that asks for images, also of one that refuses', async () => {
+  await using counted = await startTestGateway({}, { tenants: { default: { imagesPerDay: LIMIT } } })
+  const left = (answer: Response): number => {
+    expect(answer.headers.get('ratelimit-policy')).toBe(`"images";q=${LIMIT};qu="images";w=86400`)
+    const [, remaining, seconds] = /^"images";r=(\d+);t=(\d+)$/.exec(answer.headers.get('ratelimit') ?? '')!
+    expect(Number(seconds)).toBeGreaterThan(0)
+    expect(Number(seconds)).toBeLessThanOrEqual(86_400)
+    return Number(remaining)
+  }
+  const item = { checkpoint: 'emoji-sd', prompt: 'a red apple' }
+  const submit = (numImages: number) => counted.post(JSON.stringify({ items: [{ ...item, numImages }] }))
+  const send = (route: string, body: object) =>
+    fetch(`${counted.url}${route}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+  const accepted = await submit(6)
+  expect([accepted.status, left(accepted)]).toEqual([201, 4])
+  const refused = await submit(5)
+  expect([refused.status, left(refused)]).toEqual([429, 4])
+  const picture = await send('/v1/images/generations', { model: 'emoji-sd', prompt: 'a red apple', n: 5 })
+  expect([picture.status, left(picture)]).toEqual([429, 4])
+  const form = new FormData()
+  form.append('file', new Blob(['{}\n']), 'requests.jsonl')
+  form.append('purpose', 'batch')
+  const file = (await (await fetch(`${counted.url}/v1/files`, { method: 'POST', body: form })).json()) as { id: string }
+  const batch = await send('/v1/batches', {
+    input_file_id: file.id,
+    endpoint: '/v1/images/generations',
+    completion_window: '24h',
+  })
+  expect([batch.status, left(batch)]).toEqual([200, 4])
+  expect((await fetch(`${counted.url}/api/v1/me`)).headers.has('ratelimit')).toBe(false)
 })

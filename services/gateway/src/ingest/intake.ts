@@ -5,7 +5,7 @@ import type { ObjectStore } from '@darkroom/chassis'
 import { createBatchId } from '../batches/batch-id.ts'
 import type { CheckpointCatalog } from '../checkpoints/catalog.ts'
 import { askForImages, giveImagesBack } from './daily-images.ts'
-import type { AskedImages } from './daily-images.ts'
+import type { AskedImages, TellQuota } from './daily-images.ts'
 import { AlreadyClaimed, claim, noteEndToTell, writeBatch } from './claim.ts'
 import type { Claim } from './claim.ts'
 import { BatchCheckpoints } from './batch-checkpoints.ts'
@@ -53,6 +53,7 @@ export interface IntakeRequest {
   readonly expiresAt?: string
   readonly webhook?: { readonly url: string }
   readonly approveAfter?: number
+  readonly tellQuota?: TellQuota
   /** Puts an item's place into a problem: `position` is the line of an NDJSON body, or the index in a JSON body. */
   locate(problem: Problem, position: number): Problem
 }
@@ -117,7 +118,8 @@ export class Intake {
   #write(item: ItemInput, position: number, examined?: ExaminedPictures): Promise<void> | undefined {
     const line = this.#lines.lineOf(item, this.#itemCount, examined)
     if (typeof line !== 'string' && 'needs' in line) return this.#supply(item, line, position)
-    if (examined === undefined || typeof line !== 'string' || !this.problems.isEmpty) return this.#take(line, position)
+    const isToKeep = typeof line === 'string' && this.problems.isEmpty && this.#parts.isStored
+    if (examined === undefined || !isToKeep) return this.#take(line, position)
     return this.#request.pictures.keep(examined.pictures).then(() => this.#take(line, position))
   }
 
@@ -163,6 +165,7 @@ export class Intake {
       expiresAt,
       webhook,
       approveAfter,
+      tellQuota,
     } = this.#request
     const document: BatchDocument = {
       id: this.batchId,
@@ -184,7 +187,7 @@ export class Intake {
     if (imagesPerDay !== null) {
       const id = wanted === null ? this.batchId : sha256Hex(wanted.key)
       this.#asked = { tenant, id, images: document.imageCount, now }
-      await askForImages(store, imagesPerDay, this.#asked)
+      await askForImages(store, imagesPerDay, this.#asked, tellQuota)
     }
     await noteEndToTell(store, document)
     if (wanted !== null) {

@@ -14,6 +14,8 @@ const MAX_BYTES_PER_UTF16_UNIT = 3
 
 /** Takes the lines of a batch, in order. */
 export interface LineSink {
+  /** Whether the lines are kept, and so the pictures that they name. */
+  readonly isStored: boolean
   /** A line with its newline. Where `isFull` says so afterwards, `flush` comes next. */
   append(line: string): void
   readonly isFull: boolean
@@ -27,6 +29,7 @@ export interface LineSink {
  * being uploaded while a third is filled: three buffers, used again and again, are all the memory there is.
  */
 export class PartWriter implements LineSink {
+  readonly isStored = true
   readonly #store: ObjectStore
   readonly #batchId: string
   readonly #parts: InputPart[] = []

@@ -5,6 +5,7 @@ import type { LineSink } from './part-writer.ts'
 
 /** Counts the lines of a batch by what they cost, and keeps nothing else of them. */
 export class QuotedLines implements LineSink {
+  readonly isStored = false
   readonly isFull = false
   readonly #groups = new Map<string, { readonly line: ItemLine; images: number }>()
   items = 0

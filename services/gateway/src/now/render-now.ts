@@ -7,6 +7,7 @@ import { tellCoordinator } from '../batches/tell-coordinator.ts'
 import type { CoreContext } from '../context.ts'
 import { acceptBatch } from '../ingest/accept-batch.ts'
 import { BatchPictures } from '../ingest/batch-pictures.ts'
+import type { TellQuota } from '../ingest/daily-images.ts'
 import type { ItemInput } from '../ingest/item-schema.ts'
 import { readItemPage } from '../items/item-page.ts'
 
@@ -19,9 +20,11 @@ export interface RenderRequest {
   /** Gives a problem's field the name that the caller knows it by. */
   readonly locate: (problem: Problem) => Problem
   readonly traceparent: string
+  readonly tellQuota: TellQuota
   /** Aborts when the caller is gone. */
   readonly signal: AbortSignal
-  readonly onPreview?: (preview: Preview) => void
+  /** The next comes when it has seen to this one. */
+  readonly onPreview?: (preview: Preview) => void | Promise<void>
 }
 
 /** The pictures of one item, and the batch that they are in. */
@@ -38,7 +41,7 @@ export interface Rendered {
  * @throws DarkroomError INVALID_REQUEST; RENDER_FAILED; DEADLINE_EXCEEDED; CANCELLED where an operator cancelled it
  */
 export async function renderNow(context: CoreContext, request: RenderRequest): Promise<Rendered> {
-  const { tenant, item, locate, traceparent } = request
+  const { tenant, item, locate, traceparent, tellQuota } = request
   const batch = await acceptBatch(
     context.intakeRules,
     {
@@ -50,6 +53,7 @@ export async function renderNow(context: CoreContext, request: RenderRequest): P
       now: new Date(),
       claim: null,
       isInteractive: true,
+      tellQuota,
       locate,
     },
     async (intake) => intake.add(item, 0),
@@ -69,7 +73,7 @@ async function untilEnd(
   const deadline = AbortSignal.timeout(WAIT_MS)
   const ended = AbortSignal.any([signal, context.stopping, deadline])
   for await (const { batch, preview } of followBatch(context, batchId, ended)) {
-    if (preview !== undefined) onPreview?.(preview)
+    if (preview !== undefined) await onPreview?.(preview)
     if (batch !== undefined && isEnded(batch.state)) return
   }
   await context.coordinator.cancelBatch({ batchId })

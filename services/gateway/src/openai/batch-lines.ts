@@ -4,6 +4,7 @@ import { shown } from '../field-problems.ts'
 import { ShapeCheck } from '../ingest/check-item.ts'
 import type { Intake } from '../ingest/intake.ts'
 import type { LineTaker } from '../ingest/read-ndjson.ts'
+import { Base64Items } from './base64-items.ts'
 import type { BatchEndpoint } from './documents.ts'
 import type { WireItems } from './wire-item.ts'
 import type { EditPictures } from './edit-pictures.ts'
@@ -33,6 +34,8 @@ export class BatchLines implements LineTaker {
   readonly #endpoint: BatchEndpoint
   readonly #wireItems: WireItems
   readonly #pictures: EditPictures
+  /** Those that were added and ask for it. */
+  readonly base64Items = new Base64Items()
 
   constructor(intake: Intake, endpoint: BatchEndpoint, wireItems: WireItems, pictures: EditPictures) {
     this.#intake = intake
@@ -60,8 +63,8 @@ export class BatchLines implements LineTaker {
       return undefined
     }
     const { response_format: format } = body
-    if (format !== undefined && format !== null && format !== 'url') {
-      const message = "results of a batch are addresses: leave it out, or say 'url'"
+    if (format !== undefined && format !== null && format !== 'url' && format !== 'b64_json') {
+      const message = "want 'url', or 'b64_json' for the pictures themselves in the output file"
       this.problems.add({ line, field: 'body.response_format', value: shown(format), message })
       return undefined
     }
@@ -81,6 +84,7 @@ export class BatchLines implements LineTaker {
   #take(customId: string, body: BatchLine['body'], line: number): Promise<void> | undefined {
     const { item, problems } = this.#wireItems.itemOf(body, this.#endpoint)
     for (const problem of problems) this.problems.add({ line, ...problem, field: `body.${problem.field}` })
+    if (body['response_format'] === 'b64_json') this.base64Items.add(this.#intake.itemCount)
     return this.#intake.add({ ...item, customId }, line)
   }
 }

@@ -14,6 +14,8 @@ import type { OpenAiBatchDocument } from './documents.ts'
 import { EditPictures } from './edit-pictures.ts'
 import { Files } from './files.ts'
 import { isOpenAiBatchId } from './ids.ts'
+import { idsIn } from './page.ts'
+import type { PageQuery } from './page.ts'
 import { WireItems } from './wire-item.ts'
 
 /** So long after a batch was made another gateway takes its check over: the first has died, or is slow; both may well be at it. */
@@ -47,7 +49,7 @@ export class OpenAiBatches {
     this.#startCheck(document)
   }
 
-  /** @throws DarkroomError NOT_FOUND */
+  /** One that was deleted, as it ended long enough ago, is forgotten then. @throws DarkroomError NOT_FOUND */
   async get(tenant: string, id: string): Promise<{ document: OpenAiBatchDocument; outcome: Outcome | null }> {
     const { store } = this.#context
     const [document, outcome] = isOpenAiBatchId(id)
@@ -56,14 +58,15 @@ export class OpenAiBatches {
           outcomeOf(store, keys.openAiOutcome(tenant, id)),
         ])
       : [null, null]
-    if (document === null) throw new DarkroomError('NOT_FOUND', `no batch ${id}: GET /v1/batches lists yours`)
+    if (outcome?.kind === 'deleted') await this.#forget(tenant, id)
+    if (document === null || outcome?.kind === 'deleted')
+      throw new DarkroomError('NOT_FOUND', `no batch ${id}: GET /v1/batches lists yours`)
     return { document, outcome }
   }
 
-  /** Oldest first. */
-  async ids(tenant: string): Promise<readonly string[]> {
-    const folder = keys.openAiBatches(tenant)
-    return Array.fromAsync(this.#context.store.listPrefixes(folder), (prefix) => prefix.slice(folder.length, -1))
+  /** As far as a page may have them. */
+  async ids(tenant: string, query: PageQuery): Promise<readonly string[]> {
+    return idsIn(this.#context.store, keys.openAiBatches(tenant), 'batch_', query)
   }
 
   /** Ends a batch that is still being checked; one that was accepted is the coordinator's to cancel. */
@@ -128,6 +131,9 @@ export class OpenAiBatches {
           const pictures = new EditPictures(tenant, { ...this.#context, files: this.#files })
           const lines = new BatchLines(intake, document.endpoint, this.#wireItems, pictures)
           await readNdjson(content.body, lines, this.#context.config.maxLineBytes)
+          const { bits } = lines.base64Items
+          if (bits !== null && lines.problems.isEmpty)
+            await this.#context.store.put(keys.openAiBase64Items(tenant, id), bits)
         },
         this.#context,
       )
@@ -167,12 +173,21 @@ export class OpenAiBatches {
     }
   }
 
+  /** The outcome last: as long as it is there, whoever looks knows that the batch is deleted, and goes on. */
+  async #forget(tenant: string, id: string): Promise<void> {
+    const { store } = this.#context
+    const outcome = keys.openAiOutcome(tenant, id)
+    const documents = await Array.fromAsync(store.list(keys.openAiBatchFolder(tenant, id)), ({ key }) => key)
+    await store.deleteMany(documents.filter((key) => key !== outcome))
+    await store.delete(outcome)
+  }
+
   async #conclude(tenant: string, id: string, outcome: Outcome): Promise<Outcome> {
     try {
       await claim(this.#context.store, keys.openAiOutcome(tenant, id), outcome)
       return outcome
     } catch (reason) {
-      if (reason instanceof AlreadyClaimed) return reason.outcome
+      if (reason instanceof AlreadyClaimed) return (await this.get(tenant, id)).outcome!
       throw reason
     }
   }

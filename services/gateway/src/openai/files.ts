@@ -3,6 +3,8 @@ import type { ObjectStore } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
 import type { FileDocument } from './documents.ts'
 import { createFileId, isFileId } from './ids.ts'
+import { idsIn } from './page.ts'
+import type { PageQuery } from './page.ts'
 
 /** Files that callers upload: a tenant's own, in the bucket. */
 export class Files {
@@ -49,10 +51,9 @@ export class Files {
     await this.#store.deleteMany([keys.openAiFile(tenant, id), keys.openAiFileContent(tenant, id)])
   }
 
-  /** Oldest first. */
-  async ids(tenant: string): Promise<readonly string[]> {
-    const folder = keys.openAiFiles(tenant)
-    return Array.fromAsync(this.#store.listPrefixes(folder), (prefix) => prefix.slice(folder.length, -1))
+  /** As far as a page may have them. */
+  async ids(tenant: string, query: PageQuery): Promise<readonly string[]> {
+    return idsIn(this.#store, keys.openAiFiles(tenant), 'file-', query)
   }
 }
 

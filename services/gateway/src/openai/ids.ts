@@ -1,8 +1,11 @@
 import { createSortedId } from '../batches/batch-id.ts'
 
 /** Files that hold the results of a batch: no objects of their own, but made from its documents when they are read. */
-export type ResultKind = 'output' | 'error'
+export type ResultKind = (typeof RESULT_KINDS)[number]
+export const RESULT_KINDS = ['output', 'error'] as const
 
+/** Ids end with letters whose order is that of when they were made. */
+const AGE_LETTERS = 22
 const FILE_ID = /^file-[0-9a-z]{22}$/
 const BATCH_ID = /^batch_[0-9a-z]{22}$/
 const RESULT_FILE_ID = /^file-(output|error)-([0-9a-z]{22})$/
@@ -25,6 +28,11 @@ export function isOpenAiBatchId(text: string): boolean {
 
 export function resultFileId(kind: ResultKind, batchId: string): string {
   return batchId.replace('batch_', `file-${kind}-`)
+}
+
+/** When the id was made, as letters in that order: of a file of results, when that of its batch was. */
+export function ageOf(id: string): string {
+  return id.slice(-AGE_LETTERS)
 }
 
 /** Null for what is no file of results. */

@@ -10,6 +10,7 @@ import { traceparentOf } from '../batches/traceparent.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
+import { quotaHeaders } from '../http/quota-headers.ts'
 import { patiently } from '../now/patiently.ts'
 import { previewEvery } from '../now/preview-every.ts'
 import { renderNow } from '../now/render-now.ts'
@@ -55,6 +56,7 @@ export function a1111(app: App, context: GatewayContext): void {
           item: { ...item, previewEvery: previews },
           locate: inA1111Names,
           traceparent: traceparentOf(request.headers['traceparent']),
+          tellQuota: quotaHeaders(reply),
           signal,
           onPreview: ({ step, steps, jpeg }) =>
             void Object.assign(progress, {

@@ -7,6 +7,7 @@ import { traceparentOf } from '../batches/traceparent.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
+import { quotaHeaders } from '../http/quota-headers.ts'
 import { patiently } from '../now/patiently.ts'
 import { renderNow } from '../now/render-now.ts'
 import { WireItems } from '../openai/wire-item.ts'
@@ -51,6 +52,7 @@ export function huggingFace(app: App, context: GatewayContext): void {
           item: { ...item, numImages: 1 },
           locate: (problem) => wireItems.inWireNames(problem),
           traceparent: traceparentOf(request.headers['traceparent']),
+          tellQuota: quotaHeaders(reply),
           signal,
         }),
       )

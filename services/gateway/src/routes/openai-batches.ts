@@ -1,13 +1,17 @@
 import { Type } from 'typebox'
 import { DarkroomError, nullIfNotFound } from '@darkroom/chassis'
 import { callerOf } from '../auth/caller.ts'
+import { termsOf } from '../auth/tenants.ts'
 import { traceparentOf } from '../batches/traceparent.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
+import { quotaHeaders } from '../http/quota-headers.ts'
+import { imagesOf, quotaOf } from '../ingest/daily-images.ts'
 import { batchRequestSchema, windowSeconds } from '../openai/documents.ts'
 import type { OpenAiBatchDocument } from '../openai/documents.ts'
 import { openAiBatchSchema, viewOpenAiBatch } from '../openai/batch-view.ts'
+import type { OpenAiBatch } from '../openai/batch-view.ts'
 import { createOpenAiBatchId } from '../openai/ids.ts'
 import { listSchema, pageOf, pageQuerySchema } from '../openai/page.ts'
 
@@ -15,8 +19,14 @@ const idParams = Type.Object({ id: Type.String({ maxLength: 100, description: 'O
 
 /** OpenAI's Batches. */
 export function openAiBatches(app: App, context: GatewayContext): void {
-  const { openAi, coordinator, auditLog } = context
+  const { config, store, openAi, coordinator, auditLog } = context
   const { files, batches } = openAi
+
+  /** @throws DarkroomError NOT_FOUND, also where it is being deleted */
+  const view = async (tenant: string, id: string): Promise<OpenAiBatch> => {
+    const { document, outcome } = await batches.get(tenant, id)
+    return viewOpenAiBatch(context, document, outcome)
+  }
 
   app.route({
     method: 'POST',
@@ -26,16 +36,18 @@ export function openAiBatches(app: App, context: GatewayContext): void {
       operationId: 'openAiCreateBatch',
       summary: 'Render a file of requests',
       description:
-        'The file is checked as a whole after the answer: one bad line fails the batch, and `errors` names up to twenty. Results are addresses of pictures, not base64.',
+        'The file is checked as a whole after the answer: one bad line fails the batch, and `errors` names up to twenty. The output file has addresses of pictures; of lines that say `response_format` b64_json it has the pictures themselves.',
       tags: ['openai'],
       body: batchRequestSchema,
       response: { 200: openAiBatchSchema, ...problemResponses },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const { input_file_id, endpoint, completion_window, metadata, output_expires_after } = request.body
       const { tenant } = callerOf(request)
       const now = new Date()
       await assertUsable(context, tenant, input_file_id, now)
+      const { imagesPerDay } = termsOf(config.tenants, tenant)
+      if (imagesPerDay !== null) quotaHeaders(reply)(quotaOf(imagesPerDay, await imagesOf(store, tenant, now), now))
       const document: OpenAiBatchDocument = {
         id: createOpenAiBatchId(now),
         tenant,
@@ -66,11 +78,8 @@ export function openAiBatches(app: App, context: GatewayContext): void {
     },
     handler: async (request) => {
       const { tenant } = callerOf(request)
-      return pageOf(await batches.ids(tenant), request.query, async (id) => {
-        const { document, outcome } = await batches.get(tenant, id)
-        // Its batch may be deleted, since it ended long enough ago.
-        return viewOpenAiBatch(context, document, outcome).catch(nullIfNotFound)
-      })
+      const ids = await batches.ids(tenant, request.query)
+      return pageOf(ids, request.query, async (id) => view(tenant, id).catch(nullIfNotFound))
     },
   })
 
@@ -85,10 +94,7 @@ export function openAiBatches(app: App, context: GatewayContext): void {
       params: idParams,
       response: { 200: openAiBatchSchema, ...problemResponses },
     },
-    handler: async (request) => {
-      const { document, outcome } = await batches.get(callerOf(request).tenant, request.params.id)
-      return viewOpenAiBatch(context, document, outcome)
-    },
+    handler: async (request) => view(callerOf(request).tenant, request.params.id),
   })
 
   app.route({

@@ -20,7 +20,9 @@ import type { FormFields } from '../openai/form.ts'
 import { parseResultFileId, unixSeconds } from '../openai/ids.ts'
 import { listSchema, pageOf, pageQuerySchema } from '../openai/page.ts'
 
+/** Of uploads. */
 const PURPOSES = ['batch', 'vision', 'user_data'] as const
+const RESULT_PURPOSE = 'batch_output'
 const DEFAULT_BATCH_LIFE_SECONDS = 30 * 86_400
 const MAX_FILENAME = 255
 const FORM_FIELDS = new Set(['purpose', 'expires_after[anchor]', 'expires_after[seconds]'])
@@ -29,7 +31,7 @@ const fileSchema = Type.Object({
   id: Type.String(),
   object: Type.Literal('file'),
   bytes: Type.Integer(),
-  created_at: Type.Integer({ description: 'Unix seconds.' }),
+  created_at: Type.Integer({ description: 'Unix seconds; of a file of results, those of its batch.' }),
   expires_at: Type.Union([Type.Integer(), Type.Null()]),
   filename: Type.String(),
   purpose: Type.String(),
@@ -44,19 +46,20 @@ export function openAiFiles(app: App, context: GatewayContext): void {
   const { config, events, store, openAi } = context
   const { files, resultFiles } = openAi
 
+  /** @throws DarkroomError NOT_FOUND */
   const read = async (request: FastifyRequest, id: string): Promise<WireFile> => {
     const { tenant } = callerOf(request)
     const result = parseResultFileId(id)
     if (result === null) return wireFile(await files.get(tenant, id, new Date()))
-    const { batch, bytes, endedAt, expiresAt } = await resultFiles.describe(tenant, result, baseUrl(config, request))
+    const { batch, bytes, createdAt, expiresAt } = await resultFiles.describe(tenant, result, baseUrl(config, request))
     return {
       id,
       object: 'file',
       bytes,
-      created_at: unixSeconds(endedAt),
+      created_at: unixSeconds(createdAt),
       expires_at: expiresAt === null ? null : unixSeconds(expiresAt),
       filename: `${batch.id}_${result.kind}.jsonl`,
-      purpose: 'batch_output',
+      purpose: RESULT_PURPOSE,
       status: 'processed',
     }
   }
@@ -117,20 +120,29 @@ export function openAiFiles(app: App, context: GatewayContext): void {
     config: { scope: 'read' },
     schema: {
       operationId: 'openAiListFiles',
-      summary: 'List uploaded files',
+      summary: 'List files, newest first',
+      description:
+        'Uploads, and the output and error files of batches (`purpose` batch_output), which are listed as old as their batch.',
       tags: ['openai'],
       querystring: Type.Object(
-        { ...pageQuerySchema(10_000, 10_000), purpose: Type.Optional(Type.String()) },
+        {
+          ...pageQuerySchema(10_000, 10_000),
+          purpose: Type.Optional(Type.String({ examples: [...PURPOSES, RESULT_PURPOSE] })),
+        },
         { additionalProperties: false },
       ),
       response: { 200: listSchema(fileSchema), ...problemResponses },
     },
     handler: async (request) => {
       const { tenant } = callerOf(request)
-      const { purpose } = request.query
-      return pageOf(await files.ids(tenant), request.query, async (id) => {
-        const file = await files.get(tenant, id, new Date()).catch(nullIfNotFound)
-        return file === null || (purpose !== undefined && file.purpose !== purpose) ? null : wireFile(file)
+      const { purpose, ...page } = request.query
+      const [uploads, results] = await Promise.all([
+        purpose === RESULT_PURPOSE ? [] : files.ids(tenant, page),
+        purpose === undefined || purpose === RESULT_PURPOSE ? resultFiles.ids(tenant, page) : [],
+      ])
+      return pageOf([...uploads, ...results], page, async (id) => {
+        const file = await read(request, id).catch(nullIfNotFound)
+        return purpose === undefined || file?.purpose === purpose ? file : null
       })
     },
   })

@@ -4,34 +4,36 @@ import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { Check } from 'typebox/value'
 import { alphaAsMask, DarkroomError, PICTURE_LIMITS } from '@darkroom/chassis'
-import { keys } from '@darkroom/proto'
-import type { Preview } from '@darkroom/proto'
+import type { OutputFormat } from '@darkroom/proto'
 import { callerOf } from '../auth/caller.ts'
 import { traceparentOf } from '../batches/traceparent.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { baseUrl } from '../http/base-url.ts'
-import { problemDetails, problemResponses } from '../http/problem.ts'
+import { problemResponses } from '../http/problem.ts'
+import { quotaHeaders } from '../http/quota-headers.ts'
 import type { BatchEndpoint } from '../openai/documents.ts'
 import { EditPictures } from '../openai/edit-pictures.ts'
-import { withOpenAiError } from '../openai/error.ts'
 import { FORM_LIMITS, readForm, readPart } from '../openai/form.ts'
 import { unixSeconds } from '../openai/ids.ts'
+import { ImageStream } from '../openai/image-stream.ts'
 import { patiently } from '../now/patiently.ts'
 import { renderNow } from '../now/render-now.ts'
 import type { Rendered } from '../now/render-now.ts'
-import { imageData, noteOf } from '../openai/result-lines.ts'
-import type { ImageData } from '../openai/result-lines.ts'
+import { imageAsBase64, imageAsUrl } from '../openai/image-data.ts'
+import type { ImageData } from '../openai/image-data.ts'
 import { previewEvery } from '../now/preview-every.ts'
 import { WireItems } from '../openai/wire-item.ts'
 import { toDataUrl } from '../pictures/data-url.ts'
 
 /** What the routes read themselves of a body. */
 const OPTIONS = {
-  response_format: Type.Optional(Type.Enum(['url', 'b64_json'], { description: 'Default: b64_json.' })),
+  response_format: Type.Optional(
+    Type.Enum(['url', 'b64_json'], { description: 'Default: b64_json; in a line of a batch, url.' }),
+  ),
   stream: Type.Optional(Type.Boolean({ description: 'Answer as server-sent events.' })),
   partial_images: Type.Optional(
-    Type.Integer({ minimum: 0, maximum: 3, description: 'Pictures on their way that a stream shows; JPEG.' }),
+    Type.Integer({ minimum: 0, maximum: 3, description: 'Pictures on their way that a stream shows, in its format.' }),
   ),
 }
 const optionsSchema = Type.Object(OPTIONS)
@@ -148,7 +150,7 @@ async function answer(
   const options = optionsOf(body)
   if (problems.length > 0) throw new DarkroomError('INVALID_REQUEST', 'the request is not valid', { problems })
   const partials = options.stream === true ? (options.partial_images ?? 0) : 0
-  const format = item.outputFormat ?? 'png'
+  const format = (item.outputFormat ?? 'png') as OutputFormat
   const base = baseUrl(context.config, request)
   const isUrl = options.response_format === 'url'
   const stream = options.stream === true ? new ImageStream(reply, endpoint, format) : null
@@ -159,15 +161,14 @@ async function answer(
         item: partials === 0 ? item : { ...item, previewEvery: await previewEvery(context, item, partials) },
         locate: (problem) => wireItems.inWireNames(problem),
         traceparent: traceparentOf(request.headers['traceparent']),
+        tellQuota: quotaHeaders(reply),
         signal,
-        onPreview: (preview) => stream?.partial(preview, partials),
+        onPreview: async (preview) => stream?.partial(preview, partials),
       }),
     )
     const data = await Promise.all(
       rendered.images.map(async (image) =>
-        isUrl
-          ? imageData(context, rendered.batch.id, image, base)
-          : { b64_json: await pictureOf(context, rendered.batch.id, image.name), ...noteOf(image) },
+        isUrl ? imageAsUrl(context, rendered.batch.id, image, base) : imageAsBase64(context, rendered.batch.id, image),
       ),
     )
     if (stream === null) return wireImages(rendered, data, format)
@@ -179,69 +180,6 @@ async function answer(
     stream.fail(DarkroomError.from(reason), request.id)
     return undefined
   }
-}
-
-/** Server-sent events of one request. Its head is sent with the first event, so that refusals before it are plain answers. */
-class ImageStream {
-  readonly #reply: FastifyReply
-  readonly #name: 'image_generation' | 'image_edit'
-  readonly #format: string
-  #partials = 0
-  hasBegun = false
-
-  constructor(reply: FastifyReply, endpoint: BatchEndpoint, format: string) {
-    this.#reply = reply
-    this.#name = endpoint === '/v1/images/edits' ? 'image_edit' : 'image_generation'
-    this.#format = format
-  }
-
-  partial({ jpeg, step, steps }: Preview, atMost: number): void {
-    if (this.#partials >= atMost) return
-    this.#send(`${this.#name}.partial_image`, {
-      b64_json: Buffer.from(jpeg).toString('base64'),
-      partial_image_index: this.#partials++,
-      created_at: unixSeconds(new Date()),
-      output_format: 'jpeg',
-      step,
-      steps,
-    })
-  }
-
-  completed(image: ImageData, { batch, width, height }: Rendered): void {
-    this.#send(`${this.#name}.completed`, {
-      ...image,
-      created_at: unixSeconds(new Date()),
-      size: `${width}x${height}`,
-      output_format: this.#format,
-      darkroom_batch_id: batch.id,
-    })
-  }
-
-  fail(error: DarkroomError, requestId: string): void {
-    this.#send('error', withOpenAiError(problemDetails(error, requestId)))
-    this.end()
-  }
-
-  end(): void {
-    this.#reply.raw.end()
-  }
-
-  #send(event: string, data: object): void {
-    const { raw } = this.#reply
-    if (!this.hasBegun) {
-      this.hasBegun = true
-      this.#reply.hijack()
-      const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' }
-      raw.writeHead(200, { ...(this.#reply.getHeaders() as Record<string, string>), ...headers })
-    }
-    if (!raw.destroyed) raw.write(`event: ${event}\ndata: ${JSON.stringify({ type: event, ...data })}\n\n`)
-  }
-}
-
-async function pictureOf({ store }: GatewayContext, batchId: string, name: string): Promise<string> {
-  const bytes = await store.get(keys.image(batchId, name))
-  if (bytes === null) throw new DarkroomError('NOT_FOUND', `the picture ${name} is gone`)
-  return Buffer.from(bytes).toString('base64')
 }
 
 function wireImages(

@@ -1,3 +1,4 @@
+import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startTestGateway } from '../gateway.harness.ts'
 import type { TestGateway } from '../gateway.harness.ts'
@@ -40,6 +41,30 @@ test('a quote counts images that cost the same together, asks the coordinator, a
   ])
   expect(gateway.coordinator.quoted[0]!.item.checkpoint).toBe(gateway.pins['emoji-sd'])
   expect(await gateway.storedKeys()).toEqual(before)
+})
+
+test('the pictures of what is quoted are looked at, and none is kept', async () => {
+  const picture = await sharp({ create: { width: 8, height: 8, channels: 3, background: 'teal' } })
+    .png()
+    .toBuffer()
+  const [image, broken] = [picture, picture.subarray(0, 20)].map(
+    (bytes) => `data:image/png;base64,${bytes.toString('base64')}`,
+  )
+  const item = { task: 'image-to-image', prompt: 'a fox', strength: 0.5 }
+  const of = (defaults: object, ...items: object[]) =>
+    JSON.stringify({ defaults: { checkpoint: 'emoji-sd', ...defaults }, items })
+  const pictures = () => Array.fromAsync(gateway.store.list('inputs/'))
+  const before = await pictures()
+  expect(await quote(of({}, { ...item, image }, { ...item, image }))).toMatchObject({ status: 200, json: { items: 2 } })
+  expect(await quote(of({ image }, item))).toMatchObject({ status: 200, json: { items: 1 } })
+  expect(await quote(of({}, { ...item, image: broken }))).toMatchObject({
+    status: 400,
+    json: { errors: [{ field: 'items[0].image' }] },
+  })
+  expect(await pictures()).toEqual(before)
+  // One that was quoted is no upload, and is stored with a batch all the same.
+  await gateway.accept([{ checkpoint: 'emoji-sd', ...item, image }])
+  expect(await pictures()).toHaveLength(before.length + 1)
 })
 
 test('a quote of lines is read as a stream, with its defaults in the query', async () => {

@@ -34,7 +34,7 @@ export function quoteBatch(app: App, context: GatewayContext): void {
       operationId: 'quoteBatch',
       summary: 'What a batch would cost and take',
       description:
-        'Takes what POST /api/v1/batches takes, refuses what it refuses, and submits nothing. The estimate follows what was measured.',
+        'Takes what POST /api/v1/batches takes, refuses what it refuses, and submits nothing; nothing of it is kept, pictures in data URLs neither. The estimate follows what was measured.',
       tags: ['batches'],
       querystring: queryDefaultsSchema(itemProperties),
       response: { 200: quoteSchema, ...problemResponses },

@@ -8,6 +8,7 @@ import { traceparentOf } from '../batches/traceparent.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
+import { quotaHeaders } from '../http/quota-headers.ts'
 
 export function retryBatch(app: App, context: GatewayContext): void {
   app.route({
@@ -27,7 +28,11 @@ export function retryBatch(app: App, context: GatewayContext): void {
     handler: async (request, reply) => {
       const source = await findDocument(context, callerOf(request), request.params.id)
       const traceparent = traceparentOf(request.headers['traceparent'])
-      const document = await acceptRetry(context, source, { traceparent, now: new Date() })
+      const document = await acceptRetry(context, source, {
+        traceparent,
+        now: new Date(),
+        tellQuota: quotaHeaders(reply),
+      })
       await context.auditLog.note(request, 'batch.retry', source.id, { batch: document.id })
       context.documents.keep(document)
       const progress = await tellCoordinator(context, document)

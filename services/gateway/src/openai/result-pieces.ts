@@ -4,53 +4,52 @@ import type { BatchDocument, CancelDocument, DoneDocument, OutputLine, RenderedI
 import type { CoreContext } from '../context.ts'
 import { lineBlocks } from '../ingest/line-blocks.ts'
 import { readItemPage } from '../items/item-page.ts'
+import type { Base64Items } from './base64-items.ts'
 import { unixSeconds } from './ids.ts'
 import type { ResultKind } from './ids.ts'
+import { base64Length, base64Of, imageAsUrl, noteOf } from './image-data.ts'
+import type { ImageData } from './image-data.ts'
 
 const MAX_LINE_BYTES = 32 * 2 ** 20
 const PAGE_ITEMS = 1_000
+/** Where a line without pictures goes on behind them. */
+const EMPTY_DATA_END = ']}},"error":null}'
 
-/** A picture of an answer as OpenAI has it, with what it was made with beside it. */
-export interface ImageData {
-  readonly url?: string
-  readonly b64_json?: string
-  readonly seed: number
-  readonly nsfw_content_detected?: boolean
+/** A stretch of a file of results. Its length is known without it, so that pictures are read for who reads them alone. */
+export interface Piece {
+  readonly bytes: number
+  /** @throws DarkroomError NOT_FOUND, STORE_UNAVAILABLE */
+  readonly read: () => Promise<string>
+}
+
+/** What the output file of a batch is made of besides the batch's own documents. */
+export interface ResultForm {
+  /** Of the addresses of pictures, such as https://farm.example.com */
+  readonly base: string
+  readonly base64Items: Base64Items
 }
 
 /**
- * The lines of a batch's output or error file, made from its documents: the same each time for one base.
- * @param base of the addresses of pictures, such as https://farm.example.com
+ * A batch's output or error file, made from its documents: the same each time for one form.
  * @throws DarkroomError NOT_FOUND where the batch has not ended
  */
-export async function* resultLines(
+export async function* resultPieces(
   context: CoreContext,
   batch: BatchDocument,
   kind: ResultKind,
-  base: string,
-): AsyncGenerator<string> {
+  form: ResultForm,
+): AsyncGenerator<Piece> {
   const done = await context.store.getJson<DoneDocument>(keys.done(batch.id))
   if (done === null) throw new DarkroomError('NOT_FOUND', 'the batch has not ended: its files come then')
-  yield* kind === 'output' ? outputLines(context, batch, done, base) : errorLines(context, batch, done)
+  yield* kind === 'output' ? outputPieces(context, batch, done, form) : errorPieces(context, batch, done)
 }
 
-export function imageData(context: CoreContext, batchId: string, image: RenderedImage, base: string): ImageData {
-  return { url: base + context.imageUrls.of(batchId, image.name), ...noteOf(image) }
-}
-
-export function noteOf({
-  seed,
-  nsfwContentDetected,
-}: RenderedImage): Pick<ImageData, 'seed' | 'nsfw_content_detected'> {
-  return { seed, ...(nsfwContentDetected !== undefined && { nsfw_content_detected: nsfwContentDetected }) }
-}
-
-async function* outputLines(
+async function* outputPieces(
   context: CoreContext,
   batch: BatchDocument,
   { endedAt }: DoneDocument,
-  base: string,
-): AsyncGenerator<string> {
+  { base, base64Items }: ResultForm,
+): AsyncGenerator<Piece> {
   const stream = await context.store.getStream(keys.output(batch.id))
   if (stream === null) return
   const created = unixSeconds(endedAt)
@@ -58,13 +57,37 @@ async function* outputLines(
     for (const line of text.split('\n')) {
       if (line === '') continue
       const { index, customId, images } = JSON.parse(line) as OutputLine
-      const data = images.map((image) => imageData(context, batch.id, image, base))
-      yield wireLine(batch, index, customId, { status: 200, body: { created, data } })
+      const withData = (data: readonly ImageData[]): string =>
+        wireLine(batch, index, customId, { status: 200, body: { created, data } })
+      if (base64Items.has(index)) yield* base64Pieces(context, batch, images, withData([]))
+      else yield textPiece(withData(images.map((image) => imageAsUrl(context, batch.id, image, base))))
     }
   }
 }
 
-async function* errorLines(context: CoreContext, batch: BatchDocument, done: DoneDocument): AsyncGenerator<string> {
+/** A line with its pictures inside, one after the other: together they may be more than should be held. */
+function* base64Pieces(
+  context: CoreContext,
+  batch: BatchDocument,
+  images: readonly RenderedImage[],
+  emptyLine: string,
+): Generator<Piece> {
+  const end = emptyLine.lastIndexOf(EMPTY_DATA_END)
+  let before = emptyLine.slice(0, end)
+  for (const image of images) {
+    yield textPiece(`${before}{"b64_json":"`)
+    yield { bytes: base64Length(image), read: async () => base64Of(context, batch.id, image) }
+    yield textPiece(`",${JSON.stringify(noteOf(image)).slice(1)}`)
+    before = ','
+  }
+  yield textPiece(emptyLine.slice(end))
+}
+
+function textPiece(text: string): Piece {
+  return { bytes: Buffer.byteLength(text), read: async () => text }
+}
+
+async function* errorPieces(context: CoreContext, batch: BatchDocument, done: DoneDocument): AsyncGenerator<Piece> {
   const cancel = await context.store.getJson<CancelDocument>(keys.cancel(batch.id))
   const ended =
     cancel?.reason === 'expired'
@@ -78,14 +101,14 @@ async function* errorLines(context: CoreContext, batch: BatchDocument, done: Don
       const { index, customId } = line
       const { result } = outcome
       if (result?.state !== 'failed') {
-        yield wireLine(batch, index, customId, null, ended)
+        yield textPiece(wireLine(batch, index, customId, null, ended))
         continue
       }
       const { code, message } = result
       const status = isErrorCode(code) ? ERROR_CODES[code].http : 500
       const type = status < 500 ? 'invalid_request_error' : 'server_error'
       const error = { message, type, param: null, code: code.toLowerCase() }
-      yield wireLine(batch, index, customId, { status, body: { error } })
+      yield textPiece(wireLine(batch, index, customId, { status, body: { error } }))
     }
     from = page.nextIndex
   }
