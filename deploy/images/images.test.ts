@@ -1,3 +1,4 @@
+import { COORDINATOR_NODE_FLAGS } from '@darkroom/local'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
@@ -76,7 +77,8 @@ test('the Dockerfile has a target for every image, on a base with a version and 
   for (const image of IMAGES) {
     const { entrypoint, user } = settingsOf(STAGES.get(image)!)
     expect(user).toBe('65532:65532')
-    expect(entrypoint).toEqual(['/usr/bin/node', path.join('/app', workspaceOf(image), 'src/main.ts')])
+    const flags = image === 'coordinator' ? COORDINATOR_NODE_FLAGS : []
+    expect(entrypoint).toEqual(['/usr/bin/node', ...flags, path.join('/app', workspaceOf(image), 'src/main.ts')])
   }
   const bases = [...STAGES.values()].map(({ from }) => from).filter((from) => !STAGES.has(from))
   for (const base of bases) expect(base).toMatch(/^[a-z.]+\/[\w/.-]+:(?!latest)[\w.-]+@sha256:[0-9a-f]{64}$/)

@@ -5,6 +5,7 @@ import path from 'node:path'
 import { startNatsServer } from './nats-server.ts'
 import type { NatsServer, NatsServerOptions } from './nats-server.ts'
 import { freePort } from './free-port.ts'
+import { COORDINATOR_NODE_FLAGS } from './node-flags.ts'
 import { startProgram, tailOf } from './program.ts'
 import type { Program } from './program.ts'
 
@@ -226,6 +227,7 @@ export class Farm implements AsyncDisposable {
     const program = await startProgram({
       name,
       main: MAIN[kind],
+      ...(kind === 'coordinator' && { nodeFlags: COORDINATOR_NODE_FLAGS }),
       logFolder: path.join(this.directory, 'logs'),
       env: {
         DARKROOM_NATS_URL: `${this.#options.nats?.scheme ?? 'nats'}://127.0.0.1:${natsPort}`,

@@ -33,12 +33,14 @@ const CHILD = path.join(import.meta.dirname, 'child.mjs')
 export async function startProgram(options: {
   name: string
   main: string
+  /** Of Node itself. */
+  nodeFlags?: readonly string[]
   env: Record<string, string>
   logFolder: string
 }): Promise<Program> {
-  const { name, main, env, logFolder } = options
+  const { name, main, nodeFlags = [], env, logFolder } = options
   const logFile = path.join(logFolder, `${name}.log`)
-  const child = spawn(process.execPath, [CHILD, main], {
+  const child = spawn(process.execPath, [...nodeFlags, CHILD, main], {
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
     // In a group of its own: Ctrl-C in a terminal is for the launcher, which stops its children in order.

@@ -1,125 +1,45 @@
-import type { ObjectStore } from '@darkroom/chassis'
-import { BatchReader, planSegment } from '@darkroom/coordinator/internal'
-import { keys, SEGMENT_ITEMS } from '@darkroom/proto'
-import type { BatchDocument } from '@darkroom/proto'
+import { COORDINATOR_NODE_FLAGS } from '@darkroom/local'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
-import { CoreFarm } from './core-farm.ts'
 import type { BenchResult } from './main.ts'
-import { rssMiBOf } from './processes.ts'
-import { round } from './statistics.ts'
 
 /**
- * Growth of memory while the core and the planner take a batch of ten million items from its opening to its end: each segment is
- * read, cut and planned when its turn comes, and its shards are dispatched to eight workers and end. The object store makes the
- * items up and keeps nothing. Growth is the highest resident memory over what was there when everything was loaded and a tenth of
- * a million items had warmed it up; `liveGrowthMiB` is what is left of the heap after a collection in the middle of the batch.
+ * Growth of memory while the core and the planner take a batch of ten million items from its opening to its end, in a process
+ * that is started as a coordinator is: each segment is read, cut and planned when its turn comes, and its shards are dispatched to
+ * eight workers and end. The object store makes the items up and keeps nothing. Growth is the highest resident memory over what
+ * was there when everything was loaded and a tenth of a million items had warmed it up; `liveGrowthMiB` is what is left of the heap
+ * after a collection in the middle of the batch.
  *
- * Prediction before the first run: 30 MiB. Measured 2026-11-26: the live heap does not grow with the batch, and V8 leaves 140 to 190
- * MiB of garbage lie before it collects, from the texts of segments that are read and parsed at a quarter of a million items a
- * second. The goal of 64 MiB is missed by that garbage; a smaller young generation does not change it.
+ * Prediction before the first run: 30 MiB. Measured 2026-11-26: 140 to 190 MiB, all of it garbage that V8 let lie: the live heap
+ * does not grow with the batch. The trace of collections (2026-11-27) shows a nursery of 64 MiB whose survivors fill the old space
+ * as fast. `COORDINATOR_NODE_FLAGS` bound both, predicted 60 MiB: 11 to 30 with 4 to 16 MiB of nursery, at the same speed.
  */
+const PROCESS = path.join(import.meta.dirname, 'memory-process.ts')
 
-const WORKERS = 8
-const PIN = `emoji-sd@sha256:${'a'.repeat(64)}`
-const ITEM_SECONDS = 0.25
-const SAMPLE_EVERY = 16
-const WARM_UP_ITEMS = 100_000
+/** What the process tells at its end. */
+export interface MemoryFigures {
+  readonly rssGrowthMiB: number
+  readonly liveGrowthMiB: number
+  readonly items: number
+  readonly itemsPerSecond: number
+}
 
 export async function run(args: readonly string[]): Promise<BenchResult> {
   const { values } = parseArgs({ args: [...args], options: { items: { type: 'string', default: '10000000' } } })
-  const itemCount = Number(values.items)
-  await runBatch(WARM_UP_ITEMS, () => {})
-  const liveBefore = liveMiB()
-  let live = liveBefore
-  const before = rssMiBOf(process.pid)
-  let peak = before
-  const start = performance.now()
-  const shards = await runBatch(itemCount, (isHalfWay) => {
-    peak = Math.max(peak, rssMiBOf(process.pid))
-    if (isHalfWay) live = liveMiB()
-  })
-  const seconds = (performance.now() - start) / 1000
-  console.log(`${itemCount} items in ${shards} shards, planned and counted in ${seconds.toFixed(1)} s`)
+  const child = fork(PROCESS, [values.items], { execArgv: [...COORDINATOR_NODE_FLAGS] })
+  const exited = once(child, 'exit')
+  const [figures] = (await Promise.race([
+    once(child, 'message'),
+    exited.then(([code]) =>
+      Promise.reject(new Error(`the process ended with ${String(code)} before it had any figures`)),
+    ),
+  ])) as [MemoryFigures]
+  await exited
   return {
-    values: {
-      rssGrowthMiB: round(peak - before, 1),
-      liveGrowthMiB: round(live - liveBefore, 1),
-      items: itemCount,
-      itemsPerSecond: Math.round(itemCount / seconds),
-    },
-    baseline: 'none: resident memory of this process, which made the items up too',
+    values: { ...figures },
+    baseline: 'none: resident memory of the process, which made the items up too',
     pairs: 1,
   }
-}
-
-/** @returns how many shards it was */
-async function runBatch(itemCount: number, sample: (isHalfWay: boolean) => void): Promise<number> {
-  const farm = new CoreFarm()
-  const batch = batchOf(itemCount)
-  const store = inventedStore(batch)
-  const reader = new BatchReader(store)
-  const parts = { store, reader, model: farm.state.costs, targetSeconds: 10 }
-  for (let n = 0; n < WORKERS; n++) farm.addWorker(`w${n}`)
-  farm.openUnplanned(batch.id, itemCount, Math.ceil(itemCount / SEGMENT_ITEMS))
-  let shards = 0
-  for (let done = 0; farm.state.batches.get(batch.id)!.state !== 'finalizing'; done++) {
-    farm.nowMs += 1_000
-    const plan = farm.plans.shift()
-    if (plan !== undefined) {
-      if (plan.segment === Math.floor(itemCount / SEGMENT_ITEMS / 2)) sample(true)
-      const summary = await planSegment(parts, plan)
-      farm.send({ type: 'segmentPlanned', batchId: batch.id, segment: plan.segment, summary })
-      shards += summary.shards.length
-    }
-    for (const shard of farm.held.splice(0)) {
-      const { itemCount: items } = farm.state.batches.get(batch.id)!.open.get(shard.shardId)!
-      farm.end(shard, ITEM_SECONDS * items)
-    }
-    if (done % SAMPLE_EVERY === 0) sample(false)
-  }
-  return shards
-}
-
-/** Of the heap, after a collection. */
-function liveMiB(): number {
-  setFlagsFromString('--expose-gc')
-  ;(runInNewContext('gc') as () => void)()
-  return process.memoryUsage().heapUsed / 2 ** 20
-}
-
-function batchOf(itemCount: number): BatchDocument {
-  const segments = Math.ceil(itemCount / SEGMENT_ITEMS)
-  // Ranges are the items' own numbers: nobody looks at the bytes between.
-  const segmentOffsets = Array.from({ length: segments }, (_, n) => n * SEGMENT_ITEMS)
-  const part = { key: 'input', firstItem: 0, itemCount, bytes: itemCount, sha256: '', segmentOffsets }
-  return {
-    id: 'b1',
-    tenant: 'default',
-    createdAt: '2026-11-26T00:00:00.000Z',
-    itemCount,
-    imageCount: itemCount,
-    checkpoints: [PIN],
-    parts: [part],
-    metadata: {},
-    traceparent: '',
-  }
-}
-
-function inventedStore(batch: BatchDocument): ObjectStore {
-  const store: Pick<ObjectStore, 'getJson' | 'getRange' | 'putIfAbsent'> = {
-    getJson: async <T>(key: string) => (key === keys.batch(batch.id) ? batch : null) as T | null,
-    getRange: async (_key, first, last) => Buffer.from(linesOf(first, last + 1)),
-    putIfAbsent: async () => 'created',
-  }
-  return store as ObjectStore
-}
-
-function linesOf(first: number, end: number): string {
-  let lines = ''
-  for (let index = first; index < end; index++) {
-    lines += `{"index":${index},"customId":"item-${index}","task":"text-to-image","checkpoint":"${PIN}","prompt":"a red apple, number ${index}","width":512,"height":512,"scheduler":"DDIMScheduler","schedulerConfig":{},"numInferenceSteps":20,"guidanceScale":4,"eta":0,"seed":${index},"numImages":1}\n`
-  }
-  return lines
 }
