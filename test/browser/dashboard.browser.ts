@@ -126,6 +126,30 @@ test('of a batch that asks, the first items are shown, and the others start with
   await page.context().close()
 })
 
+test('an item is paused, resumed and cancelled from its drawer, and rendered again once its batch has ended', async () => {
+  const { gateway } = looker.farm
+  const { id } = await gateway.submitJson({ items: manyItems(4, 10), approveAfter: 1 })
+  const { page, troubles } = await looker.open(`batches/${id}?item=3`)
+  const drawer = page.getByRole('dialog')
+  await drawer.getByRole('button', { name: 'Pause item' }).click()
+  await drawer.getByRole('button', { name: 'Resume item' }).waitFor()
+  await drawer.getByText('has paused items').waitFor()
+  await screenshot(page, 'item-paused')
+  expect(await accessibilityProblems(page)).toEqual([])
+  await drawer.getByRole('button', { name: 'Resume item' }).click()
+  await drawer.getByRole('button', { name: 'Pause item' }).waitFor()
+  await drawer.getByRole('button', { name: 'Cancel item' }).click()
+  await drawer.getByRole('button', { name: 'Cancel item' }).waitFor({ state: 'detached' })
+  await gateway.update(id, { approved: true })
+  expect((await looker.farm.end(id)).items).toMatchObject({ rendered: 3, cancelled: 1 })
+  await drawer.getByRole('button', { name: 'Render it again' }).click()
+  await page.waitForURL((url) => url.hash.startsWith('#/batches/') && !url.hash.includes(id))
+  const again = new URL(page.url()).hash.slice('#/batches/'.length)
+  expect((await looker.farm.end(again)).items).toMatchObject({ rendered: 1 })
+  expect(troubles).toEqual([])
+  await page.context().close()
+})
+
 test('ten thousand items are as quick to look at as ten', async () => {
   const { id } = await looker.farm.gateway.submitJson({ items: manyItems(10_000, 1) })
   const { page } = await looker.open(`batches/${id}`)

@@ -9,6 +9,9 @@ export interface BatchJson {
   /** When it is wanted. */
   readonly completeBy: string | null
   readonly approval: { readonly afterItems: number; readonly state: 'rendering' | 'waiting' | 'given' } | null
+  /** Runs of indices; null for none, absent from an older gateway. */
+  readonly pausedItems?: string | null
+  readonly cancelledItems?: string | null
   readonly atRisk: boolean
   readonly createdAt: string | null
   readonly startedAt: string | null
@@ -226,6 +229,10 @@ export class GatewayClient {
       readonly paused?: boolean
       readonly completeBy?: string
       readonly approved?: true
+      /** Runs of indices. */
+      readonly cancelItems?: string
+      readonly pauseItems?: string
+      readonly resumeItems?: string
     },
   ): Promise<BatchJson> {
     const headers = { 'content-type': 'application/json' }
@@ -237,8 +244,10 @@ export class GatewayClient {
     return this.#json('GET', path)
   }
 
-  retry(id: string): Promise<BatchJson> {
-    return this.#json('POST', `/api/v1/batches/${encodeURIComponent(id)}/retry`)
+  /** @param items only these; undefined: all that is left */
+  retry(id: string, items?: string): Promise<BatchJson> {
+    const query = items === undefined ? '' : `?${new URLSearchParams({ items }).toString()}`
+    return this.#json('POST', `/api/v1/batches/${encodeURIComponent(id)}/retry${query}`)
   }
 
   cancel(id: string): Promise<BatchJson> {

@@ -62,6 +62,8 @@ export function batchJson(changes: Partial<BatchJson> = {}): BatchJson {
     priority: 0,
     completeBy: null,
     approval: null,
+    pausedItems: null,
+    cancelledItems: null,
     atRisk: false,
     createdAt: '2026-11-23T00:00:00.000Z',
     startedAt: '2026-11-23T00:00:01.000Z',

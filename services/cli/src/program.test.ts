@@ -133,6 +133,34 @@ describe('printing', () => {
     expect(bench.complained.join('')).toContain('priority high is no whole number')
   })
 
+  test('pause, resume, cancel and retry take items, and say what is paused and what to type next', async () => {
+    const items = { open: 2, rendered: 0, failed: 0, cancelled: 0 }
+    const answers = [
+      { pausedItems: '3,5-9' },
+      { pausedItems: '5-9' },
+      { pausedItems: '5-9', cancelledItems: '1-2' },
+      {},
+    ]
+    bench.gateway.answer = (_, response) =>
+      sendJson(response, batchJson({ state: 'running', items, ...answers[bench.gateway.requests.length - 1] }))
+    expect(await bench.run('pause', 'b', '--items', '3,5-')).toBe(0)
+    expect(await bench.run('resume', 'b', '--items', '3')).toBe(0)
+    expect(await bench.run('cancel', 'b', '--items', '1-2')).toBe(0)
+    expect(await bench.run('retry', 'b', '--items', '1-2')).toBe(0)
+    expect(bench.gateway.requests.map(({ method, url, body }) => [method, url, body])).toEqual([
+      ['PATCH', '/api/v1/batches/b', '{"pauseItems":"3,5-"}'],
+      ['PATCH', '/api/v1/batches/b', '{"resumeItems":"3"}'],
+      ['PATCH', '/api/v1/batches/b', '{"cancelItems":"1-2"}'],
+      ['POST', '/api/v1/batches/b/retry?items=1-2', ''],
+    ])
+    const id = 'b0123456789abcdefghijkl'
+    expect(bench.printed.slice(0, 3)).toEqual([
+      `${id}  items 3,5-9 paused, 2 items open: darkroom resume ${id} --items 3,5-9`,
+      `${id}  goes on, 2 items open, items 5-9 still paused`,
+      `${id}  goes on without items 1-2, 2 items open`,
+    ])
+  })
+
   test('deadline says when a batch is wanted, and whether it will miss that', async () => {
     const completeBy = '2026-12-01T07:00:00.000Z'
     bench.gateway.answer = (_, response) =>

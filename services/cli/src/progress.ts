@@ -16,10 +16,16 @@ export function progressLine(batch: BatchJson): string {
 }
 
 /** One word, or more for a batch of which nothing starts. */
-export function stateOf({ state, paused, approval, endedAt }: BatchJson): string {
+export function stateOf({ state, paused, pausedItems, approval, endedAt }: BatchJson): string {
   if (endedAt !== null) return state
   if (paused) return `${state} (paused)`
+  if (pausedItems) return `${state} (items ${shortened(pausedItems)} paused)`
   return approval?.state === 'waiting' ? `${state} (waits for a yes)` : state
+}
+
+/** Many runs would fill the line. */
+function shortened(ranges: string): string {
+  return ranges.length > 24 ? `${ranges.slice(0, ranges.lastIndexOf(',', 24) + 1)}…` : ranges
 }
 
 export function duration(seconds: number): string {

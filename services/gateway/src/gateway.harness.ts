@@ -71,13 +71,15 @@ class PlayedCoordinator implements AsyncDisposable {
         this.#assertVersion(batchId, ifVersion)
         return { batch: this.put(batchId, { state: BatchState.CANCELLING }) }
       },
-      updateBatch: async ({ batchId, priority, paused, completeBy, approved, ifVersion }) => {
+      updateBatch: async ({ batchId, priority, paused, completeBy, approved, ifVersion, ...items }) => {
         this.#assertVersion(batchId, ifVersion)
         const { priority: before, paused: wasPaused } = this.#find(batchId)
         return {
           batch: this.put(batchId, {
             priority: priority ?? before,
             paused: paused ?? wasPaused,
+            pausedItems: items.pauseItems,
+            cancelledItems: items.cancelItems,
             ...(completeBy && { completeBy }),
             ...(approved && { approval: create(ApprovalSchema, { afterItems: 1, state: ApprovalState.GIVEN }) }),
           }),

@@ -6,17 +6,25 @@ import type { CommandContext } from '../command-context.ts'
 export function addControl(program: Command, context: () => CommandContext): void {
   program
     .command('pause <batch>')
-    .description('start nothing of a batch any more; what runs goes on')
-    .action(async (id: string) => {
-      const batch = await context().gateway.update(id, { paused: true })
-      context().print(batch, () => `${batch.id}  paused, ${batch.items.open} items open: darkroom resume ${batch.id}`)
+    .description('start nothing of a batch, or of some of its items, any more; what runs goes on')
+    .option('--items <ranges>', 'only these, and what is rendered together with them: 3,5-10,40-')
+    .action(async (id: string, { items }: { items?: string }) => {
+      const change = items === undefined ? { paused: true } : { pauseItems: items }
+      const batch = await context().gateway.update(id, change)
+      const { pausedItems } = batch
+      const what = batch.paused ? 'paused' : `items ${pausedItems} paused`
+      const resume = `darkroom resume ${batch.id}${batch.paused ? '' : ` --items ${pausedItems}`}`
+      context().print(batch, () => `${batch.id}  ${what}, ${batch.items.open} items open: ${resume}`)
     })
   program
     .command('resume <batch>')
-    .description('go on with a batch that was paused')
-    .action(async (id: string) => {
-      const batch = await context().gateway.update(id, { paused: false })
-      context().print(batch, () => `${batch.id}  goes on, ${batch.items.open} items open`)
+    .description('go on with a batch, or with items, that were paused')
+    .option('--items <ranges>', 'only these: 3,5-10,40-')
+    .action(async (id: string, { items }: { items?: string }) => {
+      const change = items === undefined ? { paused: false } : { resumeItems: items }
+      const batch = await context().gateway.update(id, change)
+      const left = batch.paused || !batch.pausedItems ? '' : `, items ${batch.pausedItems} still paused`
+      context().print(batch, () => `${batch.id}  goes on, ${batch.items.open} items open${left}`)
     })
   program
     .command('approve <batch>')

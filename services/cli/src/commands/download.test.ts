@@ -8,7 +8,7 @@ import path from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { batchJson, sendJson, StandInGateway } from '../gateway.harness.ts'
 import { GatewayClient } from '../gateway-client.ts'
-import { parseItemRanges } from '../item-ranges.ts'
+import { itemsNamed } from '../item-ranges.ts'
 import { downloadBatch } from './download.ts'
 
 const MAIN = path.resolve(import.meta.dirname, '../main.ts')
@@ -73,14 +73,14 @@ test('a batch that goes on is refused before anything is written', async () => {
 })
 
 test('fetches the pictures of some items where asked, and says which words it does not take', async () => {
-  const isWanted = parseItemRanges('0, 2-9')
+  const isWanted = itemsNamed('0, 2-9')
   const result = await downloadBatch(new GatewayClient(gateway.url), id, folder, isWanted)
   expect(result).toMatchObject({ images: 2, fetched: 2 })
   const [first, second, third] = [...images.keys()]
   expect(await readdir(folder)).toEqual(expect.arrayContaining([first, third]))
   expect(await readdir(folder)).not.toContain(second)
-  for (const text of ['', '1-', '9-2', 'all', '1,,2', '-1'])
-    expect(() => parseItemRanges(text)).toThrow(/--items has .* as in 0-99,200/)
+  for (const text of ['', '9-2', 'all', '1,,2', '-1'])
+    expect(() => itemsNamed(text)).toThrow(/--items: '.*' (is neither|ends before)/)
 })
 
 test('killed in the middle it leaves no half picture under a name, and goes on with what is missing', async () => {

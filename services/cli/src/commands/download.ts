@@ -10,7 +10,7 @@ import { pipeline } from 'node:stream/promises'
 import { forEachAtOnce } from '../at-once.ts'
 import type { CommandContext } from '../command-context.ts'
 import type { GatewayClient } from '../gateway-client.ts'
-import { parseItemRanges } from '../item-ranges.ts'
+import { itemsNamed } from '../item-ranges.ts'
 import { linesOf } from '../lines.ts'
 
 const AT_ONCE = 8
@@ -27,9 +27,9 @@ export function addDownload(program: Command, context: () => CommandContext): vo
     .command('download <batch>')
     .description('fetch the pictures of an ended batch, output.jsonl and errors.jsonl; goes on where it was broken off')
     .option('-o, --out <folder>', "default: the batch's id")
-    .option('--items <ranges>', 'only pictures of these items, from 0: 0-99,200')
+    .option('--items <ranges>', 'only pictures of these items: 3,5-10,40-')
     .action(async (id: string, { out, items }: { out?: string; items?: string }) => {
-      const isWanted = items === undefined ? () => true : parseItemRanges(items)
+      const isWanted = items === undefined ? () => true : itemsNamed(items)
       const result = await downloadBatch(context().gateway, id, out ?? id, isWanted)
       const { folder, images, fetched } = result
       context().print(

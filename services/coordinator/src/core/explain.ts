@@ -81,7 +81,7 @@ function explainPaused({ pausedItems, id }: OpenBatch, { items }: OpenShard): Ex
   const paused = formatItemRanges(commonRanges(pausedItems, items))
   return {
     reason: 'item_paused',
-    message: `of its shard, which is rendered as one, items ${paused} are paused`,
+    message: `its shard is rendered as one and has paused items: ${paused}`,
     remedy: `resume them: darkroom resume ${id} --items ${paused}`,
   }
 }

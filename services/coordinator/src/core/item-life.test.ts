@@ -151,7 +151,7 @@ test('who asks why an item waits is told of the pause, or that it was cancelled'
   const shard = farm.batch.open.get('0-2')!
   expect(explainPlanned(farm.state, farm.batch, shard, 8, 0)).toEqual({
     reason: 'item_paused',
-    message: 'of its shard, which is rendered as one, items 7 are paused',
+    message: 'its shard is rendered as one and has paused items: 7',
     remedy: 'resume them: darkroom resume b1 --items 7',
   })
   expect(explainPlanned(farm.state, farm.batch, shard, 6, 0)).toMatchObject({ reason: 'item_cancelled' })

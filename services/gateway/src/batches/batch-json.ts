@@ -1,7 +1,7 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt'
 import type { Timestamp } from '@bufbuild/protobuf/wkt'
-import { ApprovalState, BatchState, schedulerImagesOf } from '@darkroom/proto'
-import type { Approval, Batch, BatchDocument } from '@darkroom/proto'
+import { ApprovalState, BatchState, formatItemRanges, schedulerImagesOf } from '@darkroom/proto'
+import type { Approval, Batch, BatchDocument, ItemRange } from '@darkroom/proto'
 import { Type } from 'typebox'
 import type { Static, TSchema } from 'typebox'
 
@@ -23,6 +23,8 @@ const APPROVALS = {
 const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 const time = Type.String({ format: 'date-time' })
 
+const RUNS = 'Indices of items as in 3,5-10,'
+
 const progressProperties = {
   id: Type.String({ examples: ['b01kb3m8x5t7v9rj2w4n6pqa'] }),
   state: Type.Enum(Object.values(STATES)),
@@ -39,6 +41,10 @@ const progressProperties = {
       },
       { description: 'Null where nobody is asked, and of ended batches.' },
     ),
+  ),
+  pausedItems: orNull(Type.String({ description: `${RUNS} that do not start; null for none, and of ended batches.` })),
+  cancelledItems: orNull(
+    Type.String({ description: `${RUNS} that somebody has cancelled; null for none, and of ended batches.` }),
   ),
   atRisk: Type.Boolean({ description: 'Open, and at its rate not ended by then.' }),
   createdAt: orNull(time),
@@ -97,6 +103,8 @@ export function batchProgress(batch: Batch): BatchProgress {
     priority: batch.priority,
     completeBy: isoTime(batch.completeBy),
     approval: approvalJson(batch.approval),
+    pausedItems: rangesText(batch.pausedItems),
+    cancelledItems: rangesText(batch.cancelledItems),
     atRisk: batch.atRisk,
     createdAt: isoTime(batch.createdAt),
     startedAt: isoTime(batch.startedAt),
@@ -139,6 +147,8 @@ export function acceptedProgress(document: BatchDocument): BatchProgress {
     priority: 0,
     completeBy: null,
     approval: approveAfter === undefined ? null : { afterItems: approveAfter, state: 'rendering' },
+    pausedItems: null,
+    cancelledItems: null,
     atRisk: false,
     createdAt,
     startedAt: null,
@@ -176,6 +186,10 @@ export function isoTime(timestamp: Timestamp | undefined): string | null {
 function approvalJson(approval: Approval | undefined): BatchProgress['approval'] {
   if (approval === undefined) return null
   return { afterItems: approval.afterItems, state: APPROVALS[approval.state as keyof typeof APPROVALS] }
+}
+
+function rangesText(ranges: readonly ItemRange[]): string | null {
+  return ranges.length === 0 ? null : formatItemRanges(ranges.map(({ first, last }) => [first, last]))
 }
 
 /** What this gateway does not know yet is shown as queued. */

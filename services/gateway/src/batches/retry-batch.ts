@@ -1,6 +1,6 @@
 import { DarkroomError } from '@darkroom/chassis'
-import { keys } from '@darkroom/proto'
-import type { BatchDocument, DoneDocument } from '@darkroom/proto'
+import { includesItem, keys } from '@darkroom/proto'
+import type { BatchDocument, DoneDocument, ItemRanges } from '@darkroom/proto'
 import { termsOf } from '../auth/tenants.ts'
 import type { GatewayContext } from '../context.ts'
 import { askForImages, giveImagesBack } from '../ingest/daily-images.ts'
@@ -14,6 +14,14 @@ import { createBatchId } from './batch-id.ts'
 const NOT_RENDERED = ['failed', 'cancelled'] as const
 const PAGE_ITEMS = 1_000
 
+interface Retry {
+  readonly traceparent: string
+  readonly now: Date
+  readonly tellQuota: TellQuota
+  /** Only these; null: all. */
+  readonly items: ItemRanges | null
+}
+
 /**
  * Accepts a batch of the items of an ended one that were not rendered, each as it was: the same seed, the same picture.
  * Whatever goes wrong on the way, nothing of it stays.
@@ -22,7 +30,7 @@ const PAGE_ITEMS = 1_000
 export async function retryBatch(
   { store, config }: GatewayContext,
   source: BatchDocument,
-  { traceparent, now, tellQuota }: { readonly traceparent: string; readonly now: Date; readonly tellQuota: TellQuota },
+  { traceparent, now, tellQuota, items }: Retry,
 ): Promise<BatchDocument> {
   const done = await store.getJson<DoneDocument>(keys.done(source.id))
   if (done === null) throw new DarkroomError('CONFLICT', `batch ${source.id} has not ended: retry what it leaves then`)
@@ -31,9 +39,12 @@ export async function retryBatch(
   const { imagesPerDay } = termsOf(config.tenants, source.tenant)
   let asked: AskedImages | null = null
   try {
-    const { itemCount, images, checkpoints } = await copyItems(store, source, done, parts)
+    const { itemCount, images, checkpoints } = await copyItems(store, source, done, parts, items)
     if (itemCount === 0)
-      throw new DarkroomError('CONFLICT', `every item of batch ${source.id} was rendered: there is nothing to retry`)
+      throw new DarkroomError(
+        'CONFLICT',
+        `every item of batch ${source.id}${items === null ? '' : ` that is named`} was rendered: there is nothing to retry`,
+      )
     // Somebody has seen the first of its items, or nobody ever will; and its time may be up.
     const { approveAfter: _, expiresAt: __, ...kept } = source
     const document: BatchDocument = {
@@ -68,6 +79,7 @@ async function copyItems(
   source: BatchDocument,
   { state }: DoneDocument,
   parts: PartWriter,
+  wanted: ItemRanges | null,
 ): Promise<{ itemCount: number; images: ImageCount; checkpoints: ReadonlySet<string> }> {
   const standing = { runningShards: new Set<string>(), isCancelled: state === 'cancelled' }
   const checkpoints = new Set<string>()
@@ -77,6 +89,7 @@ async function copyItems(
     const query = { from, limit: PAGE_ITEMS, states: NOT_RENDERED }
     const page = await readItemPage(store, source, standing, query)
     for (const { line } of page.entries) {
+      if (wanted !== null && !includesItem(wanted, line.index)) continue
       parts.append(`${JSON.stringify({ ...line, index: itemCount++ })}\n`)
       images.add(line)
       checkpoints.add(line.checkpoint)

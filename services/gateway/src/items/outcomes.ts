@@ -24,7 +24,7 @@ export interface Standing {
 }
 
 const RECORDS_AT_ONCE = 16
-const CANCELLED = { state: 'cancelled', code: 'CANCELLED', message: 'the batch was cancelled' } as const
+const CANCELLED = { state: 'cancelled', code: 'CANCELLED', message: 'it was cancelled' } as const
 
 /** The outcomes of some items of one segment, from its plan and the commit records of their shards. */
 export async function readOutcomes(

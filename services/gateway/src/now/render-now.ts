@@ -91,5 +91,5 @@ async function renderedOf(context: CoreContext, batch: BatchDocument): Promise<R
   const { result } = outcome
   if (result?.state === 'rendered') return { batch, images: result.images, width: line.width, height: line.height }
   const isFailed = result?.state === 'failed'
-  throw new DarkroomError(isFailed ? 'RENDER_FAILED' : 'CANCELLED', result?.message ?? 'the batch was cancelled')
+  throw new DarkroomError(isFailed ? 'RENDER_FAILED' : 'CANCELLED', result?.message ?? 'it was cancelled')
 }

@@ -92,7 +92,9 @@ async function* errorPieces(context: CoreContext, batch: BatchDocument, done: Do
   const ended =
     cancel?.reason === 'expired'
       ? { code: 'batch_expired', message: 'This request could not be executed before the completion window expired.' }
-      : { code: 'batch_cancelled', message: 'The batch was cancelled before this request was executed.' }
+      : done.state === 'cancelled'
+        ? { code: 'batch_cancelled', message: 'The batch was cancelled before this request was executed.' }
+        : { code: 'request_cancelled', message: 'This request was cancelled before it was executed.' }
   const standing = { runningShards: new Set<string>(), isCancelled: done.state === 'cancelled' }
   for (let from: number | null = 0; from !== null;) {
     const query = { from, limit: PAGE_ITEMS, states: ['failed', 'cancelled'] as const }

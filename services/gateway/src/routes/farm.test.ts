@@ -86,6 +86,32 @@ test('a batch is paused, resumed and given another priority, and what is left ou
   expect(await patch({})).toMatchObject({ status: 400 })
 })
 
+test('items of a batch are paused, resumed and cancelled by their indices, and what names none is refused', async () => {
+  const { id } = await gateway.accept(Array.from({ length: 12 }, () => ({ checkpoint: 'emoji-sd', prompt: 'a fox' })))
+  const patch = async (body: object): Promise<{ status: number; json: unknown }> => {
+    const headers = { 'content-type': 'application/json' }
+    const url = `${gateway.url}/api/v1/batches/${id}`
+    const response = await fetch(url, { method: 'PATCH', headers, body: JSON.stringify(body) })
+    return { status: response.status, json: await response.json() }
+  }
+  expect(await get(`/api/v1/batches/${id}`)).toMatchObject({ pausedItems: null, cancelledItems: null })
+  expect(await patch({ pauseItems: '8-, 3', cancelItems: '5' })).toMatchObject({
+    status: 200,
+    json: { pausedItems: '3,8-11', cancelledItems: '5' },
+  })
+  for (const [body, field, message] of [
+    [{ cancelItems: '12' }, 'cancelItems', `'12' is beyond the batch's last item, 11`],
+    [{ pauseItems: '3,x' }, 'pauseItems', `'x' is neither an index nor a run of them: write such as 3,5-10,40-`],
+    [{ resumeItems: '5-3' }, 'resumeItems', `'5-3' ends before it begins`],
+    [{ pauseItems: '1-6', resumeItems: '4-9' }, 'resumeItems', 'items 4-6 are to be paused too'],
+  ] as const)
+    expect(await patch(body)).toMatchObject({
+      status: 400,
+      json: { errors: [{ field, message: expect.stringContaining(message) }] },
+    })
+  expect(await patch({ cancelItems: '' })).toMatchObject({ status: 400, json: { errors: [{ field: 'cancelItems' }] } })
+})
+
 test('a batch is changed only as it was read, where the change says so with If-Match', async () => {
   const { id } = await gateway.accept([{ checkpoint: 'emoji-sd', prompt: 'a fox' }])
   const url = `${gateway.url}/api/v1/batches/${id}`

@@ -1,4 +1,6 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
+import { commonRanges } from '@darkroom/proto'
+import type { ItemRanges } from '@darkroom/proto'
 import { Type } from 'typebox'
 import { callerOf } from '../auth/caller.ts'
 import { batchIdParams } from '../batches/batch-id.ts'
@@ -8,6 +10,7 @@ import { etagOf, ifMatchHeaders, versionWanted } from '../batches/versions.ts'
 import type { GatewayContext } from '../context.ts'
 import type { App } from '../http/app.ts'
 import { problemResponses } from '../http/problem.ts'
+import { assertApart, itemsText, readItems } from '../items/asked-items.ts'
 
 export function updateBatch(app: App, context: GatewayContext): void {
   app.route({
@@ -16,9 +19,12 @@ export function updateBatch(app: App, context: GatewayContext): void {
     config: { scope: 'write' },
     schema: {
       operationId: 'updateBatch',
-      summary: 'Pause, resume or approve a batch, change its priority, or say when it is wanted',
+      summary:
+        'Pause, resume or approve a batch or some of its items, cancel items, change its priority, or say when it is wanted',
       description:
-        'Nothing of a paused batch starts; what runs goes on. What the body leaves out stays as it is. It survives restarts.',
+        'Nothing of a paused batch starts; what runs goes on. What the body leaves out stays as it is. It survives restarts. ' +
+        'A shard is rendered as one, so that items beside a paused one may wait with it. Cancelled items end as cancelled, ' +
+        'unless they have ended; the batch goes on with the others and ends as completed.',
       tags: ['batches'],
       params: batchIdParams,
       headers: ifMatchHeaders,
@@ -37,6 +43,9 @@ export function updateBatch(app: App, context: GatewayContext): void {
               description: 'The items that wait for a yes may start. It is not taken back: pause or cancel the batch.',
             }),
           ),
+          cancelItems: Type.Optional(itemsText('Not to be rendered any more. It is not taken back: retry the batch.')),
+          pauseItems: Type.Optional(itemsText('Not to be started, until they are resumed.')),
+          resumeItems: Type.Optional(itemsText('To go on with, of those that are paused.')),
           completeBy: Type.Optional(
             Type.String({
               format: 'date-time',
@@ -51,11 +60,21 @@ export function updateBatch(app: App, context: GatewayContext): void {
     handler: async (request, reply) => {
       const ifVersion = versionWanted(request.headers['if-match'])
       const { document, batch: before } = await findBatch(context, callerOf(request), request.params.id)
-      const { completeBy, ...change } = request.body
+      const { completeBy, cancelItems, pauseItems, resumeItems, ...change } = request.body
+      const named = { cancelItems, pauseItems, resumeItems }
+      const items = Object.entries(named).map(([field, text]): [string, ItemRanges] => [
+        field,
+        text === undefined ? [] : readItems(field, text, document),
+      ])
+      const { pauseItems: pause = [], resumeItems: resume = [] } = Object.fromEntries(items)
+      assertApart(commonRanges(pause, resume))
       const { batch } = await context.coordinator.updateBatch({
         batchId: document.id,
         ifVersion,
         ...change,
+        ...Object.fromEntries(
+          items.map(([field, ranges]) => [field, ranges.map(([first, last]) => ({ first, last }))]),
+        ),
         ...(completeBy !== undefined && { completeBy: timestampFromDate(new Date(completeBy)) }),
       })
       const { priority, paused } = before

@@ -44,3 +44,11 @@ export function checkpointName(pin: string): string {
 export function schedulerName(name: string): string {
   return name.replace(/Scheduler$/, '')
 }
+
+/** Whether an index is among runs of them as the gateway writes them: 3,5-10. */
+export function isAmong(runs: string | null, index: number): boolean {
+  return (runs ?? '').split(',').some((run) => {
+    const [first, last = first] = run.split('-')
+    return run !== '' && Number(first) <= index && index <= Number(last)
+  })
+}

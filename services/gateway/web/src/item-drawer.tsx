@@ -1,19 +1,22 @@
 import { call, pictureUrl } from './api.ts'
-import type { Item, Preview } from './api.ts'
+import type { Batch, Item, Preview } from './api.ts'
 import { Drawer, Shown } from './components.tsx'
 import { bytes, checkpointName, seconds } from './format.ts'
 import { useAsked } from './hooks.ts'
+import { ItemActions } from './item-actions.tsx'
 
 const EVERY_MS = 2_000
 
 /** One item with every parameter, its pictures, and why it waits. */
 export function ItemDrawer(props: {
-  batchId: string
+  batch: Batch
   index: number
   preview: Preview | undefined
+  onBatch: (batch: Batch) => void
   onClose: () => void
 }) {
-  const { batchId, index, preview } = props
+  const { batch, index, preview } = props
+  const batchId = batch.id
   const asked = useAsked(
     async (signal) => {
       const query = { limit: 1, cursor: String(index) }
@@ -50,6 +53,7 @@ export function ItemDrawer(props: {
                 </p>
               )}
               {['queued', 'running'].includes(item.state) && <Explanation batchId={batchId} index={index} />}
+              <ItemActions batch={batch} item={item} onBatch={props.onBatch} />
               {item.warnings.map((warning) => (
                 <p key={warning} class="warning">
                   {warning}

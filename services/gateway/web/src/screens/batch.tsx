@@ -56,7 +56,13 @@ export function BatchScreen(props: { id: string; query: URLSearchParams }) {
             <ItemGrid batch={batch} previews={previews} />
           </Card>
           {item !== null && /^\d+$/.test(item) && (
-            <ItemDrawer batchId={id} index={Number(item)} preview={previews.get(Number(item))} onClose={close} />
+            <ItemDrawer
+              batch={batch}
+              index={Number(item)}
+              preview={previews.get(Number(item))}
+              onBatch={setBatch}
+              onClose={close}
+            />
           )}
         </>
       )}
