@@ -196,7 +196,11 @@ export class Renderer {
     const isSwitch = this.#turns.begin(group, padded)
     for (const job of jobs) job.isInCall = true
     try {
-      const { value: output, seconds } = await jobs[0]!.model.predict(
+      const {
+        value: output,
+        seconds,
+        deviceSeconds,
+      } = await jobs[0]!.model.predict(
         jobs.map(({ lane }) => lane),
         jobs.map(({ conditioning }) => conditioning),
         padded,
@@ -207,7 +211,7 @@ export class Renderer {
       let row = 0
       for (const job of jobs) {
         const laneRows = rowsIn([job])
-        job.seconds += (seconds * laneRows) / rows
+        job.seconds += (deviceSeconds * laneRows) / rows
         if (group.active.has(job)) this.#advance(job, group, output, row)
         row += laneRows
       }
@@ -267,9 +271,9 @@ export class Renderer {
       if (request.refiner !== undefined) {
         this.#queue(refined(job, { ...work, latents: latentImage(lane), generator: lane.generator.state() }))
       } else {
-        const { value: finished, seconds } = await model.finish(lane, request)
+        const { value: finished, deviceSeconds } = await model.finish(lane, request)
         if (this.#wanted.delete(job.job)) {
-          this.#events.rendered(job.job, { ...finished, ...work, seconds: work.seconds + seconds })
+          this.#events.rendered(job.job, { ...finished, ...work, seconds: work.seconds + deviceSeconds })
         }
       }
     } catch (reason) {
