@@ -273,6 +273,21 @@ export interface LedgerDocument {
   readonly checkpoints: readonly LedgerCheckpoint[]
 }
 
+/**
+ * ledger-workers/DAY/TIME-WORKER.json: what a worker's device did on a day (UTC), from the start of the day or of its process, as far as
+ * it had told it. Overwritten with more while it works. What was neither rendering nor loading was idle.
+ */
+export interface WorkerDayDocument {
+  readonly workerId: string
+  readonly startedAt: string
+  readonly day: string
+  readonly wallSeconds: number
+  /** In which some call computed, whatever became of it. */
+  readonly renderSeconds: number
+  /** In which none did, and a checkpoint was being fetched or loaded. */
+  readonly loadSeconds: number
+}
+
 /** A line of output.jsonl. The picture is at `image` of keys.ts with its `name`. */
 export type OutputLine = Extract<ItemResult, { state: 'rendered' }> & { readonly shardId: string }
 

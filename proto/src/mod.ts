@@ -37,4 +37,5 @@ export type {
   ResultFile,
   TagDocument,
   WebhookDocument,
+  WorkerDayDocument,
 } from './documents.ts'

@@ -66,6 +66,15 @@ export interface LedgerJson {
   readonly by: string
   readonly lines: readonly (LedgerSumJson & { readonly name: string })[]
   readonly total: LedgerSumJson
+  /** What became of the time of all devices; null for who is no admin. */
+  readonly farm: {
+    readonly wallSeconds: number
+    readonly renderSeconds: number
+    readonly billedSeconds: number
+    readonly unbilledSeconds: number
+    readonly loadSeconds: number
+    readonly idleSeconds: number
+  } | null
 }
 
 /** Why an item is where it is. */

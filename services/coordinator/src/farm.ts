@@ -16,6 +16,7 @@ import type { TenantTerms } from './core/tenants.ts'
 import { Effects } from './effects.ts'
 import type { AttemptFailure, CoordinatorEvents } from './events.ts'
 import { finalizeBatch } from './finalize.ts'
+import { WorkerDays } from './ledger/worker-days.ts'
 import { BatchReader } from './planner/batch-reader.ts'
 import { workOf } from './planner/cost-model.ts'
 import { planSegment } from './planner/plan-segment.ts'
@@ -55,6 +56,8 @@ const DETACHED_GRACE_MS = 1_000
 export class Farm {
   readonly state: FarmState
   readonly reader: BatchReader
+  /** What workers tell of their devices' time. */
+  readonly workerDays = new WorkerDays()
   readonly #options: FarmOptions
   readonly #effects: Effects
   readonly #signal: AbortSignal
@@ -90,7 +93,9 @@ export class Farm {
 
   handle(event: FarmEvent): void {
     if (this.#signal.aborted) return
-    for (const command of decide(this.state, event, this.#options.clock.nowMs())) this.#carryOut(command)
+    const nowMs = this.#options.clock.nowMs()
+    if (event.type === 'workerSeen') this.workerDays.seen(event.worker, nowMs)
+    for (const command of decide(this.state, event, nowMs)) this.#carryOut(command)
   }
 
   /** Opens a batch from the bucket, once however often it is asked for. @throws DarkroomError NOT_FOUND */

@@ -78,6 +78,7 @@ export class Leadership implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#term?.writeLast()
     await this.#lease?.[Symbol.asyncDispose]()
   }
 

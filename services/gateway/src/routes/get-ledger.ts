@@ -1,5 +1,5 @@
 import { dayOf, LedgerGrouping } from '@darkroom/proto'
-import type { LedgerLine } from '@darkroom/proto'
+import type { FarmTime, LedgerLine } from '@darkroom/proto'
 import { Type } from 'typebox'
 import type { Static, TSchema } from 'typebox'
 import { callerOf, isAllowed } from '../auth/caller.ts'
@@ -41,6 +41,20 @@ const sum = {
   ),
 }
 
+const farmSchema = Type.Object({
+  wallSeconds: Type.Number({ description: 'Of all devices, as far as their workers told: renders, loads and idles.' }),
+  renderSeconds: Type.Number({ description: 'In which they computed: billed and unbilled.' }),
+  loadSeconds: Type.Number({
+    description: 'In which they did not, and a checkpoint was being fetched or loaded.',
+  }),
+  idleSeconds: Type.Number(),
+  billedSeconds: Type.Number({ description: 'The deviceSeconds of the total.' }),
+  unbilledSeconds: Type.Number({
+    description:
+      'Attempts that were lost, handed back or hedged, audits, prompts, previews, and batches that have not ended. Below zero where what was committed on these days was rendered before them.',
+  }),
+})
+
 const sumSchema = Type.Object(sum)
 const lineSchema = Type.Object({
   name: Type.String({ description: 'Of the tenant, checkpoint (its pin), scheduler or batch.' }),
@@ -73,6 +87,9 @@ export function getLedger(app: App, { coordinator }: GatewayContext): void {
           by,
           lines: Type.Array(lineSchema),
           total: sumSchema,
+          farm: Type.Union([farmSchema, Type.Null()], {
+            description: 'What became of the time of all devices; null for who is no admin.',
+          }),
         }),
         ...problemResponses,
       },
@@ -82,13 +99,14 @@ export function getLedger(app: App, { coordinator }: GatewayContext): void {
       const { from = dayOf(new Date(Date.parse(to) - (DEFAULT_DAYS - 1) * DAY_MS)) } = request.query
       const caller = callerOf(request)
       const tenant = isAllowed(caller, 'admin') ? '' : caller.tenant
-      const { lines, total } = await coordinator.getLedger({ from, to, by: GROUPINGS[grouping], tenant })
+      const { lines, total, farm } = await coordinator.getLedger({ from, to, by: GROUPINGS[grouping], tenant })
       return {
         from,
         to,
         by: grouping,
         lines: lines.map((line) => ({ name: line.name, ...sumJson(line) })),
         total: sumJson(total!),
+        farm: farm === undefined ? null : farmJson(farm),
       }
     },
   })
@@ -103,4 +121,8 @@ function sumJson({ deviceSeconds, images, steps, retries, loadSeconds, price }: 
     loadSeconds: loadSeconds ?? null,
     price: price ?? null,
   }
+}
+
+function farmJson({ $typeName: _type, $unknown: _unknown, ...time }: FarmTime): Static<typeof farmSchema> {
+  return time
 }
