@@ -54,6 +54,8 @@ export class VirtualDevice {
   /** The checkpoint in its memory; one fits. */
   resident = ''
   readonly loads = { count: 0, seconds: 0 }
+  /** Whatever became of it; as far as it is over. */
+  renderSeconds = 0
   /** Grows with all that it does. */
   activity = 0
   readonly #parts: DeviceParts
@@ -93,6 +95,7 @@ export class VirtualDevice {
         const partSeconds = work / PARTS / traits.speed
         await process.delay(1000 * partSeconds)
         seconds += partSeconds
+        this.renderSeconds += partSeconds
         attempt.stepsDone = (steps * part) / PARTS
         this.activity++
         assertWanted(attempt)
