@@ -111,6 +111,8 @@ export interface FailedImage {
   readonly seed: number
   readonly code: string
   readonly message: string
+  /** Of the device, until it failed; absent in records from before these were counted. */
+  readonly seconds?: number
 }
 
 /** What became of one item inside a `rendered` record. */
@@ -127,7 +129,7 @@ export type ItemResult =
       readonly images: readonly RenderedImage[]
       /** Those that are missing among its images; absent where none is. */
       readonly failedImages?: readonly FailedImage[]
-      /** Engine seconds that its images took, their share of each UNet call. */
+      /** Engine seconds that its images took, failed ones too: their share of each UNet call. */
       readonly seconds: number
       readonly warnings: readonly string[]
     }
@@ -137,6 +139,10 @@ export type ItemResult =
       readonly state: 'failed'
       readonly code: string
       readonly message: string
+      /** These two are absent in records from before they were counted. */
+      readonly scheduler?: string
+      /** Engine seconds that its images took until they failed. */
+      readonly seconds?: number
     }
 
 interface RecordBase {
@@ -258,6 +264,8 @@ export interface LedgerCheckpoint {
   readonly retries: number
   /** Seconds that checkpoints were loaded for these shards; absent in entries from before they were counted. */
   readonly loadSeconds?: number
+  /** Of the seconds of the schedulers, what items and images took that failed; absent in entries from before they were counted. */
+  readonly failedSeconds?: number
   /** `seconds` are those of devices; they sum to the `deviceSeconds` of the records. */
   readonly schedulers: readonly { scheduler: string; images: number; steps: number; seconds: number }[]
 }
@@ -298,6 +306,9 @@ export interface ErrorLine {
   readonly state: 'failed' | 'cancelled'
   readonly code: string
   readonly message: string
+  /** These two as the record has them. */
+  readonly scheduler?: string
+  readonly seconds?: number
   readonly shardId: string
 }
 

@@ -56,6 +56,7 @@ interface LedgerSumJson {
   readonly steps: number
   readonly retries: number | null
   readonly loadSeconds: number | null
+  readonly failedSeconds: number | null
   readonly price: number | null
 }
 

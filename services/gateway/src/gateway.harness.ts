@@ -106,8 +106,8 @@ class PlayedCoordinator implements AsyncDisposable {
         this.ledgerAsked = request
         const sum = { deviceSeconds: 12.5, images: 4n, steps: 80n }
         return {
-          lines: [{ name: 'default', ...sum, retries: 1n, loadSeconds: 3.5, price: 0.25 }],
-          total: { ...sum, retries: 1n, loadSeconds: 3.5 },
+          lines: [{ name: 'default', ...sum, retries: 1n, loadSeconds: 3.5, failedSeconds: 0.5, price: 0.25 }],
+          total: { ...sum, retries: 1n, loadSeconds: 3.5, failedSeconds: 0.5 },
           ...(request.tenant === '' && { farm: FARM_TIME }),
         }
       },

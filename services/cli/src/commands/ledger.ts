@@ -21,12 +21,14 @@ export function addLedger(program: Command, context: () => CommandContext): void
       const hasPrice = total.price !== null
       const isOfShards = by !== 'scheduler'
       const rows = [...lines, { name: 'total', ...total }].map(
-        ({ name, deviceSeconds, images, steps, retries, loadSeconds, price }) => [
+        ({ name, deviceSeconds, images, steps, retries, loadSeconds, failedSeconds, price }) => [
           name,
           Number(deviceSeconds.toFixed(1)),
           images,
           steps,
-          ...(isOfShards ? [retries ?? 0, Number((loadSeconds ?? 0).toFixed(1))] : []),
+          ...(isOfShards
+            ? [retries ?? 0, Number((loadSeconds ?? 0).toFixed(1)), Number((failedSeconds ?? 0).toFixed(1))]
+            : []),
           ...(hasPrice ? [(price ?? 0).toFixed(2)] : []),
         ],
       )
@@ -35,7 +37,7 @@ export function addLedger(program: Command, context: () => CommandContext): void
         'device s',
         'images',
         'steps',
-        ...(isOfShards ? ['retries', 'load s'] : []),
+        ...(isOfShards ? ['retries', 'load s', 'failed s'] : []),
         ...(hasPrice ? ['price'] : []),
       ]
       const devices = farm === null ? [] : ['', deviceTable(farm)]

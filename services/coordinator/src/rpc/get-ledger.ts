@@ -42,7 +42,11 @@ export function getLedger({
       deviceSeconds: sum.deviceSeconds,
       images: BigInt(sum.images),
       steps: BigInt(sum.steps),
-      ...(isOfShards && { retries: BigInt(sum.retries), loadSeconds: sum.loadSeconds }),
+      ...(isOfShards && {
+        retries: BigInt(sum.retries),
+        loadSeconds: sum.loadSeconds,
+        failedSeconds: sum.failedSeconds,
+      }),
       ...(pricePerDeviceSecond > 0 && { price: sum.deviceSeconds * pricePerDeviceSecond }),
     })
     const { deviceSeconds: billedSeconds } = sums.total

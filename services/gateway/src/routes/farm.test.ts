@@ -221,8 +221,19 @@ test('the ledger is asked for by days and a name to sum by, and says null where 
     from: '2026-01-02',
     to: '2026-01-31',
     by: 'batch',
-    lines: [{ name: 'default', deviceSeconds: 12.5, images: 4, steps: 80, retries: 1, loadSeconds: 3.5, price: 0.25 }],
-    total: { deviceSeconds: 12.5, images: 4, steps: 80, retries: 1, loadSeconds: 3.5, price: null },
+    lines: [
+      {
+        name: 'default',
+        deviceSeconds: 12.5,
+        images: 4,
+        steps: 80,
+        retries: 1,
+        loadSeconds: 3.5,
+        failedSeconds: 0.5,
+        price: 0.25,
+      },
+    ],
+    total: { deviceSeconds: 12.5, images: 4, steps: 80, retries: 1, loadSeconds: 3.5, failedSeconds: 0.5, price: null },
     farm: FARM_TIME,
   })
   expect(gateway.coordinator.ledgerAsked).toMatchObject({ by: LedgerGrouping.BATCH })

@@ -23,7 +23,9 @@ const day = (description: string) => Type.Optional(Type.String({ format: 'date',
 const by = Type.Enum(Object.keys(GROUPINGS) as (keyof typeof GROUPINGS)[])
 
 const sum = {
-  deviceSeconds: Type.Number({ description: 'Of committed images: attempts that were lost are not charged.' }),
+  deviceSeconds: Type.Number({
+    description: 'Of items that ended, failed ones too: attempts that were lost are not charged.',
+  }),
   images: Type.Integer(),
   steps: Type.Integer({ description: 'Model calls that were made for the images.' }),
   retries: orNull(
@@ -35,6 +37,9 @@ const sum = {
     Type.Number({
       description: 'That workers loaded checkpoints for the shards, not in the price; null by scheduler.',
     }),
+  ),
+  failedSeconds: orNull(
+    Type.Number({ description: 'Of the device seconds, those of items and images that failed; null by scheduler.' }),
   ),
   price: orNull(
     Type.Number({ description: "In the operator's currency; null where no price of a device second is set." }),
@@ -112,13 +117,15 @@ export function getLedger(app: App, { coordinator }: GatewayContext): void {
   })
 }
 
-function sumJson({ deviceSeconds, images, steps, retries, loadSeconds, price }: LedgerLine): Static<typeof sumSchema> {
+function sumJson(line: LedgerLine): Static<typeof sumSchema> {
+  const { deviceSeconds, images, steps, retries, loadSeconds, failedSeconds, price } = line
   return {
     deviceSeconds,
     images: Number(images),
     steps: Number(steps),
     retries: retries === undefined ? null : Number(retries),
     loadSeconds: loadSeconds ?? null,
+    failedSeconds: failedSeconds ?? null,
     price: price ?? null,
   }
 }

@@ -135,8 +135,7 @@ export class VirtualDevice {
       workerId,
       checkpoint,
       startedAt,
-      // As a worker has it: what failed is not counted.
-      deviceSeconds: results.reduce((sum, item) => sum + (item.state === 'rendered' ? item.seconds : 0), 0),
+      deviceSeconds: seconds,
       items: results,
     }
   }
@@ -156,9 +155,9 @@ function resultOf(
   seconds: number,
   pixels: string,
 ): ItemResult {
-  if (prompt === 'fails')
-    return { index, customId, state: 'failed', code: 'RENDER_FAILED', message: 'a poisonous item' }
   const { scheduler, numInferenceSteps, width, height } = item
+  if (prompt === 'fails')
+    return { index, customId, state: 'failed', code: 'RENDER_FAILED', message: 'a poisonous item', scheduler, seconds }
   const sha256 = `${pixels}-${index}-${seed}`
   const image = { n: 0, seed: Number(seed), name: `${index}-0-${sha256}.png`, sha256, bytes: 1, width, height }
   return { index, customId, state: 'rendered', scheduler, numInferenceSteps, images: [image], seconds, warnings: [] }

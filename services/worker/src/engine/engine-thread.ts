@@ -30,7 +30,7 @@ async function run(): Promise<void> {
     rendered: (job, image) => report({ type: 'image', job, image }, [image.picture.data.buffer as ArrayBuffer]),
     previewed: (job, preview) =>
       report({ type: 'preview', job, preview }, [preview.picture.data.buffer as ArrayBuffer]),
-    failed: (job, message) => report({ type: 'failed', job, message }),
+    failed: (job, message, deviceSeconds) => report({ type: 'failed', job, message, deviceSeconds }),
     stageTaken,
   })
 

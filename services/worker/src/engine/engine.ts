@@ -18,6 +18,7 @@ import type {
   RenderState,
   Tick,
 } from './messages.ts'
+import { RenderFailure } from './render-failure.ts'
 
 export interface EngineListener {
   ticked(tick: Tick): void
@@ -121,7 +122,7 @@ export class Engine implements AsyncDisposable {
 
   /**
    * Renders one image with a loaded checkpoint.
-   * @throws DarkroomError RENDER_FAILED, or CANCELLED once the signal aborts
+   * @throws RenderFailure, or DarkroomError CANCELLED once the signal aborts
    */
   async render(
     pin: string,
@@ -194,7 +195,7 @@ export class Engine implements AsyncDisposable {
       case 'preview':
         return this.#previews.get(report.job)?.(report.preview)
       case 'failed':
-        return this.#images.get(report.job)?.reject(new DarkroomError('RENDER_FAILED', report.message))
+        return this.#images.get(report.job)?.reject(new RenderFailure(report.message, report.deviceSeconds))
       case 'snapshot':
         return this.#snapshots.get(report.id)?.resolve(report.states)
       case 'loaded':

@@ -111,7 +111,7 @@ export type EngineReport =
   | { readonly type: 'load-failed'; readonly pin: string; readonly message: string }
   | { readonly type: 'image'; readonly job: number; readonly image: RenderedPicture }
   | { readonly type: 'preview'; readonly job: number; readonly preview: Preview }
-  | { readonly type: 'failed'; readonly job: number; readonly message: string }
+  | { readonly type: 'failed'; readonly job: number; readonly message: string; readonly deviceSeconds: number }
   | { readonly type: 'snapshot'; readonly id: number; readonly states: ReadonlyMap<number, RenderState> }
   | { readonly type: 'tick'; readonly tick: Tick }
   | {

@@ -3,7 +3,7 @@ import type { BatchSizes } from './batch-sizes.ts'
 import { KnownSizes } from './known-sizes.ts'
 import type { SizeOptions } from './known-sizes.ts'
 import { isOutOfMemory } from './out-of-memory.ts'
-import { ActiveJob, refined, usualRequest } from './job.ts'
+import { ActiveJob, deviceSecondsOf, refined, usualRequest } from './job.ts'
 import type { Job } from './job.ts'
 import { choose, createGroup, enqueue, groupKey, interactiveIn, isEmpty, rowsIn, workOf } from './group.ts'
 import type { Group } from './group.ts'
@@ -18,7 +18,7 @@ export interface RendererEvents {
   ticked(tick: Tick): void
   previewed(job: number, preview: Preview): void
   rendered(job: number, image: RenderedPicture): void
-  failed(job: number, message: string): void
+  failed(job: number, message: string, deviceSeconds: number): void
   stageTaken(stage: EngineStage, seconds: number): void
 }
 
@@ -284,8 +284,8 @@ export class Renderer {
     }
   }
 
-  #fail({ job }: Job, reason: unknown): void {
-    if (!this.#wanted.delete(job)) return
-    this.#events.failed(job, reason instanceof Error ? reason.message : String(reason))
+  #fail(job: Job, reason: unknown): void {
+    if (!this.#wanted.delete(job.job)) return
+    this.#events.failed(job.job, reason instanceof Error ? reason.message : String(reason), deviceSecondsOf(job))
   }
 }

@@ -104,7 +104,7 @@ async function renderAndCommit(parts: ShardParts, shard: HeldShard): Promise<End
     checkpoint,
     startedAt,
     committedAt: new Date().toISOString(),
-    deviceSeconds: items.reduce((sum, item) => sum + (item.state === 'rendered' ? item.seconds : 0), 0),
+    deviceSeconds: items.reduce((sum, { seconds = 0 }) => sum + seconds, 0),
     ...(loadSeconds > 0 && { loadSeconds }),
     items,
   }
