@@ -149,6 +149,11 @@ interface RecordBase {
   readonly batchId: string
   readonly shardId: string
   readonly attempt: number
+  /**
+   * Attempts that had failed by then, or were lost with their workers, as far as the leader knew; not those that others took over or
+   * that were handed back. Absent in records from before they were counted.
+   */
+  readonly failedAttempts?: number
   readonly committedAt: string
 }
 
@@ -260,7 +265,7 @@ export interface LedgerCheckpoint {
   readonly checkpoint: string
   /** Shards that ended with a record of their own: rendered, failed or cancelled. */
   readonly shards: number
-  /** Their attempts before the one that has the record, and those of shards that were split. Nobody is charged for these. */
+  /** Their attempts that failed, or were lost with a worker, and were followed by others. Nobody is charged for these. */
   readonly retries: number
   /** Seconds that checkpoints were loaded for these shards; absent in entries from before they were counted. */
   readonly loadSeconds?: number

@@ -68,6 +68,8 @@ test(
     expect(unbilledSeconds).toBeGreaterThan(0)
     expect(unbilledSeconds).toBeLessThan(billedSeconds)
     expect(renderSeconds).toBeCloseTo(billedSeconds + unbilledSeconds, 6)
+    // What the killed worker had in its hands; what the drained one handed back is no retry.
+    expect(total.retries).toBeLessThanOrEqual(2)
     // Each of the three loaded the checkpoint, and had nothing to do before the batch came.
     expect(loadSeconds).toBeGreaterThan(0)
     expect(idleSeconds).toBeGreaterThan(0)

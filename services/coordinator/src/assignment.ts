@@ -7,7 +7,17 @@ import type { BatchReader } from './planner/batch-reader.ts'
 /** What a worker is given for an attempt: the items of its shard, from the bucket. @throws DarkroomError NOT_FOUND */
 export async function assignmentOf(
   reader: BatchReader,
-  { batchId, shardId, attempt }: { readonly batchId: string; readonly shardId: string; readonly attempt: number },
+  {
+    batchId,
+    shardId,
+    attempt,
+    failedAttempts = 0,
+  }: {
+    readonly batchId: string
+    readonly shardId: string
+    readonly attempt: number
+    readonly failedAttempts?: number
+  },
   isAudit: boolean,
 ): Promise<ShardAssignment> {
   const [batch, items] = await Promise.all([reader.batch(batchId), reader.shardItems(batchId, shardId)])
@@ -15,6 +25,7 @@ export async function assignmentOf(
     batchId,
     shardId,
     attempt,
+    failedAttempts,
     checkpoint: items[0]!.checkpoint,
     items: items.map((item) => fromJson(ItemSchema, item as unknown as Parameters<typeof fromJson>[1])),
     traceparent: traceparentNow() ?? batch.traceparent,

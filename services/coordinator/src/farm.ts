@@ -272,12 +272,13 @@ export class Farm {
     batchId,
     shardId,
     attempt,
+    failedAttempts,
     kind,
     itemCount,
     message,
   }: Extract<FarmCommand, { type: 'endShard' }>): Promise<void> {
     const { store, clock } = this.#options
-    const base = { batchId, shardId, attempt, committedAt: clock.date().toISOString(), itemCount }
+    const base = { batchId, shardId, attempt, failedAttempts, committedAt: clock.date().toISOString(), itemCount }
     const record = recordOf(kind, base, message)
     const key = keys.result(batchId, shardId)
     await store.putIfAbsent(key, JSON.stringify(record), { contentType: 'application/json' })

@@ -1137,7 +1137,7 @@ export type LedgerLine = Message<"darkroom.v1.LedgerLine"> & {
   steps: bigint;
 
   /**
-   * Attempts before those that ended shards; absent by scheduler, as a shard may have several.
+   * Attempts that failed, or were lost with a worker, and were followed by others; absent by scheduler, as a shard may have several.
    *
    * @generated from field: optional uint64 retries = 5;
    */

@@ -81,7 +81,7 @@ export function cancelBatch(farm: FarmState, batch: OpenBatch, commands: FarmCom
   for (const shard of batch.open.values()) {
     if (shard.state === 'ending') continue
     dropHedge(farm, shard, commands)
-    const { id: shardId, attempt, itemCount, workerId, sequence } = shard
+    const { id: shardId, attempt, failures: failedAttempts, itemCount, workerId, sequence } = shard
     if (workerId !== null) commands.push({ type: 'cancelOnWorker', workerId, batchId: batch.id, shardId, attempt })
     if (sequence !== null) commands.push({ type: 'withdraw', sequence })
     moveShard(farm, shard, 'ending')
@@ -90,6 +90,7 @@ export function cancelBatch(farm: FarmState, batch: OpenBatch, commands: FarmCom
       batchId: batch.id,
       shardId,
       attempt,
+      failedAttempts,
       kind: 'cancelled',
       itemCount,
       message: 'the batch was cancelled',

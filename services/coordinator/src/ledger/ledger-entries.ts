@@ -25,9 +25,9 @@ export class LedgerEntries {
   /** Records have to come in the order of their shards, so that the sums are the same each time. */
   add({ checkpoint }: PlannedShard, record: CommitRecord): void {
     const sum = this.#sumOf(record.committedAt.slice(0, 'YYYY-MM-DD'.length), checkpoint)
-    // The attempts of one that was split all failed: its halves begin anew.
+    // The halves of one that was split begin anew.
     sum.shards += record.kind === 'split' ? 0 : 1
-    sum.retries += Math.max(0, record.attempt - (record.kind === 'split' ? 0 : 1))
+    sum.retries += retriesOf(record)
     if (record.kind === 'rendered') {
       sum.loadSeconds += record.loadSeconds ?? 0
       sum.failedSeconds += record.items.reduce((all, item) => all + failedSecondsOf(item), 0)
@@ -67,6 +67,13 @@ export class LedgerEntries {
     }
     return sum
   }
+}
+
+/** Attempts that failed and were followed by others: of one that failed for good, all but the last. */
+function retriesOf({ kind, attempt, failedAttempts }: CommitRecord): number {
+  if (failedAttempts !== undefined) return Math.max(0, failedAttempts - (kind === 'failed' ? 1 : 0))
+  // From before they were counted: whatever became of them.
+  return Math.max(0, attempt - (kind === 'split' ? 0 : 1))
 }
 
 /** What an item took of the device for images that are not there. */

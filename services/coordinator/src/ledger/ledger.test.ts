@@ -113,17 +113,31 @@ test('work is booked on the day that it was committed on', () => {
   ])
 })
 
-test('shards that were split, failed or cancelled cost nothing, and their attempts are told', () => {
+test('shards that were split, failed or cancelled cost nothing, and those of their attempts that were followed by others are told', () => {
   const base = { batchId: 'b', shardId: 's', committedAt: '2026-11-23T00:00:00.000Z' }
   const shard = shardOf('00000-00000', 'c')
+  const failed = { kind: 'failed', itemCount: 1, code: 'RENDER_FAILED', message: 'is bad' } as const
   const { documents } = entriesOf(batchOf('b', 't'), [
-    { shard, record: { ...base, kind: 'split', attempt: 2, into: ['00000-00000a', '00000-00000b'] } },
-    { shard, record: { ...base, kind: 'failed', attempt: 5, itemCount: 1, code: 'RENDER_FAILED', message: 'is bad' } },
-    { shard, record: { ...base, kind: 'cancelled', attempt: 0, itemCount: 1 } },
+    {
+      shard,
+      record: { ...base, kind: 'split', attempt: 4, failedAttempts: 2, into: ['00000-00000a', '00000-00000b'] },
+    },
+    { shard, record: { ...base, ...failed, attempt: 8, failedAttempts: 5 } },
+    { shard, record: { ...base, kind: 'cancelled', attempt: 3, failedAttempts: 0, itemCount: 1 } },
   ])
   expect(documents[0]!.checkpoints).toEqual([
     { checkpoint: 'c', shards: 2, retries: 6, loadSeconds: 0, failedSeconds: 0, schedulers: [] },
   ])
+})
+
+test('an attempt that another worker took over, or that was handed back, is no retry', () => {
+  const { shard, record } = rendered(shardOf('00000-00000', 'c'), '2026-11-23', 4, [itemOf(0, 'DDIMScheduler', 1)])
+  const retriesOf = (one: CommitRecord): number =>
+    entriesOf(batchOf('b', 't'), [{ shard, record: one }]).documents[0]!.checkpoints[0]!.retries
+  expect(retriesOf({ ...record, failedAttempts: 0 })).toBe(0)
+  expect(retriesOf({ ...record, failedAttempts: 1 })).toBe(1)
+  // Of a record from before they were counted nobody knows what became of them.
+  expect(retriesOf(record)).toBe(3)
 })
 
 test('what failed is charged for what it took, told apart, and has no images', () => {

@@ -30,7 +30,8 @@ const sum = {
   steps: Type.Integer({ description: 'Model calls that were made for the images.' }),
   retries: orNull(
     Type.Integer({
-      description: 'Attempts before those that ended shards; null by scheduler, as a shard may have several.',
+      description:
+        'Attempts that failed, or were lost with a worker, and were followed by others; null by scheduler, as a shard may have several.',
     }),
   ),
   loadSeconds: orNull(

@@ -122,7 +122,11 @@ export class VirtualDevice {
     return swapSeconds
   }
 
-  #recordOf({ batchId, shardId, attempt, checkpoint, items }: ShardAssignment, startedAt: string, seconds: number) {
+  #recordOf(
+    { batchId, shardId, attempt, failedAttempts, checkpoint, items }: ShardAssignment,
+    startedAt: string,
+    seconds: number,
+  ) {
     const { workerId, process, traits } = this.#parts
     const committedAt = new Date(process.time.nowMs).toISOString()
     const results = items.map((item) => resultOf(item, seconds / items.length, traits.isWrong ? workerId : PIN))
@@ -131,6 +135,7 @@ export class VirtualDevice {
       batchId,
       shardId,
       attempt,
+      failedAttempts,
       committedAt,
       workerId,
       checkpoint,
