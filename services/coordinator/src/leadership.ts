@@ -78,8 +78,9 @@ export class Leadership implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#term?.writeLast()
+    const term = this.#term
     await this.#lease?.[Symbol.asyncDispose]()
+    await term?.writeLast()
   }
 
   #begin(): void {

@@ -1212,8 +1212,8 @@ export type FarmTime = Message<"darkroom.v1.FarmTime"> & {
   billedSeconds: number;
 
   /**
-   * Of the rendering, the rest: attempts that were lost, handed back or hedged, audits, prompts, previews, sizes that a device met first,
-   * and batches that have not ended. Below zero where what was committed on these days was rendered before them.
+   * Of the rendering, the rest: attempts that were lost, handed back or hedged, audits, prompts, previews, safety
+   * checks, sizes that a device met first, and batches that have not ended. Below zero where what was committed on these days was rendered before them.
    *
    * @generated from field: double unbilled_seconds = 6;
    */

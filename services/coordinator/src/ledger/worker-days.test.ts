@@ -87,6 +87,27 @@ test('what could not be written is written with the next look', async () => {
   expect(await stored('unlucky')).toMatchObject({ wallSeconds: 10 })
 })
 
+test('what a worker tells while it is being written is written too, by a stop that comes amid the usual look', async () => {
+  const days = new WorkerDays()
+  days.seen(workerOf('amid', { [DAY]: [10, 5, 0] }), 0)
+  const [begun, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const slow = {
+    getJson: (key: string) => harness.store.getJson(key),
+    put: async (key: string, body: string) => {
+      begun.resolve()
+      await goOn.promise
+      await harness.store.put(key, body)
+    },
+  } as unknown as typeof harness.store
+  const looking = days.write(slow, MINUTE_MS)
+  await begun.promise
+  days.seen(workerOf('amid', { [DAY]: [11, 6, 0] }), MINUTE_MS)
+  goOn.resolve()
+  await Promise.all([looking, days.write(harness.store, 2 * MINUTE_MS, true)])
+  await days.write(harness.store, 2 * MINUTE_MS, true)
+  expect(await stored('amid')).toMatchObject({ wallSeconds: 11, renderSeconds: 6 })
+})
+
 test('who has heard less than is stored writes nothing', async () => {
   const [deposed, next] = [new WorkerDays(), new WorkerDays()]
   deposed.seen(workerOf('moved', { [DAY]: [10, 5, 0] }), 0)

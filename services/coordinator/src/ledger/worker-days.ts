@@ -40,11 +40,11 @@ export class WorkerDays {
     for (const { day, wallSeconds, renderSeconds, loadSeconds } of deviceDays) {
       const key = keys.ledgerWorkerDay(day, startedAt, workerId)
       const known = this.#told.get(key)
-      if (known !== undefined) known.heardMs = nowMs
-      if (known !== undefined && known.document.wallSeconds >= wallSeconds) continue
       const document = { workerId, startedAt, day, wallSeconds, renderSeconds, loadSeconds }
       const news = { document, heardMs: nowMs, grewMs: nowMs, isNews: true }
-      this.#told.set(key, { ...news, writtenMs: known?.writtenMs ?? nowMs })
+      if (known === undefined) this.#told.set(key, { ...news, writtenMs: nowMs })
+      else if (known.document.wallSeconds < wallSeconds) Object.assign(known, news)
+      else known.heardMs = nowMs
     }
   }
 
@@ -59,9 +59,9 @@ export class WorkerDays {
       const stored = await store.getJson<WorkerDayDocument>(key)
       if (stored === null || stored.wallSeconds < document.wallSeconds)
         await store.put(key, JSON.stringify(document), { contentType: 'application/json' })
-      const now = this.#told.get(key)!
-      now.writtenMs = nowMs
-      if (now.document === document) now.isNews = false
+      told.writtenMs = nowMs
+      // It may have grown meanwhile.
+      if (told.document === document) told.isNews = false
     })
     for await (const _written of writing);
     for (const [key, { isNews, heardMs }] of this.#told)

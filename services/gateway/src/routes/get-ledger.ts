@@ -57,7 +57,7 @@ const farmSchema = Type.Object({
   billedSeconds: Type.Number({ description: 'The deviceSeconds of the total.' }),
   unbilledSeconds: Type.Number({
     description:
-      'Attempts that were lost, handed back or hedged, audits, prompts, previews, and batches that have not ended. Below zero where what was committed on these days was rendered before them.',
+      'Attempts that were lost, handed back or hedged, audits, prompts, previews, safety checks, and batches that have not ended. Below zero where what was committed on these days was rendered before them.',
   }),
 })
 
