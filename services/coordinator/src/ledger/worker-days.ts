@@ -28,6 +28,7 @@ const WRITES_AT_ONCE = 16
 export class WorkerDays {
   /** By key. */
   readonly #told = new Map<string, Told>()
+  #writing: Promise<unknown> = Promise.resolve()
 
   /** The newest that is known of those that were heard of lately, by key; of all others it is in the bucket. */
   get documents(): ReadonlyMap<string, WorkerDayDocument> {
@@ -49,7 +50,14 @@ export class WorkerDays {
   }
 
   /** Writes what has been news for a minute, or will be none any more; with `isLast` all that is news. */
-  async write(store: ObjectStore, nowMs: number, isLast = false): Promise<void> {
+  write(store: ObjectStore, nowMs: number, isLast = false): Promise<void> {
+    // One after the other: of two writes of a document the older must not be the last.
+    const written = this.#writing.then(() => this.#write(store, nowMs, isLast))
+    this.#writing = written.catch(() => {})
+    return written
+  }
+
+  async #write(store: ObjectStore, nowMs: number, isLast: boolean): Promise<void> {
     const isDue = ({ grewMs, writtenMs }: Told): boolean =>
       isLast || nowMs - grewMs >= QUIET_MS || nowMs - writtenMs >= WRITE_EVERY_MS
     const due = this.#told.entries().filter(([, told]) => told.isNews && isDue(told))
