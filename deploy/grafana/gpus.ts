@@ -13,7 +13,7 @@ export const gpus: Dashboard = {
       panels: [
         lines(
           'Busy',
-          'Seconds of model calls a second. What is missing to 100 %: nothing to do, loading, or waiting; what is above it: two checkpoints compute at the same time.',
+          'Share of the time in which the device computed. What is missing to 100 %: nothing to do, loading, or waiting.',
           'percentunit',
           [
             {
@@ -21,6 +21,19 @@ export const gpus: Dashboard = {
               legend: '{{instance}}',
             },
           ],
+          { max: 1 },
+        ),
+        lines(
+          'Held up by loads',
+          'Share of the time in which a checkpoint was fetched or loaded, and the device computed nothing meanwhile.',
+          'percentunit',
+          [
+            {
+              expr: 'sum by (instance) (rate(darkroom_gpu_load_seconds_total{instance=~"$instance"}[5m]))',
+              legend: '{{instance}}',
+            },
+          ],
+          { max: 1 },
         ),
         lines(
           'Where the time of images goes',

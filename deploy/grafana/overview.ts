@@ -32,7 +32,7 @@ export const overview: Dashboard = {
         stat('Workers', 'That are idle or render.', 'short', 'sum(darkroom_workers{state=~"idle|rendering"})'),
         stat(
           'Devices busy',
-          'Seconds of model calls a second, on average over all workers: at 100 % devices always compute.',
+          'Share of the time in which they computed, on average over all workers.',
           'percentunit',
           'avg(sum by (instance) (rate(darkroom_gpu_busy_seconds_total[5m])))',
           { decimals: 0 },
@@ -58,9 +58,10 @@ export const overview: Dashboard = {
         ),
         lines(
           'Devices busy, by worker',
-          'Seconds of model calls a second: at 100 % the device always computes; above it, two checkpoints do at the same time.',
+          'Share of the time in which the device computed.',
           'percentunit',
           [{ expr: 'sum by (instance) (rate(darkroom_gpu_busy_seconds_total[5m]))', legend: '{{instance}}' }],
+          { max: 1 },
         ),
         lines(
           'What waits',

@@ -112,6 +112,8 @@ export interface FailedImage {
   readonly seed: number
   readonly code: string
   readonly message: string
+  /** Of the device, until it failed; absent in records from before these were counted. */
+  readonly seconds?: number
 }
 
 /** What became of one item inside a `rendered` record. */
@@ -128,7 +130,7 @@ export type ItemResult =
       readonly images: readonly RenderedImage[]
       /** Those that are missing among its images; absent where none is. */
       readonly failedImages?: readonly FailedImage[]
-      /** Engine seconds that its images took, their share of each UNet call. */
+      /** Engine seconds that its images took, failed ones too: their share of each UNet call. */
       readonly seconds: number
       readonly warnings: readonly string[]
     }
@@ -139,12 +141,21 @@ export type ItemResult =
       readonly state: 'failed' | 'cancelled'
       readonly code: string
       readonly message: string
+      /** These two are absent in records from before they were counted. */
+      readonly scheduler?: string
+      /** Engine seconds that its images took until they failed. */
+      readonly seconds?: number
     }
 
 interface RecordBase {
   readonly batchId: string
   readonly shardId: string
   readonly attempt: number
+  /**
+   * Attempts that had failed by then, or were lost with their workers, as far as the leader knew; not those that others took over or
+   * that were handed back. Absent in records from before they were counted.
+   */
+  readonly failedAttempts?: number
   readonly committedAt: string
 }
 
@@ -260,10 +271,12 @@ export interface LedgerCheckpoint {
   readonly checkpoint: string
   /** Shards that ended with a record of their own: rendered, failed or cancelled. */
   readonly shards: number
-  /** Their attempts before the one that has the record, and those of shards that were split. Nobody is charged for these. */
+  /** Their attempts that failed, or were lost with a worker, and were followed by others. Nobody is charged for these. */
   readonly retries: number
   /** Seconds that checkpoints were loaded for these shards; absent in entries from before they were counted. */
   readonly loadSeconds?: number
+  /** Of the seconds of the schedulers, what items and images took that failed; absent in entries from before they were counted. */
+  readonly failedSeconds?: number
   /** `seconds` are those of devices; they sum to the `deviceSeconds` of the records. */
   readonly schedulers: readonly { scheduler: string; images: number; steps: number; seconds: number }[]
 }
@@ -279,6 +292,21 @@ export interface LedgerDocument {
   readonly checkpoints: readonly LedgerCheckpoint[]
 }
 
+/**
+ * ledger-workers/DAY/TIME-WORKER.json: what a worker's device did on a day (UTC), from the start of the day or of its process, as far as
+ * it had told it. Overwritten with more while it works. What was neither rendering nor loading was idle.
+ */
+export interface WorkerDayDocument {
+  readonly workerId: string
+  readonly startedAt: string
+  readonly day: string
+  readonly wallSeconds: number
+  /** In which some call computed, whatever became of it. */
+  readonly renderSeconds: number
+  /** In which none did, and a checkpoint was being fetched or loaded. */
+  readonly loadSeconds: number
+}
+
 /** A line of output.jsonl. The picture is at `image` of keys.ts with its `name`. */
 export type OutputLine = Extract<ItemResult, { state: 'rendered' }> & { readonly shardId: string }
 
@@ -289,6 +317,9 @@ export interface ErrorLine {
   readonly state: 'failed' | 'cancelled'
   readonly code: string
   readonly message: string
+  /** These two as the record has them. */
+  readonly scheduler?: string
+  readonly seconds?: number
   readonly shardId: string
 }
 

@@ -74,8 +74,11 @@ export const keys = {
 
   ledger: 'ledger/',
   /** Days as YYYY-MM-DD, in UTC. */
-  ledgerDay: (day: string) => `ledger/${day}/`,
   ledgerEntry: (day: string, batchId: string) => `ledger/${day}/${batchId}.json`,
+  ledgerWorkers: 'ledger-workers/',
+  /** Of one process of a worker: when it was started, RFC 3339 in UTC. */
+  ledgerWorkerDay: (day: string, startedAt: string, workerId: string) =>
+    `ledger-workers/${day}/${startedAt}-${encodeURIComponent(workerId)}.json`,
 } as const
 
 /** The day of a moment as keys have it: YYYY-MM-DD, in UTC. */

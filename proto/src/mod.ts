@@ -50,4 +50,5 @@ export type {
   ResultFile,
   TagDocument,
   WebhookDocument,
+  WorkerDayDocument,
 } from './documents.ts'

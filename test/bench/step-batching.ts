@@ -3,6 +3,7 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Shapes } from '../../services/worker/src/engine/batch-sizes.ts'
 import { describeFolder } from '../../services/worker/src/engine/describe-folder.ts'
+import { DeviceClock } from '../../services/worker/src/engine/device-clock.ts'
 import { EmulatedModel } from '../../services/worker/src/engine/emulated-model.ts'
 import type { RenderRequest, Tick } from '../../services/worker/src/engine/messages.ts'
 import { ModelClient } from '../../services/worker/src/engine/model-client.ts'
@@ -212,7 +213,8 @@ async function shortItemSpeedup(after: number): Promise<number> {
 
 async function realPairs(pairs: number): Promise<number[]> {
   const settings = { device: 'cpu', deviceOrdinal: 0, threads: 1 } as const
-  const client = await ModelClient.start({ folder: REAL, description: describeFolder(REAL), settings }, () => {})
+  const data = { folder: REAL, description: describeFolder(REAL), settings, clockMemory: new DeviceClock().memory }
+  const client = await ModelClient.start(data, () => {})
   const model = new Model(client)
   const requests = Array.from({ length: 16 }, (_, i) => requestOf(32, REAL_STEPS[i % REAL_STEPS.length]!))
   const ratios: number[] = []

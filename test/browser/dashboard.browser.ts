@@ -73,6 +73,17 @@ test('the lab renders a picture for each scheduler and number of steps', async (
   await page.context().close()
 })
 
+test('the ledger shows an admin what became of the time of all devices', async () => {
+  const { page, troubles } = await looker.open('ledger')
+  const [rendering, loading, idle] = await Promise.all(
+    ['Rendering', 'Loading', 'Idle'].map((name) => page.locator('.figure', { hasText: name }).first().textContent()),
+  )
+  expect(rendering).toMatch(/Rendering.*s.*%: .* billed, .* not/)
+  expect([loading, idle]).toEqual([expect.stringMatching(/%$/), expect.stringMatching(/%$/)])
+  expect(troubles).toEqual([])
+  await page.context().close()
+})
+
 test('a batch shows of each of its schedulers how much it has rendered of what it has to', async () => {
   const { page, troubles } = await looker.open(`batches/${batchId}`)
   const schedulers = page.getByRole('region', { name: 'By scheduler' })

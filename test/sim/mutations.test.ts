@@ -114,6 +114,30 @@ test('I10: a record that names the picture of another item', async () => {
   ).toBe(true)
 })
 
+test('I11: records that charge for more than was rendered', async () => {
+  expect(
+    await isSeen('I11', [], ({ bucket }) => {
+      const put = bucket.putIfAbsent.bind(bucket)
+      const doubled = (_: string, name: string, seconds: string) => `"${name}":${2 * Number(seconds)}`
+      bucket.putIfAbsent = (key, body, writer) =>
+        put(key, body.replaceAll(/"(seconds|deviceSeconds)":([\d.e-]+)/g, doubled), writer)
+    }),
+  ).toBe(true)
+})
+
+test('I11: a coordinator that adds what a worker tells to what it told before', async () => {
+  expect(
+    await isSeen('I11', [], ({ bucket }) => {
+      const put = bucket.put.bind(bucket)
+      let sum = 0
+      bucket.put = (key, body, writer) => {
+        const added = (_: string, seconds: string) => `"renderSeconds":${(sum += Number(seconds))}`
+        put(key, body.replace(/"renderSeconds":([\d.e-]+)/, added), writer)
+      }
+    }),
+  ).toBe(true)
+})
+
 test('I12: a core that remembers every event', async () => {
   const all: unknown[] = []
   core.mutation = afterwards((farm, event) => {

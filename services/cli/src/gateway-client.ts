@@ -59,6 +59,7 @@ interface LedgerSumJson {
   readonly steps: number
   readonly retries: number | null
   readonly loadSeconds: number | null
+  readonly failedSeconds: number | null
   readonly price: number | null
 }
 
@@ -69,6 +70,15 @@ export interface LedgerJson {
   readonly by: string
   readonly lines: readonly (LedgerSumJson & { readonly name: string })[]
   readonly total: LedgerSumJson
+  /** What became of the time of all devices; null for who is no admin. */
+  readonly farm: {
+    readonly wallSeconds: number
+    readonly renderSeconds: number
+    readonly billedSeconds: number
+    readonly unbilledSeconds: number
+    readonly loadSeconds: number
+    readonly idleSeconds: number
+  } | null
 }
 
 /** Why an item is where it is. */

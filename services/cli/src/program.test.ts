@@ -227,22 +227,49 @@ describe('printing', () => {
 })
 
 test('ledger shows what was used by a name, and the whole', async () => {
-  const sum = { deviceSeconds: 90.04, images: 8, steps: 160, retries: 1, loadSeconds: 12.34, price: 1.234 }
+  const sum = {
+    deviceSeconds: 90.04,
+    images: 8,
+    steps: 160,
+    retries: 1,
+    loadSeconds: 12.34,
+    failedSeconds: 2.04,
+    price: 1.234,
+  }
   const ledger = {
     from: '2026-11-01',
     to: '2026-11-30',
     by: 'tenant',
     lines: [{ name: 'default', ...sum }],
     total: sum,
+    farm: null,
   }
   bench.gateway.answer = (_, response) => sendJson(response, ledger)
   expect(await bench.run('ledger', '--from', '2026-11-01')).toBe(0)
   expect(bench.gateway.requests.map(({ url }) => url)).toEqual(['/api/v1/ledger?by=tenant&from=2026-11-01'])
   expect(bench.printed[0]!.split('\n')).toEqual([
     '2026-11-01 to 2026-11-30',
-    'tenant   device s  images  steps  retries  load s  price',
-    'default        90       8    160        1    12.3  1.23',
-    'total          90       8    160        1    12.3  1.23',
+    'tenant   device s  images  steps  retries  load s  failed s  price',
+    'default        90       8    160        1    12.3         2  1.23',
+    'total          90       8    160        1    12.3         2  1.23',
   ])
   expect(await bench.run('ledger', '--by', 'weather')).toBe(2)
+})
+
+test('ledger shows an admin what became of the time of all devices', async () => {
+  const total = { deviceSeconds: 90, images: 8, steps: 160, retries: 1, loadSeconds: 12, failedSeconds: 0, price: null }
+  const rendering = { renderSeconds: 100, billedSeconds: 90, unbilledSeconds: 10 }
+  const farm = { wallSeconds: 400, ...rendering, loadSeconds: 8, idleSeconds: 292 }
+  const ledger = { from: '2026-11-01', to: '2026-11-30', by: 'tenant', lines: [], total, farm }
+  bench.gateway.answer = (_, response) => sendJson(response, ledger)
+  expect(await bench.run('ledger')).toBe(0)
+  expect(bench.printed[0]!.split('\n').slice(-7)).toEqual([
+    'all devices       s     %',
+    'there           400   100',
+    '  rendering     100    25',
+    '    billed       90  22.5',
+    '    not billed   10   2.5',
+    '  loading         8     2',
+    '  idle          292    73',
+  ])
 })

@@ -7,7 +7,17 @@ import type { BatchReader } from './planner/batch-reader.ts'
 /** What a worker is given for an attempt: the items of its shard, from the bucket. @throws DarkroomError NOT_FOUND */
 export async function assignmentOf(
   reader: BatchReader,
-  { batchId, shardId, attempt }: { readonly batchId: string; readonly shardId: string; readonly attempt: number },
+  {
+    batchId,
+    shardId,
+    attempt,
+    failedAttempts = 0,
+  }: {
+    readonly batchId: string
+    readonly shardId: string
+    readonly attempt: number
+    readonly failedAttempts?: number
+  },
   cancelledItems: ItemRanges,
   isAudit = false,
 ): Promise<ShardAssignment> {
@@ -17,6 +27,7 @@ export async function assignmentOf(
     batchId,
     shardId,
     attempt,
+    failedAttempts,
     checkpoint: items[0]!.checkpoint,
     items: items.map((item) => fromJson(ItemSchema, item as unknown as Parameters<typeof fromJson>[1])),
     traceparent: traceparentNow() ?? batch.traceparent,

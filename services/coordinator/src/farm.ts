@@ -17,6 +17,7 @@ import type { TenantTerms } from './core/tenants.ts'
 import { Effects } from './effects.ts'
 import type { AttemptFailure, CoordinatorEvents } from './events.ts'
 import { finalizeBatch } from './finalize.ts'
+import { WorkerDays } from './ledger/worker-days.ts'
 import { BatchReader } from './planner/batch-reader.ts'
 import { workOf } from './planner/cost-model.ts'
 import { planSegment } from './planner/plan-segment.ts'
@@ -57,6 +58,8 @@ export class Farm {
   readonly state: FarmState
   readonly reader: BatchReader
   readonly controls: Controls
+  /** What workers tell of their devices' time. */
+  readonly workerDays = new WorkerDays()
   readonly #options: FarmOptions
   readonly #effects: Effects
   readonly #signal: AbortSignal
@@ -94,7 +97,9 @@ export class Farm {
 
   handle(event: FarmEvent): void {
     if (this.#signal.aborted) return
-    for (const command of decide(this.state, event, this.#options.clock.nowMs())) this.#carryOut(command)
+    const nowMs = this.#options.clock.nowMs()
+    if (event.type === 'workerSeen') this.workerDays.seen(event.worker, nowMs)
+    for (const command of decide(this.state, event, nowMs)) this.#carryOut(command)
   }
 
   /** Opens a batch from the bucket, once however often it is asked for. @throws DarkroomError NOT_FOUND */
@@ -278,12 +283,13 @@ export class Farm {
     batchId,
     shardId,
     attempt,
+    failedAttempts,
     kind,
     itemCount,
     message,
   }: Extract<FarmCommand, { type: 'endShard' }>): Promise<void> {
     const { store, clock } = this.#options
-    const base = { batchId, shardId, attempt, committedAt: clock.date().toISOString(), itemCount }
+    const base = { batchId, shardId, attempt, failedAttempts, committedAt: clock.date().toISOString(), itemCount }
     const record = recordOf(kind, base, message)
     const key = keys.result(batchId, shardId)
     await store.putIfAbsent(key, JSON.stringify(record), { contentType: 'application/json' })

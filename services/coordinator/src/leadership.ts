@@ -78,7 +78,9 @@ export class Leadership implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    const term = this.#term
     await this.#lease?.[Symbol.asyncDispose]()
+    await term?.writeLast()
   }
 
   #begin(): void {

@@ -36,7 +36,12 @@ function summariseRendered(record: Extract<CommitRecord, { kind: 'rendered' }>):
   const tallies: Tallies = new Map()
   for (const item of record.items) {
     counts[item.state]++
-    if (item.state !== 'rendered') continue
+    if (item.state !== 'rendered') {
+      const { scheduler, seconds } = item
+      if (scheduler !== undefined && seconds !== undefined)
+        addTally(tallies, { scheduler, images: 0, steps: 0, seconds })
+      continue
+    }
     const { scheduler, images, numInferenceSteps, steps = images.length * numInferenceSteps, seconds } = item
     counts.images += images.length
     counts.imagesFailed += item.failedImages?.length ?? 0

@@ -35,6 +35,7 @@ const EXPIRY_MS = 2_000
 const RETRY_MS = 1_000
 const WEBHOOKS_MS = 2_000
 const RETENTION_MS = 60_000
+const WORKER_DAYS_MS = 2_000
 /**
  * So many of the newest batches are looked at again: an id is as old as the beginning of its upload, so that a batch can turn
  * up behind others. One page of a listing.
@@ -67,6 +68,7 @@ export class Term {
     this.#every(LISTING_MS, () => this.#findBatches())
     this.#every(EXPIRY_MS, () => this.#expireBatches())
     this.#every(LISTING_MS, () => this.farm.controls.refresh())
+    this.#every(WORKER_DAYS_MS, () => this.#writeWorkerDays())
     if (webhooks !== null) {
       const isOpen = (batchId: string) => this.farm.state.batches.has(batchId)
       this.#every(WEBHOOKS_MS, () => webhooks.tellAll(isOpen, signal))
@@ -92,6 +94,17 @@ export class Term {
 
   stop(): void {
     this.#stop.abort()
+  }
+
+  /** Before the process ends: what workers told and nobody else may hear again. Never throws. */
+  async writeLast(): Promise<void> {
+    const { log } = this.#options
+    await this.#writeWorkerDays(true).catch((err: unknown) => log.warn({ err }, 'what workers did last is not written'))
+  }
+
+  async #writeWorkerDays(isLast = false): Promise<void> {
+    const { store, clock } = this.#options
+    await this.farm.workerDays.write(store, clock.nowMs(), isLast)
   }
 
   async #recover(): Promise<void> {

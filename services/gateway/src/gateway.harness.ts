@@ -30,6 +30,16 @@ import { start } from './service.ts'
 
 const CHECKPOINTS = path.resolve(import.meta.dirname, '../../../deploy/checkpoints')
 
+/** What became of the time of all devices, as the played coordinator tells it. */
+export const FARM_TIME = {
+  wallSeconds: 100,
+  renderSeconds: 20,
+  loadSeconds: 5,
+  idleSeconds: 75,
+  billedSeconds: 12.5,
+  unbilledSeconds: 7.5,
+}
+
 /**
  * Plays the coordinator: a real gRPC server whose batches stand as the test puts them. A batch is known once it was
  * submitted, and is queued until the test says more.
@@ -98,8 +108,9 @@ class PlayedCoordinator implements AsyncDisposable {
         this.ledgerAsked = request
         const sum = { deviceSeconds: 12.5, images: 4n, steps: 80n }
         return {
-          lines: [{ name: 'default', ...sum, retries: 1n, loadSeconds: 3.5, price: 0.25 }],
-          total: { ...sum, retries: 1n, loadSeconds: 3.5 },
+          lines: [{ name: 'default', ...sum, retries: 1n, loadSeconds: 3.5, failedSeconds: 0.5, price: 0.25 }],
+          total: { ...sum, retries: 1n, loadSeconds: 3.5, failedSeconds: 0.5 },
+          ...(request.tenant === '' && { farm: FARM_TIME }),
         }
       },
       listWorkers: async () => ({ workers: this.workers }),

@@ -8,6 +8,7 @@ import path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { CheckpointShelf } from './checkpoint-shelf.ts'
 import type { ShelfOptions } from './checkpoint-shelf.ts'
+import { DeviceClock } from './engine/device-clock.ts'
 import type { Engine } from './engine/engine.ts'
 import { createEvents } from './events.ts'
 
@@ -45,6 +46,7 @@ function shelfWith(options: Partial<ShelfOptions>, deviceBytes = Infinity) {
   let used = 0
   const left = new EventEmitter()
   const engine = {
+    clock: new DeviceClock(),
     async load(pin: string) {
       if (used + GIB > deviceBytes) throw new Error(`${pin}: CUDA failure 2: out of memory`)
       used += GIB

@@ -100,7 +100,8 @@ export class CheckpointShelf implements Disposable {
   }
 
   #open(pin: string): Entry {
-    const entry: Entry = { loading: this.#load(pin), isResident: false, holders: 0, bytes: 0, idle: null }
+    const loading = this.#options.engine.clock.load(() => this.#load(pin))
+    const entry: Entry = { loading, isResident: false, holders: 0, bytes: 0, idle: null }
     entry.loading.then(
       () => {
         entry.isResident = true

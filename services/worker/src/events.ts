@@ -2,6 +2,7 @@ import type { Logger, Metrics } from '@darkroom/chassis'
 import { parsePin } from '@darkroom/proto'
 import type { FailedImage } from '@darkroom/proto'
 import type { ChosenDevice, EngineStage, RenderedPicture, Tick } from './engine/messages.ts'
+import type { DeviceTime } from './engine/device-clock.ts'
 import type { GpuReading } from './device/nvidia-smi.ts'
 
 const STEP_BUCKETS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2]
@@ -69,9 +70,10 @@ export function createEvents(metrics: Metrics, log: Logger) {
     ['stage'],
     IMAGE_BUCKETS,
   )
-  const busy = metrics.counter(
-    'darkroom_gpu_busy_seconds_total',
-    'Seconds of the calls that the device computed; those of two checkpoints may be at the same time.',
+  const busy = metrics.counter('darkroom_gpu_busy_seconds_total', 'Seconds in which the device computed.', ['device'])
+  const loading = metrics.counter(
+    'darkroom_gpu_load_seconds_total',
+    'Seconds in which a checkpoint was fetched or loaded and the device computed nothing.',
     ['device'],
   )
   const utilization = metrics.gauge(
@@ -158,19 +160,11 @@ export function createEvents(metrics: Metrics, log: Logger) {
   )
   const nameOf = createCheckpointNames()
   let kind: ChosenDevice['kind'] = 'cpu'
-  let busySeconds = 0
   let imageCount = 0
   let activity = 0
   let isLinked: boolean | null = null
-  const computed = (seconds: number): void => {
-    busy.inc({ device: kind }, seconds)
-    busySeconds += seconds
-  }
 
   return {
-    get busySeconds(): number {
-      return busySeconds
-    },
     get imageCount(): number {
       return imageCount
     },
@@ -181,7 +175,10 @@ export function createEvents(metrics: Metrics, log: Logger) {
     deviceChosen(device: ChosenDevice): void {
       log.info({ device }, 'device chosen')
       kind = device.kind
-      computed(0)
+    },
+    deviceTimePassed({ renderSeconds, loadSeconds }: DeviceTime): void {
+      busy.inc({ device: kind }, renderSeconds)
+      loading.inc({ device: kind }, loadSeconds)
     },
     ticked({ pin, rows, padded, seconds, schedulers }: Tick): void {
       activity++
@@ -191,12 +188,10 @@ export function createEvents(metrics: Metrics, log: Logger) {
       stepSeconds.observe({ scheduler, checkpoint }, seconds)
       batchRows.observe({ scheduler, checkpoint }, rows)
       padding.inc({ checkpoint }, padded - rows)
-      computed(seconds)
     },
     stageTaken(stage: EngineStage | 'picture_decode' | 'encode' | 'upload' | 'commit', seconds: number): void {
       activity++
       stageSeconds.observe({ stage }, seconds)
-      if (stage === 'text_encode' || stage === 'vae_encode' || stage === 'vae_decode') computed(seconds)
     },
     imageRendered(
       scheduler: string,

@@ -84,7 +84,8 @@ describe('rendering a shard', () => {
     ])
     await worker.dispatch(shard)
     expect(await harness.completionOf(shard)).toMatchObject({ committed: true, errorCode: '' })
-    expect((await recordOf(shard))!.items).toMatchObject([
+    const record = (await recordOf(shard))!
+    expect(record.items).toMatchObject([
       { state: 'rendered' },
       {
         state: 'failed',
@@ -96,6 +97,14 @@ describe('rendering a shard', () => {
       { state: 'failed', code: 'RENDER_FAILED', message: expect.stringContaining('NaN') },
       { state: 'rendered' },
     ])
+    // What fails before its first step takes nothing, what fails after its last nearly as much as a picture; both are counted.
+    const seconds = record.items.map((item) => item.seconds!)
+    expect(seconds.slice(1, 3)).toEqual([0, 0])
+    expect(seconds[3]).toBeGreaterThan(0)
+    expect(record.deviceSeconds).toBeCloseTo(
+      seconds.reduce((a, b) => a + b, 0),
+      9,
+    )
   })
 
   test('a prompt that is too long is rendered and warned of', async () => {

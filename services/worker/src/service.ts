@@ -16,6 +16,7 @@ import { workerConsumer, WorkerService, WorkerState } from '@darkroom/proto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CheckpointShelf } from './checkpoint-shelf.ts'
 import type { WorkerConfig } from './config.ts'
+import { DeviceAccount } from './device-account.ts'
 import { WorkerMemory } from './device/memory.ts'
 import { watchGpu } from './device/nvidia-smi.ts'
 import type { GpuReading } from './device/nvidia-smi.ts'
@@ -86,6 +87,7 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
     }),
   )
   events.deviceChosen(engine.device)
+  const account = stack.use(new DeviceAccount({ clock: engine.clock, events }))
   const memory = new WorkerMemory(config.memoryMib, engine.device.kind)
   const png = stack.use(
     new PngEncoder((err) => {
@@ -137,14 +139,14 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
     lifecycle.to(WorkerState.DRAINING)
     return (draining ??= loop.drain(config.graceMs))
   }
-  const { device } = engine
   const serving = { address: '' }
   const current = createReport({
     id: workerId,
     pool,
     tags: config.tags ?? [],
     serving,
-    device,
+    engine,
+    account,
     lifecycle,
     shelf,
     shards: loop,

@@ -4,8 +4,9 @@ import { WorkerSchema, WorkerState } from '@darkroom/proto'
 import type { Worker } from '@darkroom/proto'
 import packageJson from '../package.json' with { type: 'json' }
 import type { CheckpointShelf } from './checkpoint-shelf.ts'
+import type { DeviceAccount } from './device-account.ts'
 import type { GpuReading } from './device/nvidia-smi.ts'
-import type { ChosenDevice } from './engine/messages.ts'
+import type { Engine } from './engine/engine.ts'
 import type { WorkerEvents } from './events.ts'
 import type { ShardLoop } from './shards/shard-loop.ts'
 import type { Lifecycle } from './state.ts'
@@ -16,7 +17,8 @@ export interface ReportParts {
   readonly tags: readonly string[]
   /** Where the worker serves gRPC, "host:port"; known once it does. */
   readonly serving: { readonly address: string }
-  readonly device: ChosenDevice
+  readonly engine: Engine
+  readonly account: DeviceAccount
   readonly lifecycle: Lifecycle
   readonly shelf: CheckpointShelf
   readonly shards: ShardLoop
@@ -25,7 +27,9 @@ export interface ReportParts {
 }
 
 /** Returns what tells the worker as it is at each call: for heartbeats and Describe. */
-export function createReport({ id, pool, tags, serving, device, lifecycle, shelf, shards, events, gpu }: ReportParts) {
+export function createReport(parts: ReportParts) {
+  const { id, pool, tags, serving, engine, account, lifecycle, shelf, shards, events, gpu } = parts
+  const { device } = engine
   const connectedAt = timestampNow()
   return (): Worker => {
     const reading = gpu()
@@ -63,8 +67,9 @@ export function createReport({ id, pool, tags, serving, device, lifecycle, shelf
       connectedAt,
       seenAt: timestampNow(),
       imagesRendered: BigInt(events.imageCount),
-      busySeconds: events.busySeconds,
+      busySeconds: engine.clock.read().renderSeconds,
       activity: BigInt(events.activity),
+      deviceDays: account.days(),
     })
   }
 }

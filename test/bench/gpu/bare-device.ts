@@ -35,7 +35,11 @@ async function batchOf(model: Model, requests: readonly RenderRequest[], rows: n
 }
 
 function callsOf(graphs: ModelGraphs): ModelCalls {
-  const timed = async <T>(value: Promise<T>): Promise<Timed<T>> => ({ value: await value, seconds: 0 })
+  const timed = async <T>(value: Promise<T>): Promise<Timed<T>> => ({
+    value: await value,
+    seconds: 0,
+    deviceSeconds: 0,
+  })
   return {
     description: graphs.description,
     timestepDims: graphs.timestepDims,

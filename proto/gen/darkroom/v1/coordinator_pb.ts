@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file darkroom/v1/coordinator.proto.
  */
 export const file_darkroom_v1_coordinator: GenFile = /*@__PURE__*/
-  fileDesc("Ch1kYXJrcm9vbS92MS9jb29yZGluYXRvci5wcm90bxILZGFya3Jvb20udjEiTwoKSXRlbUNvdW50cxIQCghyZW5kZXJlZBgBIAEoDRIOCgZmYWlsZWQYAiABKA0SEQoJY2FuY2VsbGVkGAMgASgNEgwKBG9wZW4YBCABKA0inQEKE1NjaGVkdWxlclRocm91Z2hwdXQSEQoJc2NoZWR1bGVyGAEgASgJEg4KBmltYWdlcxgCIAEoBBINCgVzdGVwcxgDIAEoBBIPCgdzZWNvbmRzGAQgASgBEhgKC2ltYWdlX2NvdW50GAUgASgNSACIAQESGQoRaW1hZ2VzX3Blcl9zZWNvbmQYBiABKAFCDgoMX2ltYWdlX2NvdW50IocGCgVCYXRjaBIKCgJpZBgBIAEoCRImCgVzdGF0ZRgCIAEoDjIXLmRhcmtyb29tLnYxLkJhdGNoU3RhdGUSEgoKaXRlbV9jb3VudBgDIAEoDRITCgtpbWFnZV9jb3VudBgEIAEoDRImCgVpdGVtcxgFIAEoCzIXLmRhcmtyb29tLnYxLkl0ZW1Db3VudHMSFwoPaW1hZ2VzX3JlbmRlcmVkGAYgASgNEi4KCmNyZWF0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChFpbWFnZXNfcGVyX3NlY29uZBgKIAEoARIYCgtldGFfc2Vjb25kcxgLIAEoAUgAiAEBEjQKCnNjaGVkdWxlcnMYDCADKAsyIC5kYXJrcm9vbS52MS5TY2hlZHVsZXJUaHJvdWdocHV0EhYKDnJ1bm5pbmdfc2hhcmRzGA0gAygJEhUKDWltYWdlc19mYWlsZWQYDiABKA0SFgoOaW1hZ2VzX2ZsYWdnZWQYDyABKA0SFAoMaXRlbXNfd2FybmVkGBAgASgNEg4KBnRlbmFudBgRIAEoCRIQCghwcmlvcml0eRgSIAEoERIOCgZwYXVzZWQYEyABKAgSLwoLY29tcGxldGVfYnkYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2F0X3Jpc2sYFSABKAgSJwoIYXBwcm92YWwYFiABKAsyFS5kYXJrcm9vbS52MS5BcHByb3ZhbBIsCgxwYXVzZWRfaXRlbXMYFyADKAsyFi5kYXJrcm9vbS52MS5JdGVtUmFuZ2USLwoPY2FuY2VsbGVkX2l0ZW1zGBggAygLMhYuZGFya3Jvb20udjEuSXRlbVJhbmdlQg4KDF9ldGFfc2Vjb25kcyJKCghBcHByb3ZhbBITCgthZnRlcl9pdGVtcxgBIAEoDRIpCgVzdGF0ZRgCIAEoDjIaLmRhcmtyb29tLnYxLkFwcHJvdmFsU3RhdGUiJgoSU3VibWl0QmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJIjgKE1N1Ym1pdEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCIjCg9HZXRCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkiNQoQR2V0QmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIksKEkxpc3RCYXRjaGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZ0ZW5hbnQYAyABKAkiUwoTTGlzdEJhdGNoZXNSZXNwb25zZRIjCgdiYXRjaGVzGAEgAygLMhIuZGFya3Jvb20udjEuQmF0Y2gSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj0KEVdhdGNoQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEhYKDmFmdGVyX3JldmlzaW9uGAIgASgEInAKEldhdGNoQmF0Y2hSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoBBIhCgViYXRjaBgCIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoEiUKB3ByZXZpZXcYAyABKAsyFC5kYXJrcm9vbS52MS5QcmV2aWV3InUKB1ByZXZpZXcSEAoIYmF0Y2hfaWQYASABKAkSDAoEaXRlbRgCIAEoDRINCgVpbWFnZRgDIAEoDRIMCgRzdGVwGAQgASgNEg0KBXN0ZXBzGAUgASgNEgwKBGpwZWcYBiABKAwSEAoIc2hhcmRfaWQYByABKAkiOgoSQ2FuY2VsQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEhIKCmlmX3ZlcnNpb24YAiABKAkiOAoTQ2FuY2VsQmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIsoCChJVcGRhdGVCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkSFQoIcHJpb3JpdHkYAiABKBFIAIgBARITCgZwYXVzZWQYAyABKAhIAYgBARIvCgtjb21wbGV0ZV9ieRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKaWZfdmVyc2lvbhgFIAEoCRIQCghhcHByb3ZlZBgGIAEoCBIsCgxjYW5jZWxfaXRlbXMYByADKAsyFi5kYXJrcm9vbS52MS5JdGVtUmFuZ2USKwoLcGF1c2VfaXRlbXMYCCADKAsyFi5kYXJrcm9vbS52MS5JdGVtUmFuZ2USLAoMcmVzdW1lX2l0ZW1zGAkgAygLMhYuZGFya3Jvb20udjEuSXRlbVJhbmdlQgsKCV9wcmlvcml0eUIJCgdfcGF1c2VkIjgKE1VwZGF0ZUJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCJKCgZEZXZpY2USDAoEa2luZBgBIAEoCRIMCgRuYW1lGAIgASgJEhQKDG1lbW9yeV9ieXRlcxgDIAEoBBIOCgZyZWFzb24YBCABKAkikAEKCkdwdUZpZ3VyZXMSGQoRdXRpbGl6YXRpb25fcmF0aW8YASABKAESGQoRbWVtb3J5X3VzZWRfYnl0ZXMYAiABKAQSGgoSbWVtb3J5X3RvdGFsX2J5dGVzGAMgASgEEhMKC3Bvd2VyX3dhdHRzGAQgASgBEhsKE3RlbXBlcmF0dXJlX2NlbHNpdXMYBSABKAEigwEKDFJ1bm5pbmdTaGFyZBIQCghiYXRjaF9pZBgBIAEoCRIQCghzaGFyZF9pZBgCIAEoCRIPCgdhdHRlbXB0GAMgASgNEhIKCnN0ZXBzX2RvbmUYBCABKA0SEwoLc3RlcHNfdG90YWwYBSABKA0SFQoNc3RlcHNfcmVzdW1lZBgGIAEoDSL/AwoGV29ya2VyEgoKAmlkGAEgASgJEicKBXN0YXRlGAIgASgOMhguZGFya3Jvb20udjEuV29ya2VyU3RhdGUSDAoEcG9vbBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJEiMKBmRldmljZRgFIAEoCzITLmRhcmtyb29tLnYxLkRldmljZRIcChRyZXNpZGVudF9jaGVja3BvaW50cxgGIAMoCRIqCgdydW5uaW5nGAcgAygLMhkuZGFya3Jvb20udjEuUnVubmluZ1NoYXJkEiQKA2dwdRgIIAEoCzIXLmRhcmtyb29tLnYxLkdwdUZpZ3VyZXMSMAoMY29ubmVjdGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdzZWVuX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9pbWFnZXNfcmVuZGVyZWQYCyABKAQSFAoMYnVzeV9zZWNvbmRzGAwgASgBEg8KB2FkZHJlc3MYDSABKAkSDAoEdGFncxgOIAMoCRIYChBjaGVja3BvaW50X2xvYWRzGA8gASgNEh8KF2NoZWNrcG9pbnRfbG9hZF9zZWNvbmRzGBAgASgBEhAKCGFjdGl2aXR5GBEgASgEEhIKCnF1YXJhbnRpbmUYEiABKAkiNAoSRXhwbGFpbkl0ZW1SZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEgwKBGl0ZW0YAiABKA0iWAoTRXhwbGFpbkl0ZW1SZXNwb25zZRIOCgZyZWFzb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCRIOCgZyZW1lZHkYAyABKAkSEAoIc2hhcmRfaWQYBCABKAkiPQoLUXVvdGVkSXRlbXMSHwoEaXRlbRgBIAEoCzIRLmRhcmtyb29tLnYxLkl0ZW0SDQoFY291bnQYAiABKAQiPAoRUXVvdGVCYXRjaFJlcXVlc3QSJwoFaXRlbXMYASADKAsyGC5kYXJrcm9vbS52MS5RdW90ZWRJdGVtcyLWAQoSUXVvdGVCYXRjaFJlc3BvbnNlEhYKDmRldmljZV9zZWNvbmRzGAEgASgBEg8KB3dvcmtlcnMYAiABKA0SGgoNc2Vjb25kc19hbG9uZRgDIAEoAUgAiAEBEh8KEnNlY29uZHNfYmVoaW5kX2FsbBgEIAEoAUgBiAEBEhMKC2lzX21lYXN1cmVkGAUgASgIEhIKBXByaWNlGAYgASgBSAKIAQFCEAoOX3NlY29uZHNfYWxvbmVCFQoTX3NlY29uZHNfYmVoaW5kX2FsbEIICgZfcHJpY2UiZQoQR2V0TGVkZ2VyUmVxdWVzdBIMCgRmcm9tGAEgASgJEgoKAnRvGAIgASgJEicKAmJ5GAMgASgOMhsuZGFya3Jvb20udjEuTGVkZ2VyR3JvdXBpbmcSDgoGdGVuYW50GAQgASgJIr0BCgpMZWRnZXJMaW5lEgwKBG5hbWUYASABKAkSFgoOZGV2aWNlX3NlY29uZHMYAiABKAESDgoGaW1hZ2VzGAMgASgEEg0KBXN0ZXBzGAQgASgEEhQKB3JldHJpZXMYBSABKARIAIgBARISCgVwcmljZRgGIAEoAUgBiAEBEhkKDGxvYWRfc2Vjb25kcxgHIAEoAUgCiAEBQgoKCF9yZXRyaWVzQggKBl9wcmljZUIPCg1fbG9hZF9zZWNvbmRzImMKEUdldExlZGdlclJlc3BvbnNlEiYKBWxpbmVzGAEgAygLMhcuZGFya3Jvb20udjEuTGVkZ2VyTGluZRImCgV0b3RhbBgCIAEoCzIXLmRhcmtyb29tLnYxLkxlZGdlckxpbmUiFAoSTGlzdFdvcmtlcnNSZXF1ZXN0IjsKE0xpc3RXb3JrZXJzUmVzcG9uc2USJAoHd29ya2VycxgBIAMoCzITLmRhcmtyb29tLnYxLldvcmtlciInChJEcmFpbldvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJIhUKE0RyYWluV29ya2VyUmVzcG9uc2UqyAEKCkJhdGNoU3RhdGUSGwoXQkFUQ0hfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJCQVRDSF9TVEFURV9RVUVVRUQQARIXChNCQVRDSF9TVEFURV9SVU5OSU5HEAISGgoWQkFUQ0hfU1RBVEVfRklOQUxJWklORxADEhkKFUJBVENIX1NUQVRFX0NPTVBMRVRFRBAEEhoKFkJBVENIX1NUQVRFX0NBTkNFTExJTkcQBRIZChVCQVRDSF9TVEFURV9DQU5DRUxMRUQQBiqDAQoNQXBwcm92YWxTdGF0ZRIeChpBUFBST1ZBTF9TVEFURV9VTlNQRUNJRklFRBAAEhwKGEFQUFJPVkFMX1NUQVRFX1JFTkRFUklORxABEhoKFkFQUFJPVkFMX1NUQVRFX1dBSVRJTkcQAhIYChRBUFBST1ZBTF9TVEFURV9HSVZFThADKqsBCgtXb3JrZXJTdGF0ZRIcChhXT1JLRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVXT1JLRVJfU1RBVEVfU1RBUlRJTkcQARIVChFXT1JLRVJfU1RBVEVfSURMRRACEhoKFldPUktFUl9TVEFURV9SRU5ERVJJTkcQAxIZChVXT1JLRVJfU1RBVEVfRFJBSU5JTkcQBBIVChFXT1JLRVJfU1RBVEVfTE9TVBAFKqcBCg5MZWRnZXJHcm91cGluZxIfChtMRURHRVJfR1JPVVBJTkdfVU5TUEVDSUZJRUQQABIaChZMRURHRVJfR1JPVVBJTkdfVEVOQU5UEAESHgoaTEVER0VSX0dST1VQSU5HX0NIRUNLUE9JTlQQAhIdChlMRURHRVJfR1JPVVBJTkdfU0NIRURVTEVSEAMSGQoVTEVER0VSX0dST1VQSU5HX0JBVENIEAQyhwcKEkNvb3JkaW5hdG9yU2VydmljZRJQCgtTdWJtaXRCYXRjaBIfLmRhcmtyb29tLnYxLlN1Ym1pdEJhdGNoUmVxdWVzdBogLmRhcmtyb29tLnYxLlN1Ym1pdEJhdGNoUmVzcG9uc2USRwoIR2V0QmF0Y2gSHC5kYXJrcm9vbS52MS5HZXRCYXRjaFJlcXVlc3QaHS5kYXJrcm9vbS52MS5HZXRCYXRjaFJlc3BvbnNlElAKC0xpc3RCYXRjaGVzEh8uZGFya3Jvb20udjEuTGlzdEJhdGNoZXNSZXF1ZXN0GiAuZGFya3Jvb20udjEuTGlzdEJhdGNoZXNSZXNwb25zZRJPCgpXYXRjaEJhdGNoEh4uZGFya3Jvb20udjEuV2F0Y2hCYXRjaFJlcXVlc3QaHy5kYXJrcm9vbS52MS5XYXRjaEJhdGNoUmVzcG9uc2UwARJQCgtDYW5jZWxCYXRjaBIfLmRhcmtyb29tLnYxLkNhbmNlbEJhdGNoUmVxdWVzdBogLmRhcmtyb29tLnYxLkNhbmNlbEJhdGNoUmVzcG9uc2USUAoLVXBkYXRlQmF0Y2gSHy5kYXJrcm9vbS52MS5VcGRhdGVCYXRjaFJlcXVlc3QaIC5kYXJrcm9vbS52MS5VcGRhdGVCYXRjaFJlc3BvbnNlElAKC0V4cGxhaW5JdGVtEh8uZGFya3Jvb20udjEuRXhwbGFpbkl0ZW1SZXF1ZXN0GiAuZGFya3Jvb20udjEuRXhwbGFpbkl0ZW1SZXNwb25zZRJNCgpRdW90ZUJhdGNoEh4uZGFya3Jvb20udjEuUXVvdGVCYXRjaFJlcXVlc3QaHy5kYXJrcm9vbS52MS5RdW90ZUJhdGNoUmVzcG9uc2USSgoJR2V0TGVkZ2VyEh0uZGFya3Jvb20udjEuR2V0TGVkZ2VyUmVxdWVzdBoeLmRhcmtyb29tLnYxLkdldExlZGdlclJlc3BvbnNlElAKC0xpc3RXb3JrZXJzEh8uZGFya3Jvb20udjEuTGlzdFdvcmtlcnNSZXF1ZXN0GiAuZGFya3Jvb20udjEuTGlzdFdvcmtlcnNSZXNwb25zZRJQCgtEcmFpbldvcmtlchIfLmRhcmtyb29tLnYxLkRyYWluV29ya2VyUmVxdWVzdBogLmRhcmtyb29tLnYxLkRyYWluV29ya2VyUmVzcG9uc2ViBnByb3RvMw", [file_darkroom_v1_item, file_google_protobuf_timestamp]);
+  fileDesc("Ch1kYXJrcm9vbS92MS9jb29yZGluYXRvci5wcm90bxILZGFya3Jvb20udjEiTwoKSXRlbUNvdW50cxIQCghyZW5kZXJlZBgBIAEoDRIOCgZmYWlsZWQYAiABKA0SEQoJY2FuY2VsbGVkGAMgASgNEgwKBG9wZW4YBCABKA0inQEKE1NjaGVkdWxlclRocm91Z2hwdXQSEQoJc2NoZWR1bGVyGAEgASgJEg4KBmltYWdlcxgCIAEoBBINCgVzdGVwcxgDIAEoBBIPCgdzZWNvbmRzGAQgASgBEhgKC2ltYWdlX2NvdW50GAUgASgNSACIAQESGQoRaW1hZ2VzX3Blcl9zZWNvbmQYBiABKAFCDgoMX2ltYWdlX2NvdW50IocGCgVCYXRjaBIKCgJpZBgBIAEoCRImCgVzdGF0ZRgCIAEoDjIXLmRhcmtyb29tLnYxLkJhdGNoU3RhdGUSEgoKaXRlbV9jb3VudBgDIAEoDRITCgtpbWFnZV9jb3VudBgEIAEoDRImCgVpdGVtcxgFIAEoCzIXLmRhcmtyb29tLnYxLkl0ZW1Db3VudHMSFwoPaW1hZ2VzX3JlbmRlcmVkGAYgASgNEi4KCmNyZWF0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChFpbWFnZXNfcGVyX3NlY29uZBgKIAEoARIYCgtldGFfc2Vjb25kcxgLIAEoAUgAiAEBEjQKCnNjaGVkdWxlcnMYDCADKAsyIC5kYXJrcm9vbS52MS5TY2hlZHVsZXJUaHJvdWdocHV0EhYKDnJ1bm5pbmdfc2hhcmRzGA0gAygJEhUKDWltYWdlc19mYWlsZWQYDiABKA0SFgoOaW1hZ2VzX2ZsYWdnZWQYDyABKA0SFAoMaXRlbXNfd2FybmVkGBAgASgNEg4KBnRlbmFudBgRIAEoCRIQCghwcmlvcml0eRgSIAEoERIOCgZwYXVzZWQYEyABKAgSLwoLY29tcGxldGVfYnkYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2F0X3Jpc2sYFSABKAgSJwoIYXBwcm92YWwYFiABKAsyFS5kYXJrcm9vbS52MS5BcHByb3ZhbBIsCgxwYXVzZWRfaXRlbXMYFyADKAsyFi5kYXJrcm9vbS52MS5JdGVtUmFuZ2USLwoPY2FuY2VsbGVkX2l0ZW1zGBggAygLMhYuZGFya3Jvb20udjEuSXRlbVJhbmdlQg4KDF9ldGFfc2Vjb25kcyJKCghBcHByb3ZhbBITCgthZnRlcl9pdGVtcxgBIAEoDRIpCgVzdGF0ZRgCIAEoDjIaLmRhcmtyb29tLnYxLkFwcHJvdmFsU3RhdGUiJgoSU3VibWl0QmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJIjgKE1N1Ym1pdEJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCIjCg9HZXRCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkiNQoQR2V0QmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIksKEkxpc3RCYXRjaGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZ0ZW5hbnQYAyABKAkiUwoTTGlzdEJhdGNoZXNSZXNwb25zZRIjCgdiYXRjaGVzGAEgAygLMhIuZGFya3Jvb20udjEuQmF0Y2gSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj0KEVdhdGNoQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEhYKDmFmdGVyX3JldmlzaW9uGAIgASgEInAKEldhdGNoQmF0Y2hSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoBBIhCgViYXRjaBgCIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoEiUKB3ByZXZpZXcYAyABKAsyFC5kYXJrcm9vbS52MS5QcmV2aWV3InUKB1ByZXZpZXcSEAoIYmF0Y2hfaWQYASABKAkSDAoEaXRlbRgCIAEoDRINCgVpbWFnZRgDIAEoDRIMCgRzdGVwGAQgASgNEg0KBXN0ZXBzGAUgASgNEgwKBGpwZWcYBiABKAwSEAoIc2hhcmRfaWQYByABKAkiOgoSQ2FuY2VsQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEhIKCmlmX3ZlcnNpb24YAiABKAkiOAoTQ2FuY2VsQmF0Y2hSZXNwb25zZRIhCgViYXRjaBgBIAEoCzISLmRhcmtyb29tLnYxLkJhdGNoIsoCChJVcGRhdGVCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkSFQoIcHJpb3JpdHkYAiABKBFIAIgBARITCgZwYXVzZWQYAyABKAhIAYgBARIvCgtjb21wbGV0ZV9ieRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKaWZfdmVyc2lvbhgFIAEoCRIQCghhcHByb3ZlZBgGIAEoCBIsCgxjYW5jZWxfaXRlbXMYByADKAsyFi5kYXJrcm9vbS52MS5JdGVtUmFuZ2USKwoLcGF1c2VfaXRlbXMYCCADKAsyFi5kYXJrcm9vbS52MS5JdGVtUmFuZ2USLAoMcmVzdW1lX2l0ZW1zGAkgAygLMhYuZGFya3Jvb20udjEuSXRlbVJhbmdlQgsKCV9wcmlvcml0eUIJCgdfcGF1c2VkIjgKE1VwZGF0ZUJhdGNoUmVzcG9uc2USIQoFYmF0Y2gYASABKAsyEi5kYXJrcm9vbS52MS5CYXRjaCJKCgZEZXZpY2USDAoEa2luZBgBIAEoCRIMCgRuYW1lGAIgASgJEhQKDG1lbW9yeV9ieXRlcxgDIAEoBBIOCgZyZWFzb24YBCABKAkikAEKCkdwdUZpZ3VyZXMSGQoRdXRpbGl6YXRpb25fcmF0aW8YASABKAESGQoRbWVtb3J5X3VzZWRfYnl0ZXMYAiABKAQSGgoSbWVtb3J5X3RvdGFsX2J5dGVzGAMgASgEEhMKC3Bvd2VyX3dhdHRzGAQgASgBEhsKE3RlbXBlcmF0dXJlX2NlbHNpdXMYBSABKAEigwEKDFJ1bm5pbmdTaGFyZBIQCghiYXRjaF9pZBgBIAEoCRIQCghzaGFyZF9pZBgCIAEoCRIPCgdhdHRlbXB0GAMgASgNEhIKCnN0ZXBzX2RvbmUYBCABKA0SEwoLc3RlcHNfdG90YWwYBSABKA0SFQoNc3RlcHNfcmVzdW1lZBgGIAEoDSJcCglEZXZpY2VEYXkSCwoDZGF5GAEgASgJEhQKDHdhbGxfc2Vjb25kcxgCIAEoARIWCg5yZW5kZXJfc2Vjb25kcxgDIAEoARIUCgxsb2FkX3NlY29uZHMYBCABKAEirAQKBldvcmtlchIKCgJpZBgBIAEoCRInCgVzdGF0ZRgCIAEoDjIYLmRhcmtyb29tLnYxLldvcmtlclN0YXRlEgwKBHBvb2wYAyABKAkSDwoHdmVyc2lvbhgEIAEoCRIjCgZkZXZpY2UYBSABKAsyEy5kYXJrcm9vbS52MS5EZXZpY2USHAoUcmVzaWRlbnRfY2hlY2twb2ludHMYBiADKAkSKgoHcnVubmluZxgHIAMoCzIZLmRhcmtyb29tLnYxLlJ1bm5pbmdTaGFyZBIkCgNncHUYCCABKAsyFy5kYXJrcm9vbS52MS5HcHVGaWd1cmVzEjAKDGNvbm5lY3RlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPaW1hZ2VzX3JlbmRlcmVkGAsgASgEEhQKDGJ1c3lfc2Vjb25kcxgMIAEoARIPCgdhZGRyZXNzGA0gASgJEgwKBHRhZ3MYDiADKAkSGAoQY2hlY2twb2ludF9sb2FkcxgPIAEoDRIfChdjaGVja3BvaW50X2xvYWRfc2Vjb25kcxgQIAEoARIQCghhY3Rpdml0eRgRIAEoBBISCgpxdWFyYW50aW5lGBIgASgJEisKC2RldmljZV9kYXlzGBMgAygLMhYuZGFya3Jvb20udjEuRGV2aWNlRGF5IjQKEkV4cGxhaW5JdGVtUmVxdWVzdBIQCghiYXRjaF9pZBgBIAEoCRIMCgRpdGVtGAIgASgNIlgKE0V4cGxhaW5JdGVtUmVzcG9uc2USDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDgoGcmVtZWR5GAMgASgJEhAKCHNoYXJkX2lkGAQgASgJIj0KC1F1b3RlZEl0ZW1zEh8KBGl0ZW0YASABKAsyES5kYXJrcm9vbS52MS5JdGVtEg0KBWNvdW50GAIgASgEIjwKEVF1b3RlQmF0Y2hSZXF1ZXN0EicKBWl0ZW1zGAEgAygLMhguZGFya3Jvb20udjEuUXVvdGVkSXRlbXMi1gEKElF1b3RlQmF0Y2hSZXNwb25zZRIWCg5kZXZpY2Vfc2Vjb25kcxgBIAEoARIPCgd3b3JrZXJzGAIgASgNEhoKDXNlY29uZHNfYWxvbmUYAyABKAFIAIgBARIfChJzZWNvbmRzX2JlaGluZF9hbGwYBCABKAFIAYgBARITCgtpc19tZWFzdXJlZBgFIAEoCBISCgVwcmljZRgGIAEoAUgCiAEBQhAKDl9zZWNvbmRzX2Fsb25lQhUKE19zZWNvbmRzX2JlaGluZF9hbGxCCAoGX3ByaWNlImUKEEdldExlZGdlclJlcXVlc3QSDAoEZnJvbRgBIAEoCRIKCgJ0bxgCIAEoCRInCgJieRgDIAEoDjIbLmRhcmtyb29tLnYxLkxlZGdlckdyb3VwaW5nEg4KBnRlbmFudBgEIAEoCSLtAQoKTGVkZ2VyTGluZRIMCgRuYW1lGAEgASgJEhYKDmRldmljZV9zZWNvbmRzGAIgASgBEg4KBmltYWdlcxgDIAEoBBINCgVzdGVwcxgEIAEoBBIUCgdyZXRyaWVzGAUgASgESACIAQESEgoFcHJpY2UYBiABKAFIAYgBARIZCgxsb2FkX3NlY29uZHMYByABKAFIAogBARIbCg5mYWlsZWRfc2Vjb25kcxgIIAEoAUgDiAEBQgoKCF9yZXRyaWVzQggKBl9wcmljZUIPCg1fbG9hZF9zZWNvbmRzQhEKD19mYWlsZWRfc2Vjb25kcyKWAQoIRmFybVRpbWUSFAoMd2FsbF9zZWNvbmRzGAEgASgBEhYKDnJlbmRlcl9zZWNvbmRzGAIgASgBEhQKDGxvYWRfc2Vjb25kcxgDIAEoARIUCgxpZGxlX3NlY29uZHMYBCABKAESFgoOYmlsbGVkX3NlY29uZHMYBSABKAESGAoQdW5iaWxsZWRfc2Vjb25kcxgGIAEoASKIAQoRR2V0TGVkZ2VyUmVzcG9uc2USJgoFbGluZXMYASADKAsyFy5kYXJrcm9vbS52MS5MZWRnZXJMaW5lEiYKBXRvdGFsGAIgASgLMhcuZGFya3Jvb20udjEuTGVkZ2VyTGluZRIjCgRmYXJtGAMgASgLMhUuZGFya3Jvb20udjEuRmFybVRpbWUiFAoSTGlzdFdvcmtlcnNSZXF1ZXN0IjsKE0xpc3RXb3JrZXJzUmVzcG9uc2USJAoHd29ya2VycxgBIAMoCzITLmRhcmtyb29tLnYxLldvcmtlciInChJEcmFpbldvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJIhUKE0RyYWluV29ya2VyUmVzcG9uc2UqyAEKCkJhdGNoU3RhdGUSGwoXQkFUQ0hfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJCQVRDSF9TVEFURV9RVUVVRUQQARIXChNCQVRDSF9TVEFURV9SVU5OSU5HEAISGgoWQkFUQ0hfU1RBVEVfRklOQUxJWklORxADEhkKFUJBVENIX1NUQVRFX0NPTVBMRVRFRBAEEhoKFkJBVENIX1NUQVRFX0NBTkNFTExJTkcQBRIZChVCQVRDSF9TVEFURV9DQU5DRUxMRUQQBiqDAQoNQXBwcm92YWxTdGF0ZRIeChpBUFBST1ZBTF9TVEFURV9VTlNQRUNJRklFRBAAEhwKGEFQUFJPVkFMX1NUQVRFX1JFTkRFUklORxABEhoKFkFQUFJPVkFMX1NUQVRFX1dBSVRJTkcQAhIYChRBUFBST1ZBTF9TVEFURV9HSVZFThADKqsBCgtXb3JrZXJTdGF0ZRIcChhXT1JLRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVXT1JLRVJfU1RBVEVfU1RBUlRJTkcQARIVChFXT1JLRVJfU1RBVEVfSURMRRACEhoKFldPUktFUl9TVEFURV9SRU5ERVJJTkcQAxIZChVXT1JLRVJfU1RBVEVfRFJBSU5JTkcQBBIVChFXT1JLRVJfU1RBVEVfTE9TVBAFKqcBCg5MZWRnZXJHcm91cGluZxIfChtMRURHRVJfR1JPVVBJTkdfVU5TUEVDSUZJRUQQABIaChZMRURHRVJfR1JPVVBJTkdfVEVOQU5UEAESHgoaTEVER0VSX0dST1VQSU5HX0NIRUNLUE9JTlQQAhIdChlMRURHRVJfR1JPVVBJTkdfU0NIRURVTEVSEAMSGQoVTEVER0VSX0dST1VQSU5HX0JBVENIEAQyhwcKEkNvb3JkaW5hdG9yU2VydmljZRJQCgtTdWJtaXRCYXRjaBIfLmRhcmtyb29tLnYxLlN1Ym1pdEJhdGNoUmVxdWVzdBogLmRhcmtyb29tLnYxLlN1Ym1pdEJhdGNoUmVzcG9uc2USRwoIR2V0QmF0Y2gSHC5kYXJrcm9vbS52MS5HZXRCYXRjaFJlcXVlc3QaHS5kYXJrcm9vbS52MS5HZXRCYXRjaFJlc3BvbnNlElAKC0xpc3RCYXRjaGVzEh8uZGFya3Jvb20udjEuTGlzdEJhdGNoZXNSZXF1ZXN0GiAuZGFya3Jvb20udjEuTGlzdEJhdGNoZXNSZXNwb25zZRJPCgpXYXRjaEJhdGNoEh4uZGFya3Jvb20udjEuV2F0Y2hCYXRjaFJlcXVlc3QaHy5kYXJrcm9vbS52MS5XYXRjaEJhdGNoUmVzcG9uc2UwARJQCgtDYW5jZWxCYXRjaBIfLmRhcmtyb29tLnYxLkNhbmNlbEJhdGNoUmVxdWVzdBogLmRhcmtyb29tLnYxLkNhbmNlbEJhdGNoUmVzcG9uc2USUAoLVXBkYXRlQmF0Y2gSHy5kYXJrcm9vbS52MS5VcGRhdGVCYXRjaFJlcXVlc3QaIC5kYXJrcm9vbS52MS5VcGRhdGVCYXRjaFJlc3BvbnNlElAKC0V4cGxhaW5JdGVtEh8uZGFya3Jvb20udjEuRXhwbGFpbkl0ZW1SZXF1ZXN0GiAuZGFya3Jvb20udjEuRXhwbGFpbkl0ZW1SZXNwb25zZRJNCgpRdW90ZUJhdGNoEh4uZGFya3Jvb20udjEuUXVvdGVCYXRjaFJlcXVlc3QaHy5kYXJrcm9vbS52MS5RdW90ZUJhdGNoUmVzcG9uc2USSgoJR2V0TGVkZ2VyEh0uZGFya3Jvb20udjEuR2V0TGVkZ2VyUmVxdWVzdBoeLmRhcmtyb29tLnYxLkdldExlZGdlclJlc3BvbnNlElAKC0xpc3RXb3JrZXJzEh8uZGFya3Jvb20udjEuTGlzdFdvcmtlcnNSZXF1ZXN0GiAuZGFya3Jvb20udjEuTGlzdFdvcmtlcnNSZXNwb25zZRJQCgtEcmFpbldvcmtlchIfLmRhcmtyb29tLnYxLkRyYWluV29ya2VyUmVxdWVzdBogLmRhcmtyb29tLnYxLkRyYWluV29ya2VyUmVzcG9uc2ViBnByb3RvMw", [file_darkroom_v1_item, file_google_protobuf_timestamp]);
 
 /**
  * Where the items of a batch are; the four always sum to the accepted count.
@@ -776,6 +776,48 @@ export const RunningShardSchema: GenMessage<RunningShard> = /*@__PURE__*/
   messageDesc(file_darkroom_v1_coordinator, 19);
 
 /**
+ * What became of a device's time on one day. What is neither rendering nor loading of it was idle.
+ *
+ * @generated from message darkroom.v1.DeviceDay
+ */
+export type DeviceDay = Message<"darkroom.v1.DeviceDay"> & {
+  /**
+   * YYYY-MM-DD in UTC.
+   *
+   * @generated from field: string day = 1;
+   */
+  day: string;
+
+  /**
+   * From the worker's start, or the day's, until now, or the day's end.
+   *
+   * @generated from field: double wall_seconds = 2;
+   */
+  wallSeconds: number;
+
+  /**
+   * In which some call computed, whatever became of it.
+   *
+   * @generated from field: double render_seconds = 3;
+   */
+  renderSeconds: number;
+
+  /**
+   * In which none did, and a checkpoint was being fetched or loaded.
+   *
+   * @generated from field: double load_seconds = 4;
+   */
+  loadSeconds: number;
+};
+
+/**
+ * Describes the message darkroom.v1.DeviceDay.
+ * Use `create(DeviceDaySchema)` to create a new message.
+ */
+export const DeviceDaySchema: GenMessage<DeviceDay> = /*@__PURE__*/
+  messageDesc(file_darkroom_v1_coordinator, 20);
+
+/**
  * @generated from message darkroom.v1.Worker
  */
 export type Worker = Message<"darkroom.v1.Worker"> & {
@@ -839,7 +881,7 @@ export type Worker = Message<"darkroom.v1.Worker"> & {
   imagesRendered: bigint;
 
   /**
-   * Seconds that the device spent computing since the worker's start.
+   * Seconds in which the device computed since the worker's start.
    *
    * @generated from field: double busy_seconds = 12;
    */
@@ -886,6 +928,13 @@ export type Worker = Message<"darkroom.v1.Worker"> & {
    * @generated from field: string quarantine = 18;
    */
   quarantine: string;
+
+  /**
+   * Today's so far, and before it those of the day before, where the worker was there.
+   *
+   * @generated from field: repeated darkroom.v1.DeviceDay device_days = 19;
+   */
+  deviceDays: DeviceDay[];
 };
 
 /**
@@ -893,7 +942,7 @@ export type Worker = Message<"darkroom.v1.Worker"> & {
  * Use `create(WorkerSchema)` to create a new message.
  */
 export const WorkerSchema: GenMessage<Worker> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 20);
+  messageDesc(file_darkroom_v1_coordinator, 21);
 
 /**
  * @generated from message darkroom.v1.ExplainItemRequest
@@ -917,7 +966,7 @@ export type ExplainItemRequest = Message<"darkroom.v1.ExplainItemRequest"> & {
  * Use `create(ExplainItemRequestSchema)` to create a new message.
  */
 export const ExplainItemRequestSchema: GenMessage<ExplainItemRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 21);
+  messageDesc(file_darkroom_v1_coordinator, 22);
 
 /**
  * @generated from message darkroom.v1.ExplainItemResponse
@@ -957,7 +1006,7 @@ export type ExplainItemResponse = Message<"darkroom.v1.ExplainItemResponse"> & {
  * Use `create(ExplainItemResponseSchema)` to create a new message.
  */
 export const ExplainItemResponseSchema: GenMessage<ExplainItemResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 22);
+  messageDesc(file_darkroom_v1_coordinator, 23);
 
 /**
  * Items that cost the same.
@@ -983,7 +1032,7 @@ export type QuotedItems = Message<"darkroom.v1.QuotedItems"> & {
  * Use `create(QuotedItemsSchema)` to create a new message.
  */
 export const QuotedItemsSchema: GenMessage<QuotedItems> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 23);
+  messageDesc(file_darkroom_v1_coordinator, 24);
 
 /**
  * @generated from message darkroom.v1.QuoteBatchRequest
@@ -1000,7 +1049,7 @@ export type QuoteBatchRequest = Message<"darkroom.v1.QuoteBatchRequest"> & {
  * Use `create(QuoteBatchRequestSchema)` to create a new message.
  */
 export const QuoteBatchRequestSchema: GenMessage<QuoteBatchRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 24);
+  messageDesc(file_darkroom_v1_coordinator, 25);
 
 /**
  * @generated from message darkroom.v1.QuoteBatchResponse
@@ -1052,7 +1101,7 @@ export type QuoteBatchResponse = Message<"darkroom.v1.QuoteBatchResponse"> & {
  * Use `create(QuoteBatchResponseSchema)` to create a new message.
  */
 export const QuoteBatchResponseSchema: GenMessage<QuoteBatchResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 25);
+  messageDesc(file_darkroom_v1_coordinator, 26);
 
 /**
  * @generated from message darkroom.v1.GetLedgerRequest
@@ -1088,7 +1137,7 @@ export type GetLedgerRequest = Message<"darkroom.v1.GetLedgerRequest"> & {
  * Use `create(GetLedgerRequestSchema)` to create a new message.
  */
 export const GetLedgerRequestSchema: GenMessage<GetLedgerRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 26);
+  messageDesc(file_darkroom_v1_coordinator, 27);
 
 /**
  * @generated from message darkroom.v1.LedgerLine
@@ -1102,7 +1151,7 @@ export type LedgerLine = Message<"darkroom.v1.LedgerLine"> & {
   name: string;
 
   /**
-   * Those of committed images: nobody is charged for attempts that were lost.
+   * Those of items that ended, failed ones too: nobody is charged for attempts that were lost.
    *
    * @generated from field: double device_seconds = 2;
    */
@@ -1121,7 +1170,7 @@ export type LedgerLine = Message<"darkroom.v1.LedgerLine"> & {
   steps: bigint;
 
   /**
-   * Attempts before those that ended shards; absent by scheduler, as a shard may have several.
+   * Attempts that failed, or were lost with a worker, and were followed by others; absent by scheduler, as a shard may have several.
    *
    * @generated from field: optional uint64 retries = 5;
    */
@@ -1140,6 +1189,13 @@ export type LedgerLine = Message<"darkroom.v1.LedgerLine"> & {
    * @generated from field: optional double load_seconds = 7;
    */
   loadSeconds?: number | undefined;
+
+  /**
+   * Of the device seconds, those of items and images that failed; absent by scheduler.
+   *
+   * @generated from field: optional double failed_seconds = 8;
+   */
+  failedSeconds?: number | undefined;
 };
 
 /**
@@ -1147,7 +1203,62 @@ export type LedgerLine = Message<"darkroom.v1.LedgerLine"> & {
  * Use `create(LedgerLineSchema)` to create a new message.
  */
 export const LedgerLineSchema: GenMessage<LedgerLine> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 27);
+  messageDesc(file_darkroom_v1_coordinator, 28);
+
+/**
+ * What became of the time of all devices: wall = render + load + idle, and render = billed + unbilled.
+ *
+ * @generated from message darkroom.v1.FarmTime
+ */
+export type FarmTime = Message<"darkroom.v1.FarmTime"> & {
+  /**
+   * From each worker's start to its end, as far as it told of it.
+   *
+   * @generated from field: double wall_seconds = 1;
+   */
+  wallSeconds: number;
+
+  /**
+   * In which devices computed.
+   *
+   * @generated from field: double render_seconds = 2;
+   */
+  renderSeconds: number;
+
+  /**
+   * In which they did not, and a checkpoint was being fetched or loaded.
+   *
+   * @generated from field: double load_seconds = 3;
+   */
+  loadSeconds: number;
+
+  /**
+   * @generated from field: double idle_seconds = 4;
+   */
+  idleSeconds: number;
+
+  /**
+   * Of the rendering, what the total has as device seconds.
+   *
+   * @generated from field: double billed_seconds = 5;
+   */
+  billedSeconds: number;
+
+  /**
+   * Of the rendering, the rest: attempts that were lost, handed back or hedged, audits, prompts, previews, safety
+   * checks, sizes that a device met first, and batches that have not ended. Below zero where what was committed on these days was rendered before them.
+   *
+   * @generated from field: double unbilled_seconds = 6;
+   */
+  unbilledSeconds: number;
+};
+
+/**
+ * Describes the message darkroom.v1.FarmTime.
+ * Use `create(FarmTimeSchema)` to create a new message.
+ */
+export const FarmTimeSchema: GenMessage<FarmTime> = /*@__PURE__*/
+  messageDesc(file_darkroom_v1_coordinator, 29);
 
 /**
  * @generated from message darkroom.v1.GetLedgerResponse
@@ -1164,6 +1275,13 @@ export type GetLedgerResponse = Message<"darkroom.v1.GetLedgerResponse"> & {
    * @generated from field: darkroom.v1.LedgerLine total = 2;
    */
   total?: LedgerLine | undefined;
+
+  /**
+   * Absent where a tenant was asked for.
+   *
+   * @generated from field: darkroom.v1.FarmTime farm = 3;
+   */
+  farm?: FarmTime | undefined;
 };
 
 /**
@@ -1171,7 +1289,7 @@ export type GetLedgerResponse = Message<"darkroom.v1.GetLedgerResponse"> & {
  * Use `create(GetLedgerResponseSchema)` to create a new message.
  */
 export const GetLedgerResponseSchema: GenMessage<GetLedgerResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 28);
+  messageDesc(file_darkroom_v1_coordinator, 30);
 
 /**
  * @generated from message darkroom.v1.ListWorkersRequest
@@ -1184,7 +1302,7 @@ export type ListWorkersRequest = Message<"darkroom.v1.ListWorkersRequest"> & {
  * Use `create(ListWorkersRequestSchema)` to create a new message.
  */
 export const ListWorkersRequestSchema: GenMessage<ListWorkersRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 29);
+  messageDesc(file_darkroom_v1_coordinator, 31);
 
 /**
  * @generated from message darkroom.v1.ListWorkersResponse
@@ -1201,7 +1319,7 @@ export type ListWorkersResponse = Message<"darkroom.v1.ListWorkersResponse"> & {
  * Use `create(ListWorkersResponseSchema)` to create a new message.
  */
 export const ListWorkersResponseSchema: GenMessage<ListWorkersResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 30);
+  messageDesc(file_darkroom_v1_coordinator, 32);
 
 /**
  * @generated from message darkroom.v1.DrainWorkerRequest
@@ -1218,7 +1336,7 @@ export type DrainWorkerRequest = Message<"darkroom.v1.DrainWorkerRequest"> & {
  * Use `create(DrainWorkerRequestSchema)` to create a new message.
  */
 export const DrainWorkerRequestSchema: GenMessage<DrainWorkerRequest> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 31);
+  messageDesc(file_darkroom_v1_coordinator, 33);
 
 /**
  * @generated from message darkroom.v1.DrainWorkerResponse
@@ -1231,7 +1349,7 @@ export type DrainWorkerResponse = Message<"darkroom.v1.DrainWorkerResponse"> & {
  * Use `create(DrainWorkerResponseSchema)` to create a new message.
  */
 export const DrainWorkerResponseSchema: GenMessage<DrainWorkerResponse> = /*@__PURE__*/
-  messageDesc(file_darkroom_v1_coordinator, 32);
+  messageDesc(file_darkroom_v1_coordinator, 34);
 
 /**
  * @generated from enum darkroom.v1.BatchState

@@ -9,12 +9,12 @@ import type { FarmState, OpenBatch, OpenShard } from './state.ts'
 export function cancelShard(farm: FarmState, shard: OpenShard, commands: FarmCommand[]): void {
   if (shard.state === 'ending') return
   dropHedge(farm, shard, commands)
-  const { batchId, id: shardId, attempt, itemCount, workerId, sequence } = shard
+  const { batchId, id: shardId, attempt, failures: failedAttempts, itemCount, workerId, sequence } = shard
   if (workerId !== null) commands.push({ type: 'cancelOnWorker', workerId, batchId, shardId, attempt })
   if (sequence !== null) commands.push({ type: 'withdraw', sequence })
   moveShard(farm, shard, 'ending')
   const message = 'it was cancelled'
-  commands.push({ type: 'endShard', batchId, shardId, attempt, kind: 'cancelled', itemCount, message })
+  commands.push({ type: 'endShard', batchId, shardId, attempt, failedAttempts, kind: 'cancelled', itemCount, message })
 }
 
 /** Ends a shard of which nothing is to be rendered. @returns whether it is at its end */

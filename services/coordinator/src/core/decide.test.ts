@@ -51,7 +51,9 @@ describe('the dispatcher', () => {
     const after = decide(farm, { type: 'tick' }, 1_001 + SETTINGS.detachedGraceMs)
     expect(after).toContainEqual({ type: 'withdraw', sequence: 7 })
     expect(after).toContainEqual({ type: 'redispatched', reason: 'worker_lost' })
-    expect(ofType(after, 'dispatch')).toMatchObject([{ type: 'dispatch', batchId: 'b1', shardId: '0-0', attempt: 2 }])
+    expect(ofType(after, 'dispatch')).toMatchObject([
+      { type: 'dispatch', batchId: 'b1', shardId: '0-0', attempt: 2, failedAttempts: 1 },
+    ])
   })
 
   test('takes a worker that is silent beyond its lease for lost', () => {
@@ -258,7 +260,10 @@ describe('the dispatcher', () => {
     see([], 2 * late)
     const after = decide(farm, { type: 'tick' }, 2 * late)
     expect(after).toContainEqual({ type: 'withdraw', sequence: 8 })
-    expect(ofType(after, 'dispatch')).toMatchObject([{ type: 'dispatch', batchId: 'b1', shardId: '0-1', attempt: 2 }])
+    // Nobody failed it.
+    expect(ofType(after, 'dispatch')).toMatchObject([
+      { type: 'dispatch', batchId: 'b1', shardId: '0-1', attempt: 2, failedAttempts: 0 },
+    ])
   })
 
   test('opens a batch anew from what was completed, with the same counts, and asks for no segment twice', () => {

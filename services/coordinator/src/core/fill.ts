@@ -223,5 +223,6 @@ export function giveTo(
   noteServed(batch.level!, checkpoint, nowMs)
   const attempt = ++shard.attempts
   shard.attempt = attempt
-  commands.push({ type: 'dispatch', batchId, shardId, attempt, workerId: worker.id, isSwap })
+  const { failures: failedAttempts } = shard
+  commands.push({ type: 'dispatch', batchId, shardId, attempt, failedAttempts, workerId: worker.id, isSwap })
 }

@@ -27,8 +27,8 @@ export function beginHedge(
   noteCarried(worker)
   placeWorker(farm, worker)
   countRunning(farm, shard, 1)
-  const { batchId, id: shardId } = shard
-  commands.push({ type: 'dispatch', batchId, shardId, attempt, workerId: worker.id, isSwap })
+  const { batchId, id: shardId, failures: failedAttempts } = shard
+  commands.push({ type: 'dispatch', batchId, shardId, attempt, failedAttempts, workerId: worker.id, isSwap })
   commands.push({ type: 'hedged', batchId, shardId, workerId: worker.id })
 }
 

@@ -105,6 +105,8 @@ export type FarmCommand =
       readonly batchId: string
       readonly shardId: string
       readonly attempt: number
+      /** Before it. */
+      readonly failedAttempts: number
       readonly workerId: string
       /** Whether the worker has to load the checkpoint for it. */
       readonly isSwap: boolean
@@ -136,6 +138,7 @@ export type FarmCommand =
       readonly batchId: string
       readonly shardId: string
       readonly attempt: number
+      readonly failedAttempts: number
       readonly kind: 'cancelled' | 'failed' | 'split'
       readonly itemCount: number
       readonly message: string

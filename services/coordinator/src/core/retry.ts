@@ -89,7 +89,7 @@ function end(
   moveShard(farm, shard, 'ending')
   const { id: shardId, attempt, itemCount, failures } = shard
   const message = `${failures} attempts failed; the last: ${last}`
-  commands.push({ type: 'endShard', batchId, shardId, attempt, kind, itemCount, message })
+  commands.push({ type: 'endShard', batchId, shardId, attempt, failedAttempts: failures, kind, itemCount, message })
 }
 
 /**

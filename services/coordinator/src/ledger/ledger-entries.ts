@@ -1,6 +1,6 @@
 import type { ObjectStore } from '@darkroom/chassis'
 import { keys } from '@darkroom/proto'
-import type { BatchDocument, CommitRecord, LedgerDocument, PlannedShard } from '@darkroom/proto'
+import type { BatchDocument, CommitRecord, ItemResult, LedgerDocument, PlannedShard } from '@darkroom/proto'
 import { addTally } from '../core/tally.ts'
 import type { Tallies } from '../core/tally.ts'
 import { summariseRecord } from '../records.ts'
@@ -9,6 +9,7 @@ interface CheckpointSum {
   shards: number
   retries: number
   loadSeconds: number
+  failedSeconds: number
   readonly schedulers: Tallies
 }
 
@@ -24,10 +25,13 @@ export class LedgerEntries {
   /** Records have to come in the order of their shards, so that the sums are the same each time. */
   add({ checkpoint }: PlannedShard, record: CommitRecord): void {
     const sum = this.#sumOf(record.committedAt.slice(0, 'YYYY-MM-DD'.length), checkpoint)
-    // The attempts of one that was split all failed: its halves begin anew.
+    // The halves of one that was split begin anew.
     sum.shards += record.kind === 'split' ? 0 : 1
-    sum.retries += Math.max(0, record.attempt - (record.kind === 'split' ? 0 : 1))
-    if (record.kind === 'rendered') sum.loadSeconds += record.loadSeconds ?? 0
+    sum.retries += retriesOf(record)
+    if (record.kind === 'rendered') {
+      sum.loadSeconds += record.loadSeconds ?? 0
+      sum.failedSeconds += record.items.reduce((all, item) => all + failedSecondsOf(item), 0)
+    }
     for (const tally of summariseRecord(record).schedulers) addTally(sum.schedulers, tally)
   }
 
@@ -37,11 +41,9 @@ export class LedgerEntries {
       batchId,
       tenant,
       day,
-      checkpoints: [...checkpoints].map(([checkpoint, { shards, retries, loadSeconds, schedulers }]) => ({
+      checkpoints: [...checkpoints].map(([checkpoint, { schedulers, ...counts }]) => ({
         checkpoint,
-        shards,
-        retries,
-        loadSeconds,
+        ...counts,
         schedulers: [...schedulers.values()],
       })),
     }))
@@ -59,8 +61,23 @@ export class LedgerEntries {
     let checkpoints = this.#days.get(day)
     if (checkpoints === undefined) this.#days.set(day, (checkpoints = new Map()))
     let sum = checkpoints.get(checkpoint)
-    if (sum === undefined)
-      checkpoints.set(checkpoint, (sum = { shards: 0, retries: 0, loadSeconds: 0, schedulers: new Map() }))
+    if (sum === undefined) {
+      sum = { shards: 0, retries: 0, loadSeconds: 0, failedSeconds: 0, schedulers: new Map() }
+      checkpoints.set(checkpoint, sum)
+    }
     return sum
   }
+}
+
+/** Attempts that failed and were followed by others: of one that failed for good, all but the last. */
+function retriesOf({ kind, attempt, failedAttempts }: CommitRecord): number {
+  if (failedAttempts !== undefined) return Math.max(0, failedAttempts - (kind === 'failed' ? 1 : 0))
+  // From before they were counted: whatever became of them.
+  return Math.max(0, attempt - (kind === 'split' ? 0 : 1))
+}
+
+/** What an item took of the device for images that are not there. */
+function failedSecondsOf(item: ItemResult): number {
+  if (item.state !== 'rendered') return item.seconds ?? 0
+  return (item.failedImages ?? []).reduce((sum, { seconds = 0 }) => sum + seconds, 0)
 }

@@ -8,6 +8,7 @@ export interface LedgerSum {
   steps: number
   retries: number
   loadSeconds: number
+  failedSeconds: number
 }
 
 /** What entries of the ledger sum to, by one of their names, and in all. */
@@ -21,12 +22,13 @@ export class LedgerSums {
   }
 
   add({ batchId, tenant, checkpoints }: LedgerDocument): void {
-    for (const { checkpoint, retries, loadSeconds = 0, schedulers } of checkpoints) {
-      // A shard may have several schedulers: its retries and loads are of none.
+    for (const { checkpoint, retries, loadSeconds = 0, failedSeconds = 0, schedulers } of checkpoints) {
+      // A shard may have several schedulers: its retries and loads are of none, nor what failed in it.
       const group = this.#by === 'scheduler' ? [] : [this.#group({ tenant, checkpoint, batch: batchId }[this.#by])]
       for (const sum of [this.total, ...group]) {
         sum.retries += retries
         sum.loadSeconds += loadSeconds
+        sum.failedSeconds += failedSeconds
       }
       for (const { scheduler, images, steps, seconds } of schedulers) {
         const names = { tenant, checkpoint, scheduler, batch: batchId }
@@ -47,5 +49,5 @@ export class LedgerSums {
 }
 
 function nothing(): LedgerSum {
-  return { deviceSeconds: 0, images: 0, steps: 0, retries: 0, loadSeconds: 0 }
+  return { deviceSeconds: 0, images: 0, steps: 0, retries: 0, loadSeconds: 0, failedSeconds: 0 }
 }

@@ -29,7 +29,7 @@ function rendered(
   loadSeconds?: number,
 ): Ended {
   const at = `${day}T12:00:00.000Z`
-  const deviceSeconds = items.reduce((sum, item) => sum + (item.state === 'rendered' ? item.seconds : 0), 0)
+  const deviceSeconds = items.reduce((sum, { seconds = 0 }) => sum + seconds, 0)
   const base = { batchId: 'b', shardId: shard.id, attempt, committedAt: at, startedAt: at }
   const { checkpoint } = shard
   const loads = loadSeconds === undefined ? {} : { loadSeconds }
@@ -60,7 +60,7 @@ test('whatever was committed: by each name the lines sum to the records, each on
   for (let seed = 1; seed <= 200; seed++) {
     const random = numbers(seed)
     const upTo = (n: number): number => Math.floor(random.next().value * n)
-    const expected: LedgerSum = { deviceSeconds: 0, images: 0, steps: 0, retries: 0, loadSeconds: 0 }
+    const expected: LedgerSum = { deviceSeconds: 0, images: 0, steps: 0, retries: 0, loadSeconds: 0, failedSeconds: 0 }
     const documents = ['b1', 'b2', 'b3'].flatMap((id) => {
       const ended = Array.from({ length: upTo(12) }, (_, n) => {
         const shard = shardOf(`00000-0000${n}`, `c${upTo(3)}@sha256:x`)
@@ -102,28 +102,64 @@ test('work is booked on the day that it was committed on', () => {
       batchId: 'b',
       tenant: 't',
       day: '2026-11-23',
-      checkpoints: [{ checkpoint: 'c', shards: 1, retries: 0, loadSeconds: 7.5, schedulers }],
+      checkpoints: [{ checkpoint: 'c', shards: 1, retries: 0, loadSeconds: 7.5, failedSeconds: 0, schedulers }],
     },
     {
       batchId: 'b',
       tenant: 't',
       day: '2026-11-24',
-      checkpoints: [{ checkpoint: 'c', shards: 1, retries: 2, loadSeconds: 0, schedulers }],
+      checkpoints: [{ checkpoint: 'c', shards: 1, retries: 2, loadSeconds: 0, failedSeconds: 0, schedulers }],
     },
   ])
 })
 
-test('shards that were split, failed or cancelled cost nothing, and their attempts are told', () => {
+test('shards that were split, failed or cancelled cost nothing, and those of their attempts that were followed by others are told', () => {
   const base = { batchId: 'b', shardId: 's', committedAt: '2026-11-23T00:00:00.000Z' }
   const shard = shardOf('00000-00000', 'c')
+  const failed = { kind: 'failed', itemCount: 1, code: 'RENDER_FAILED', message: 'is bad' } as const
   const { documents } = entriesOf(batchOf('b', 't'), [
-    { shard, record: { ...base, kind: 'split', attempt: 2, into: ['00000-00000a', '00000-00000b'] } },
-    { shard, record: { ...base, kind: 'failed', attempt: 5, itemCount: 1, code: 'RENDER_FAILED', message: 'is bad' } },
-    { shard, record: { ...base, kind: 'cancelled', attempt: 0, itemCount: 1 } },
+    {
+      shard,
+      record: { ...base, kind: 'split', attempt: 4, failedAttempts: 2, into: ['00000-00000a', '00000-00000b'] },
+    },
+    { shard, record: { ...base, ...failed, attempt: 8, failedAttempts: 5 } },
+    { shard, record: { ...base, kind: 'cancelled', attempt: 3, failedAttempts: 0, itemCount: 1 } },
   ])
   expect(documents[0]!.checkpoints).toEqual([
-    { checkpoint: 'c', shards: 2, retries: 6, loadSeconds: 0, schedulers: [] },
+    { checkpoint: 'c', shards: 2, retries: 6, loadSeconds: 0, failedSeconds: 0, schedulers: [] },
   ])
+})
+
+test('an attempt that another worker took over, or that was handed back, is no retry', () => {
+  const { shard, record } = rendered(shardOf('00000-00000', 'c'), '2026-11-23', 4, [itemOf(0, 'DDIMScheduler', 1)])
+  const retriesOf = (one: CommitRecord): number =>
+    entriesOf(batchOf('b', 't'), [{ shard, record: one }]).documents[0]!.checkpoints[0]!.retries
+  expect(retriesOf({ ...record, failedAttempts: 0 })).toBe(0)
+  expect(retriesOf({ ...record, failedAttempts: 1 })).toBe(1)
+  // Of a record from before they were counted nobody knows what became of them.
+  expect(retriesOf(record)).toBe(3)
+})
+
+test('what failed is charged for what it took, told apart, and has no images', () => {
+  const failedImages = [{ n: 1, seed: 1, code: 'RENDER_FAILED', message: 'is black', seconds: 2 }]
+  const reason = { code: 'RENDER_FAILED', message: 'is bad' }
+  const { documents } = entriesOf(batchOf('b', 't'), [
+    rendered(shardOf('00000-00000', 'c'), '2026-11-23', 1, [
+      // Two of its five seconds are those of the image that failed.
+      { ...itemOf(0, 'DDIMScheduler', 5), failedImages } as ItemResult,
+      { index: 1, customId: 'item-1', state: 'failed', ...reason, scheduler: 'PNDMScheduler', seconds: 3 },
+      // From before what failed was counted.
+      { index: 2, customId: 'item-2', state: 'failed', ...reason },
+    ]),
+  ])
+  const schedulers = [
+    { scheduler: 'DDIMScheduler', images: 1, steps: 9, seconds: 5 },
+    { scheduler: 'PNDMScheduler', images: 0, steps: 0, seconds: 3 },
+  ]
+  expect(documents).toMatchObject([{ checkpoints: [{ failedSeconds: 5, schedulers }] }])
+  const sums = new LedgerSums('tenant')
+  for (const document of documents) sums.add(document)
+  expect(sums.groups.get('t')).toMatchObject({ deviceSeconds: 8, images: 1, failedSeconds: 5 })
 })
 
 test('an entry from before loads were counted sums like the others', () => {
@@ -135,5 +171,5 @@ test('an entry from before loads were counted sums like the others', () => {
     day: '2026-11-23',
     checkpoints: [{ checkpoint: 'c', shards: 1, retries: 0, schedulers }],
   })
-  expect(sums.total).toEqual({ deviceSeconds: 2, images: 1, steps: 9, retries: 0, loadSeconds: 0 })
+  expect(sums.total).toEqual({ deviceSeconds: 2, images: 1, steps: 9, retries: 0, loadSeconds: 0, failedSeconds: 0 })
 })

@@ -1,8 +1,10 @@
 import { DarkroomError } from '@darkroom/chassis'
-import type { ObjectStore, ServiceImpl } from '@darkroom/chassis'
+import type { ServiceImpl } from '@darkroom/chassis'
 import { keys, LedgerGrouping } from '@darkroom/proto'
 import type { CoordinatorService, LedgerDocument } from '@darkroom/proto'
 import { inOrder } from '../in-order.ts'
+import { farmTimeOf } from '../ledger/farm-time.ts'
+import { keysOfDays } from '../ledger/keys-of-days.ts'
 import { LedgerSums } from '../ledger/ledger-sums.ts'
 import type { Grouping, LedgerSum } from '../ledger/ledger-sums.ts'
 import type { RpcContext } from './context.ts'
@@ -28,9 +30,9 @@ export function getLedger({
     if (grouping === undefined) throw new DarkroomError('INVALID_REQUEST', `${by} is nothing to sum the ledger by`)
     for (const day of [from, to])
       if (!isDay(day)) throw new DarkroomError('INVALID_REQUEST', `'${day}' is no day: it is written YYYY-MM-DD`)
-    await leadership.farm()
+    const { workerDays } = await leadership.farm()
     const sums = new LedgerSums(grouping)
-    const entries = await entriesBetween(store, from, to)
+    const entries = await keysOfDays(store, keys.ledger, { from, to })
     for await (const document of inOrder(entries, READ_AHEAD, (key) => store.getJson<LedgerDocument>(key)))
       if (document !== null && (tenant === '' || document.tenant === tenant)) sums.add(document)
     if (sums.groups.size > MAX_LINES)
@@ -40,25 +42,24 @@ export function getLedger({
       deviceSeconds: sum.deviceSeconds,
       images: BigInt(sum.images),
       steps: BigInt(sum.steps),
-      ...(isOfShards && { retries: BigInt(sum.retries), loadSeconds: sum.loadSeconds }),
+      ...(isOfShards && {
+        retries: BigInt(sum.retries),
+        loadSeconds: sum.loadSeconds,
+        failedSeconds: sum.failedSeconds,
+      }),
       ...(pricePerDeviceSecond > 0 && { price: sum.deviceSeconds * pricePerDeviceSecond }),
     })
+    const { deviceSeconds: billedSeconds } = sums.total
+    const farm = tenant === '' ? await farmTimeOf(store, workerDays.documents, { from, to }) : null
     const largestFirst = [...sums.groups].sort(([, a], [, b]) => b.deviceSeconds - a.deviceSeconds)
     return {
       lines: largestFirst.map(([name, sum]) => line(name, sum, grouping !== 'scheduler')),
       total: line('', sums.total, true),
+      ...(farm !== null && {
+        farm: { ...farm, billedSeconds, unbilledSeconds: farm.renderSeconds - billedSeconds },
+      }),
     }
   }
-}
-
-/** Keys of both days and of those between. */
-async function entriesBetween(store: ObjectStore, from: string, to: string): Promise<string[]> {
-  const found: string[] = []
-  for await (const { key } of store.list(keys.ledger, { startAfter: keys.ledgerDay(from) })) {
-    if (key.slice(keys.ledger.length, keys.ledgerDay(to).length - 1) > to) break
-    found.push(key)
-  }
-  return found
 }
 
 function isDay(text: string): boolean {

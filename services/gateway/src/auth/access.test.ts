@@ -178,13 +178,15 @@ test('what one tenant has, another can neither see, change nor tell from what is
   }
 })
 
-test('a list shows a tenant its own, and the operator everything', async () => {
+test('a list shows a tenant its own, and the operator everything, the time of all devices with it', async () => {
   await call('GET', '/api/v1/batches', key.read)
   await call('GET', '/api/v1/batches', key.admin)
   expect(gateway.coordinator.listedTenants.slice(-2)).toEqual(['acme', ''])
-  await call('GET', '/api/v1/ledger', key.read)
+  const farmShown = async (response: Response): Promise<boolean> =>
+    ((await response.json()) as { farm: unknown }).farm !== null
+  expect(await farmShown(await call('GET', '/api/v1/ledger', key.read))).toBe(false)
   expect(gateway.coordinator.ledgerAsked).toMatchObject({ tenant: 'acme' })
-  await call('GET', '/api/v1/ledger', key.admin)
+  expect(await farmShown(await call('GET', '/api/v1/ledger', key.admin))).toBe(true)
   expect(gateway.coordinator.ledgerAsked).toMatchObject({ tenant: '' })
 })
 

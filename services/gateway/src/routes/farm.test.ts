@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf'
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { BatchState, LedgerGrouping, SchedulerThroughputSchema, WorkerSchema, WorkerState } from '@darkroom/proto'
-import { startTestGateway } from '../gateway.harness.ts'
+import { FARM_TIME, startTestGateway } from '../gateway.harness.ts'
 import type { TestGateway } from '../gateway.harness.ts'
 
 let gateway: TestGateway
@@ -247,8 +247,20 @@ test('the ledger is asked for by days and a name to sum by, and says null where 
     from: '2026-01-02',
     to: '2026-01-31',
     by: 'batch',
-    lines: [{ name: 'default', deviceSeconds: 12.5, images: 4, steps: 80, retries: 1, loadSeconds: 3.5, price: 0.25 }],
-    total: { deviceSeconds: 12.5, images: 4, steps: 80, retries: 1, loadSeconds: 3.5, price: null },
+    lines: [
+      {
+        name: 'default',
+        deviceSeconds: 12.5,
+        images: 4,
+        steps: 80,
+        retries: 1,
+        loadSeconds: 3.5,
+        failedSeconds: 0.5,
+        price: 0.25,
+      },
+    ],
+    total: { deviceSeconds: 12.5, images: 4, steps: 80, retries: 1, loadSeconds: 3.5, failedSeconds: 0.5, price: null },
+    farm: FARM_TIME,
   })
   expect(gateway.coordinator.ledgerAsked).toMatchObject({ by: LedgerGrouping.BATCH })
   expect(await get('/api/v1/ledger?to=2026-01-31')).toMatchObject({ from: '2026-01-02', by: 'tenant' })

@@ -13,6 +13,7 @@ export type Item = Answer<'/api/v1/batches/{id}/items'>['items'][number]
 export type Worker = Answer<'/api/v1/workers'>['workers'][number]
 export type Checkpoint = Answer<'/api/v1/checkpoints'>['checkpoints'][number]
 export type Scheduler = Answer<'/api/v1/schedulers'>['schedulers'][number]
+export type FarmTime = NonNullable<Answer<'/api/v1/ledger'>['farm']>
 export type ItemRequest = Of<'/api/v1/batches', 'post', 'body'>['items'][number]
 
 interface Problem {

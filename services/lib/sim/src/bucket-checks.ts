@@ -6,6 +6,7 @@ import type {
   ItemRanges,
   LedgerDocument,
   PlanSegment,
+  WorkerDayDocument,
 } from '@darkroom/proto'
 import type { Nature } from './item.ts'
 import type { Invariant } from './violation.ts'
@@ -34,6 +35,7 @@ interface WatchedBatch {
   done: DoneDocument | null
 }
 
+const ROUNDING = 1e-6
 const NO_SHARD = { checkpoint: '', task: '', width: 0, height: 0 }
 
 type Report = (invariant: Invariant, message: string) => void
@@ -43,6 +45,8 @@ export class BucketChecks {
   readonly #batches = new Map<string, WatchedBatch>()
   readonly #bucket: VirtualBucket
   readonly #report: Report
+  /** Of all devices, whatever became of it; and of it what batches that have ended were charged. */
+  readonly #seconds = { rendered: 0, billed: 0 }
 
   constructor(bucket: VirtualBucket, report: Report) {
     this.#bucket = bucket
@@ -88,6 +92,10 @@ export class BucketChecks {
       this.#report('I15', `shard ${shardId} of ${batchId} begins before anybody said yes`)
   }
 
+  renderEnded(seconds: number): void {
+    this.#seconds.rendered += seconds
+  }
+
   /** What a coordinator tells of an open batch: never more than the records say, and just that once it counts it as over. */
   told(batchId: string, items: Readonly<Record<'rendered' | 'failed' | 'cancelled', number>>, isOver: boolean): void {
     const batch = this.#batches.get(batchId)!
@@ -111,6 +119,7 @@ export class BucketChecks {
 
   #written(key: string, body: string, before: string | null): void {
     if (key.startsWith(keys.ledger)) return this.#booked(JSON.parse(body) as LedgerDocument, key, body, before)
+    if (key.startsWith(keys.ledgerWorkers)) return this.#devicesTold(key, body, before)
     const [, batchId = '', folder = ''] = key.split('/')
     const batch = this.#batches.get(batchId)
     if (batch === undefined) return
@@ -131,6 +140,17 @@ export class BucketChecks {
   #booked(entry: LedgerDocument, key: string, body: string, before: string | null): void {
     if (before !== null && before !== body) this.#report('I11', `${key} was written again and says something else`)
     this.#batches.get(entry.batchId)!.ledger.set(key, entry)
+  }
+
+  /** What a device did grows, and fits into the time that it was there. */
+  #devicesTold(key: string, body: string, before: string | null): void {
+    const told = JSON.parse(body) as WorkerDayDocument
+    const { wallSeconds, renderSeconds, loadSeconds } = told
+    if (renderSeconds + loadSeconds > wallSeconds + ROUNDING)
+      this.#report('I11', `${key} is more than there was: ${body}`)
+    const earlier = before === null ? null : (JSON.parse(before) as WorkerDayDocument)
+    if (earlier !== null && (earlier.renderSeconds > renderSeconds || earlier.loadSeconds > loadSeconds))
+      this.#report('I11', `${key} was ${before} and says less`)
   }
 
   #planned(batch: WatchedBatch, { segment, shards }: PlanSegment, key: string, before: string | null): void {
@@ -222,7 +242,8 @@ export class BucketChecks {
     if (lines(done.output.key) !== states.rendered || lines(done.errors.key) !== states.failed + states.cancelled)
       this.#report('I13', `the lines of ${done.output.key} and ${done.errors.key} are not those of the records`)
   }
-  /** What is charged is what the records say, each once. */
+
+  /** What is charged is what the records say, each once, and no more than was rendered. */
   #reconciled(batch: WatchedBatch, key: string): void {
     const sum = { seconds: 0, loadSeconds: 0, images: 0, shards: 0 }
     for (const { shards, loadSeconds = 0, schedulers } of [...batch.ledger.values()].flatMap(
@@ -240,11 +261,15 @@ export class BucketChecks {
     const seconds = rendered.reduce((all, record) => all + record.deviceSeconds, 0)
     const loadSeconds = rendered.reduce((all, record) => all + (record.loadSeconds ?? 0), 0)
     const shards = records.filter(({ kind }) => kind !== 'split').length
-    const isOff = Math.abs(sum.seconds - seconds) > 1e-6 || Math.abs(sum.loadSeconds - loadSeconds) > 1e-6
+    const isOff = Math.abs(sum.seconds - seconds) > ROUNDING || Math.abs(sum.loadSeconds - loadSeconds) > ROUNDING
     if (isOff || sum.images !== batch.images.size || sum.shards !== shards)
       this.#report(
         'I11',
         `${key}: the ledger has ${JSON.stringify(sum)}, the records ${seconds} seconds, ${loadSeconds} of loads, ${shards} shards`,
       )
+    const all = this.#seconds
+    all.billed += sum.seconds
+    if (all.billed > all.rendered + ROUNDING)
+      this.#report('I11', `${key}: ${all.billed} seconds are charged in all, ${all.rendered} were rendered`)
   }
 }

@@ -99,7 +99,7 @@ class Simulation {
         this.#note(() => `${worker.id} renders ${batchId}/${shardId}, attempt ${attempt}`)
         this.#checks.renderBegun(batchId, shardId)
       },
-      renderEnded: () => {},
+      renderEnded: (_worker, seconds) => this.#checks.renderEnded(seconds),
       swapped: () => {},
       killedBy: (worker, { batchId, shardId }) => {
         this.#note(() => `${worker.id} is killed by ${batchId}/${shardId}`)

@@ -56,6 +56,8 @@ export class VirtualDevice {
   /** The checkpoint in its memory; one fits. */
   resident = ''
   readonly loads = { count: 0, seconds: 0 }
+  /** Whatever became of it; as far as it is over. */
+  renderSeconds = 0
   /** Grows with all that it does. */
   activity = 0
   readonly #parts: DeviceParts
@@ -96,6 +98,7 @@ export class VirtualDevice {
         const partSeconds = (work * wanted().length) / assignment.items.length / PARTS / traits.speed
         await process.delay(1000 * partSeconds)
         seconds += partSeconds
+        this.renderSeconds += partSeconds
         attempt.stepsDone = (steps * part) / PARTS
         this.activity++
         assertWanted(attempt)
@@ -123,7 +126,7 @@ export class VirtualDevice {
   }
 
   #recordOf(given: Attempt, startedAt: string, seconds: number) {
-    const { batchId, shardId, attempt, checkpoint, items } = given.assignment
+    const { batchId, shardId, attempt, failedAttempts, checkpoint, items } = given.assignment
     const { workerId, process, traits } = this.#parts
     const committedAt = new Date(process.time.nowMs).toISOString()
     const pixels = traits.isWrong ? workerId : PIN
@@ -135,12 +138,12 @@ export class VirtualDevice {
       batchId,
       shardId,
       attempt,
+      failedAttempts,
       committedAt,
       workerId,
       checkpoint,
       startedAt,
-      // As a worker has it: what failed is not counted.
-      deviceSeconds: results.reduce((sum, item) => sum + (item.state === 'rendered' ? item.seconds : 0), 0),
+      deviceSeconds: seconds,
       items: results,
     }
   }
@@ -168,9 +171,9 @@ function resultOf(
   seconds: number,
   pixels: string,
 ): ItemResult {
-  if (prompt === 'fails')
-    return { index, customId, state: 'failed', code: 'RENDER_FAILED', message: 'a poisonous item' }
   const { scheduler, numInferenceSteps, width, height } = item
+  if (prompt === 'fails')
+    return { index, customId, state: 'failed', code: 'RENDER_FAILED', message: 'a poisonous item', scheduler, seconds }
   const sha256 = `${pixels}-${index}-${seed}`
   const image = { n: 0, seed: Number(seed), name: `${index}-0-${sha256}.png`, sha256, bytes: 1, width, height }
   return { index, customId, state: 'rendered', scheduler, numInferenceSteps, images: [image], seconds, warnings: [] }

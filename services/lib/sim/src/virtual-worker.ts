@@ -1,10 +1,9 @@
 import { create } from '@bufbuild/protobuf'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
-import type { Timestamp } from '@bufbuild/protobuf/wkt'
 import { DarkroomError } from '@darkroom/chassis'
 import type { ShardDelivery } from '@darkroom/chassis'
-import { differenceOf, keys, ShardCompletionSchema, WorkerSchema, WorkerState } from '@darkroom/proto'
+import { dayOf, differenceOf, keys, ShardCompletionSchema, WorkerSchema, WorkerState } from '@darkroom/proto'
 import type { CancelItems, ShardAssignment, ShardQueue, Worker } from '@darkroom/proto'
 import type { Random } from './random.ts'
 import { stepsOf, VirtualDevice } from './virtual-device.ts'
@@ -64,7 +63,7 @@ export class VirtualWorker {
   readonly id: string
   readonly #device: VirtualDevice
   readonly #parts: WorkerParts
-  readonly #startedAt: Timestamp
+  readonly #startedMs: number
   readonly #held = new Map<string, Held>()
   #attachment: Attachment | null = null
   #isDraining = false
@@ -76,7 +75,7 @@ export class VirtualWorker {
     this.id = id
     this.#parts = parts
     const { process, random, traits, events } = parts
-    this.#startedAt = timestampFromMs(process.time.nowMs)
+    this.#startedMs = process.time.nowMs
     this.#device = new VirtualDevice({
       workerId: id,
       process,
@@ -183,11 +182,15 @@ export class VirtualWorker {
       const { batchId, shardId, attempt } = assignment
       return { batchId, shardId, attempt, stepsDone: Math.floor(stepsDone), stepsTotal: stepsOf(assignment) }
     })
-    const { resident, loads, activity } = this.#device
+    const { resident, loads, activity, renderSeconds } = this.#device
+    const { nowMs } = this.process.time
+    const wallSeconds = (nowMs - this.#startedMs) / 1000
+    // No farm runs over midnight.
+    const deviceDay = { day: dayOf(new Date(nowMs)), wallSeconds, renderSeconds, loadSeconds: loads.seconds }
     const working = running.length > 0 ? WorkerState.RENDERING : WorkerState.IDLE
     return create(WorkerSchema, {
       id: this.id,
-      connectedAt: this.#startedAt,
+      connectedAt: timestampFromMs(this.#startedMs),
       pool: 'default',
       state: this.#isDraining ? WorkerState.DRAINING : working,
       residentCheckpoints: resident === '' ? [] : [resident],
@@ -195,6 +198,7 @@ export class VirtualWorker {
       checkpointLoadSeconds: loads.seconds,
       activity: BigInt(activity + this.#tries),
       running,
+      deviceDays: [deviceDay],
     })
   }
 

@@ -49,29 +49,34 @@ export class EmulatedModel implements ModelCalls {
       await delay(milliseconds)
       // Timers fire up to a millisecond late, which is not the device's doing.
       while (performance.now() - start < milliseconds);
-      return { value: new Float32Array(rows['sample']!.data.length), seconds: milliseconds / 1000 }
+      return { value: new Float32Array(rows['sample']!.data.length), ...taking(milliseconds / 1000) }
     })
     this.#busy = done.catch(() => {})
     return done
   }
 
   encodePrompt(): Promise<Timed<EncodedPrompt>> {
-    return Promise.resolve({ value: { outputs: [], warnings: [] }, seconds: 0 })
+    return Promise.resolve({ value: { outputs: [], warnings: [] }, ...taking(0) })
   }
 
   encodePictures(): Promise<Timed<EncodedInputs>> {
-    return Promise.resolve({ value: {}, seconds: 0 })
+    return Promise.resolve({ value: {}, ...taking(0) })
   }
 
   decode(_turn: Turn, latents: Float32Array): Promise<Timed<Float32Array>> {
-    return Promise.resolve({ value: latents, seconds: 0 })
+    return Promise.resolve({ value: latents, ...taking(0) })
   }
 
   flags(): Promise<Timed<boolean>> {
-    return Promise.resolve({ value: false, seconds: 0 })
+    return Promise.resolve({ value: false, ...taking(0) })
   }
 
   fitSketch(): Promise<Timed<LatentSketch>> {
-    return Promise.resolve({ value: { weights: [] }, seconds: 0 })
+    return Promise.resolve({ value: { weights: [] }, ...taking(0) })
   }
+}
+
+/** Of a device that does nothing else meanwhile. */
+function taking(seconds: number): Omit<Timed<unknown>, 'value'> {
+  return { seconds, deviceSeconds: seconds }
 }

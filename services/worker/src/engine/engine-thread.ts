@@ -1,13 +1,20 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { chooseDevice } from '../device/choose-device.ts'
-import type { ChosenDevice, EngineOptions, EngineOrder, EngineReport, EngineSettings } from './messages.ts'
+import type {
+  ChosenDevice,
+  EngineOptions,
+  EngineOrder,
+  EngineReport,
+  EngineSettings,
+  EngineThreadData,
+} from './messages.ts'
 import { ModelClient } from './model-client.ts'
 import { Model } from './model.ts'
 import { Renderer } from './renderer.ts'
 
 /** Owns the lanes: their steps would hold up heartbeats in the worker's main thread, and the device in a model's. */
 const port = parentPort!
-const options = workerData as EngineOptions
+const { clockMemory, ...options } = workerData as EngineThreadData
 const report = (message: EngineReport, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer)
 
 async function run(): Promise<void> {
@@ -23,14 +30,14 @@ async function run(): Promise<void> {
     rendered: (job, image) => report({ type: 'image', job, image }, [image.picture.data.buffer as ArrayBuffer]),
     previewed: (job, preview) =>
       report({ type: 'preview', job, preview }, [preview.picture.data.buffer as ArrayBuffer]),
-    failed: (job, message) => report({ type: 'failed', job, message }),
+    failed: (job, message, deviceSeconds) => report({ type: 'failed', job, message, deviceSeconds }),
     stageTaken,
   })
 
   const settings = { device: device.kind, deviceOrdinal: options.deviceOrdinal, threads: options.threads }
   const load = async ({ pin, folder, description }: Extract<EngineOrder, { type: 'load' }>): Promise<void> => {
     try {
-      const client = await ModelClient.start({ folder, description, settings }, stageTaken)
+      const client = await ModelClient.start({ folder, description, settings, clockMemory }, stageTaken)
       clients.set(pin, client)
       const model = new Model(client)
       await renderer.warmUp(pin, model)

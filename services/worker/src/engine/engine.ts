@@ -3,6 +3,7 @@ import type { CheckpointDescription } from '@darkroom/diffusion'
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { describeFolder } from './describe-folder.ts'
+import { DeviceClock } from './device-clock.ts'
 import type {
   ChosenDevice,
   EngineSettings,
@@ -10,12 +11,14 @@ import type {
   EngineOrder,
   EngineReport,
   EngineStage,
+  EngineThreadData,
   Preview,
   RenderedPicture,
   RenderRequest,
   RenderState,
   Tick,
 } from './messages.ts'
+import { RenderFailure } from './render-failure.ts'
 
 export interface EngineListener {
   ticked(tick: Tick): void
@@ -41,6 +44,8 @@ export interface RenderWatch {
 /** The engine thread as its owner sees it: load a checkpoint, render an image, give one up. */
 export class Engine implements AsyncDisposable {
   readonly settings: EngineSettings
+  /** What the device's time goes into, from the engine's start. */
+  readonly clock: DeviceClock
   readonly #thread: Worker
   readonly #images = new Map<number, Waiting<RenderedPicture>>()
   readonly #previews = new Map<number, (preview: Preview) => void>()
@@ -52,9 +57,10 @@ export class Engine implements AsyncDisposable {
   #hasEnded = false
   #death: DarkroomError | null = null
 
-  private constructor(thread: Worker, settings: EngineSettings, listener: EngineListener) {
+  private constructor(thread: Worker, settings: EngineSettings, clock: DeviceClock, listener: EngineListener) {
     this.#thread = thread
     this.settings = settings
+    this.clock = clock
     thread.on('message', (report: EngineReport) => this.#receive(report, listener))
     const died = (reason: Error): void => {
       if (this.#isStopping || this.#death !== null) return
@@ -72,7 +78,9 @@ export class Engine implements AsyncDisposable {
 
   /** @throws Error when the device that was asked for does not work */
   static async start(options: EngineOptions, listener: EngineListener): Promise<Engine> {
-    const thread = new Worker(new URL('engine-thread.ts', import.meta.url), { workerData: options })
+    const clock = new DeviceClock()
+    const workerData: EngineThreadData = { ...options, clockMemory: clock.memory }
+    const thread = new Worker(new URL('engine-thread.ts', import.meta.url), { workerData })
     const settings = await new Promise<EngineSettings>((resolve, reject) => {
       thread.once('error', reject)
       thread.once('exit', () => reject(new Error('the engine thread ended before it chose a device')))
@@ -87,7 +95,7 @@ export class Engine implements AsyncDisposable {
           )
       })
     })
-    return new Engine(thread, settings, listener)
+    return new Engine(thread, settings, clock, listener)
   }
 
   get device(): ChosenDevice {
@@ -114,7 +122,7 @@ export class Engine implements AsyncDisposable {
 
   /**
    * Renders one image with a loaded checkpoint.
-   * @throws DarkroomError RENDER_FAILED, or CANCELLED once the signal aborts
+   * @throws RenderFailure, or DarkroomError CANCELLED once the signal aborts
    */
   async render(
     pin: string,
@@ -187,7 +195,7 @@ export class Engine implements AsyncDisposable {
       case 'preview':
         return this.#previews.get(report.job)?.(report.preview)
       case 'failed':
-        return this.#images.get(report.job)?.reject(new DarkroomError('RENDER_FAILED', report.message))
+        return this.#images.get(report.job)?.reject(new RenderFailure(report.message, report.deviceSeconds))
       case 'snapshot':
         return this.#snapshots.get(report.id)?.resolve(report.states)
       case 'loaded':

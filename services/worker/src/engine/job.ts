@@ -22,6 +22,12 @@ export interface Job {
   readonly state?: RenderState
 }
 
+/** What the device has done for a job so far, whether it goes on here or waits to. */
+export function deviceSecondsOf(job: Job): number {
+  const { base = null, seconds = 0 } = job.state ?? {}
+  return (job instanceof ActiveJob ? job.seconds : seconds) + (base?.seconds ?? 0)
+}
+
 /** A job with its lane: it takes part in calls of the denoiser. */
 export class ActiveJob implements Job {
   readonly job: number
@@ -94,7 +100,7 @@ export class ActiveJob implements Job {
   work(): Omit<BaseWork, 'latents' | 'generator'> {
     const base = this.state?.base
     return {
-      seconds: this.seconds + (base?.seconds ?? 0),
+      seconds: deviceSecondsOf(this),
       steps: finishedSteps(this.lane) + (base?.steps ?? 0),
       warnings: [...(base?.warnings ?? []), ...this.#warnings],
     }

@@ -59,6 +59,12 @@ export interface EngineOptions {
   readonly shapes: 'auto' | Shapes
 }
 
+/** What the engine thread is started with. */
+export interface EngineThreadData extends EngineOptions {
+  /** Of the clock that counts what the device does. */
+  readonly clockMemory: SharedArrayBuffer
+}
+
 export interface ChosenDevice {
   readonly kind: 'cpu' | 'cuda' | 'webgpu'
   readonly name: string
@@ -105,7 +111,7 @@ export type EngineReport =
   | { readonly type: 'load-failed'; readonly pin: string; readonly message: string }
   | { readonly type: 'image'; readonly job: number; readonly image: RenderedPicture }
   | { readonly type: 'preview'; readonly job: number; readonly preview: Preview }
-  | { readonly type: 'failed'; readonly job: number; readonly message: string }
+  | { readonly type: 'failed'; readonly job: number; readonly message: string; readonly deviceSeconds: number }
   | { readonly type: 'snapshot'; readonly id: number; readonly states: ReadonlyMap<number, RenderState> }
   | { readonly type: 'tick'; readonly tick: Tick }
   | {
@@ -123,6 +129,7 @@ export interface Tick {
   readonly rows: number
   /** Rows of the call with those of padding. */
   readonly padded: number
+  /** From its begin to its end. */
   readonly seconds: number
   /** Jobs that went one step further, with their schedulers. */
   readonly jobs: readonly number[]

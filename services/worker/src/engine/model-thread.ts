@@ -1,6 +1,8 @@
 import type { CheckpointDescription } from '@darkroom/diffusion'
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
+import { DeviceClock } from './device-clock.ts'
 import { ModelGraphs } from './model-graphs.ts'
+import type { Timed } from './model.ts'
 import type { SessionSettings } from './sessions.ts'
 
 /** What a thread is started with. */
@@ -8,6 +10,8 @@ export interface ModelThreadData {
   readonly folder: string
   readonly description: CheckpointDescription
   readonly settings: SessionSettings
+  /** Of the clock that counts its calls. */
+  readonly clockMemory: SharedArrayBuffer
 }
 
 /** The methods of the graphs that other threads call, by name with their arguments. */
@@ -23,15 +27,16 @@ export type ModelOrder = { readonly id: number; readonly call: ModelCall } | nul
 export type ModelAnswer =
   | { readonly type: 'loaded'; readonly timestepDims: ModelGraphs['timestepDims'] }
   | { readonly type: 'refused'; readonly message: string }
-  | { readonly type: 'done'; readonly id: number; readonly value: unknown; readonly seconds: number }
+  | ({ readonly type: 'done'; readonly id: number } & Timed<unknown>)
   | { readonly type: 'failed'; readonly id: number; readonly message: string }
 
 /**
  * Owns the onnxruntime sessions of one checkpoint: `session.run` and loading block their thread, so nothing else lives here, and
  * a checkpoint loads while others render.
  */
-async function serve({ folder, description, settings }: ModelThreadData): Promise<void> {
+async function serve({ folder, description, settings, clockMemory }: ModelThreadData): Promise<void> {
   const port = parentPort!
+  const clock = new DeviceClock(clockMemory)
   const answer = (message: ModelAnswer, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer)
   let graphs: ModelGraphs
   try {
@@ -48,11 +53,10 @@ async function serve({ folder, description, settings }: ModelThreadData): Promis
         await graphs.release()
         return port.close()
       }
-      const start = performance.now()
       try {
-        const value = await run(graphs, order.call)
-        const seconds = (performance.now() - start) / 1000
-        answer({ type: 'done', id: order.id, value, seconds }, value instanceof Float32Array ? [bufferOf(value)] : [])
+        const timed = await clock.call(() => run(graphs, order.call))
+        const { value } = timed
+        answer({ type: 'done', id: order.id, ...timed }, value instanceof Float32Array ? [bufferOf(value)] : [])
       } catch (reason) {
         answer({ type: 'failed', id: order.id, message: messageOf(reason) })
       }

@@ -28,7 +28,7 @@ import type { EncodedPrompt } from './prompt-encoders.ts'
 import { RecentlyUsed } from './recently-used.ts'
 import type { Output } from './sessions.ts'
 
-/** The graphs of a checkpoint as other threads see them; an answer comes with the seconds that the device worked for it. */
+/** The graphs of a checkpoint as other threads see them; an answer comes with the seconds that it took. */
 export interface ModelCalls {
   readonly description: CheckpointDescription
   readonly timestepDims: readonly (number | string)[]
@@ -47,7 +47,10 @@ export interface Turn {
 
 export interface Timed<T> {
   readonly value: T
+  /** From its begin to its end. */
   readonly seconds: number
+  /** Of these its share of the device, which may compute for another checkpoint at the same time. */
+  readonly deviceSeconds: number
 }
 
 /** What a lane of this model is conditioned on, and what its caller should know of it. */
@@ -189,13 +192,13 @@ export class Model {
    * @throws RangeError where the model put out no number, or black all over
    */
   async finish(lane: Lane, request: RenderRequest): Promise<Timed<DecodedPicture>> {
-    const { value: decoded, seconds } = await this.#decode(lane, request)
+    const { value: decoded, ...took } = await this.#decode(lane, request)
     if (decoded.data.every((level) => level === 0)) {
       throw new RangeError('the picture came out black all over: the size or precision does not suit this checkpoint.')
     }
     const isFlagged = await this.#isFlagged(decoded, request)
     const picture = framed(isFlagged === true ? blackedOut(decoded) : decoded, request)
-    return { value: { picture, isFlagged }, seconds }
+    return { value: { picture, isFlagged }, ...took }
   }
 
   /** What the lane looks like on its way; blacked out where the safety checker flags it. */
@@ -220,9 +223,9 @@ export class Model {
   async #decode(lane: Lane, turn: Turn): Promise<Timed<Raster>> {
     const { spec, request } = lane
     const { width, height } = request
-    const { value: sample, seconds } =
+    const { value: sample, ...took } =
       spec.family === 'unconditional'
-        ? { value: lane.latents, seconds: 0 }
+        ? { value: lane.latents, seconds: 0, deviceSeconds: 0 }
         : await this.#calls.decode(turn, decoderInput(lane), [
             spec.latentChannels,
             height / spec.vaeScaleFactor,
@@ -233,7 +236,7 @@ export class Model {
         'the model put out NaN or infinity: the prompt, size or precision does not suit this checkpoint.',
       )
     }
-    return { value: toRgb8(sample, width, height), seconds }
+    return { value: toRgb8(sample, width, height), ...took }
   }
 
   /** A sketch of the lane's sample, one pixel for each of the latents': fitted to the checkpoint's own VAE when it is first asked for. */

@@ -3,7 +3,7 @@ import type { BatchSizes } from './batch-sizes.ts'
 import { KnownSizes } from './known-sizes.ts'
 import type { SizeOptions } from './known-sizes.ts'
 import { isOutOfMemory } from './out-of-memory.ts'
-import { ActiveJob, refined, usualRequest } from './job.ts'
+import { ActiveJob, deviceSecondsOf, refined, usualRequest } from './job.ts'
 import type { Job } from './job.ts'
 import { choose, createGroup, enqueue, groupKey, interactiveIn, isEmpty, rowsIn, workOf } from './group.ts'
 import type { Group } from './group.ts'
@@ -18,7 +18,7 @@ export interface RendererEvents {
   ticked(tick: Tick): void
   previewed(job: number, preview: Preview): void
   rendered(job: number, image: RenderedPicture): void
-  failed(job: number, message: string): void
+  failed(job: number, message: string, deviceSeconds: number): void
   stageTaken(stage: EngineStage, seconds: number): void
 }
 
@@ -196,7 +196,11 @@ export class Renderer {
     const isSwitch = this.#turns.begin(group, padded)
     for (const job of jobs) job.isInCall = true
     try {
-      const { value: output, seconds } = await jobs[0]!.model.predict(
+      const {
+        value: output,
+        seconds,
+        deviceSeconds,
+      } = await jobs[0]!.model.predict(
         jobs.map(({ lane }) => lane),
         jobs.map(({ conditioning }) => conditioning),
         padded,
@@ -207,7 +211,7 @@ export class Renderer {
       let row = 0
       for (const job of jobs) {
         const laneRows = rowsIn([job])
-        job.seconds += (seconds * laneRows) / rows
+        job.seconds += (deviceSeconds * laneRows) / rows
         if (group.active.has(job)) this.#advance(job, group, output, row)
         row += laneRows
       }
@@ -267,9 +271,9 @@ export class Renderer {
       if (request.refiner !== undefined) {
         this.#queue(refined(job, { ...work, latents: latentImage(lane), generator: lane.generator.state() }))
       } else {
-        const { value: finished, seconds } = await model.finish(lane, request)
+        const { value: finished, deviceSeconds } = await model.finish(lane, request)
         if (this.#wanted.delete(job.job)) {
-          this.#events.rendered(job.job, { ...finished, ...work, seconds: work.seconds + seconds })
+          this.#events.rendered(job.job, { ...finished, ...work, seconds: work.seconds + deviceSeconds })
         }
       }
     } catch (reason) {
@@ -280,8 +284,8 @@ export class Renderer {
     }
   }
 
-  #fail({ job }: Job, reason: unknown): void {
-    if (!this.#wanted.delete(job)) return
-    this.#events.failed(job, reason instanceof Error ? reason.message : String(reason))
+  #fail(job: Job, reason: unknown): void {
+    if (!this.#wanted.delete(job.job)) return
+    this.#events.failed(job.job, reason instanceof Error ? reason.message : String(reason), deviceSecondsOf(job))
   }
 }

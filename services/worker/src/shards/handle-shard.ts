@@ -82,7 +82,7 @@ async function handle(parts: ShardParts, shard: HeldShard): Promise<void> {
 
 async function renderAndCommit(parts: ShardParts, shard: HeldShard): Promise<Ending> {
   const { store, shelf, progress, events, workerId } = parts
-  const { batchId, shardId, attempt, checkpoint, isAudit } = shard.assignment
+  const { batchId, shardId, attempt, failedAttempts, checkpoint, isAudit } = shard.assignment
   const key = keys.result(batchId, shardId)
   const [ended] = await Promise.all([insist(shard.signal, () => store.head(key)), progress.recall(shard)])
   if (ended !== null && !isAudit) return { how: 'already-ended' }
@@ -100,11 +100,12 @@ async function renderAndCommit(parts: ShardParts, shard: HeldShard): Promise<End
     batchId,
     shardId,
     attempt,
+    failedAttempts,
     workerId,
     checkpoint,
     startedAt,
     committedAt: new Date().toISOString(),
-    deviceSeconds: items.reduce((sum, item) => sum + (item.state === 'rendered' ? item.seconds : 0), 0),
+    deviceSeconds: items.reduce((sum, { seconds = 0 }) => sum + seconds, 0),
     ...(loadSeconds > 0 && { loadSeconds }),
     items,
   }

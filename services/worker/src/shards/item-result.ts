@@ -1,5 +1,6 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { FailedImage, Item, ItemResult, RenderedImage } from '@darkroom/proto'
+import { RenderFailure } from '../engine/render-failure.ts'
 
 /** An image that is in the bucket, and what it took. */
 export interface FinishedImage {
@@ -17,34 +18,45 @@ export interface FinishedImage {
 export function failedImage(item: Item, n: number, reason: unknown): FailedImage {
   const { code, message } = DarkroomError.from(reason)
   if (code !== 'RENDER_FAILED') throw reason
-  return { n, seed: Number(item.seed) + n, code, message }
+  const seconds = reason instanceof RenderFailure ? reason.deviceSeconds : 0
+  return { n, seed: Number(item.seed) + n, code, message, seconds }
 }
 
-/**
- * What became of an item, from its images in order.
- * @throws DarkroomError RENDER_FAILED where none could be rendered
- */
+/** An item that cannot be rendered. @throws what else went wrong: that is the attempt's trouble and not the item's */
+export function failedItem({ index, customId, scheduler }: Item, reason: unknown): ItemResult {
+  const { code, message } = DarkroomError.from(reason)
+  if (code !== 'RENDER_FAILED') throw reason
+  const seconds = reason instanceof RenderFailure ? reason.deviceSeconds : 0
+  return { index, customId, state: 'failed', code, message, scheduler, seconds }
+}
+
+/** Somebody cancelled it before it had all of its images. */
+export function cancelledItem({ index, customId }: Item): ItemResult {
+  return { index, customId, state: 'cancelled', code: 'CANCELLED', message: 'it was cancelled' }
+}
+
+/** What became of an item, from its images in order: it fails where none could be rendered. */
 export function itemResultOf(item: Item, outcomes: readonly (FinishedImage | FailedImage)[]): ItemResult {
   const { index, customId, scheduler, numInferenceSteps, numImages } = item
   const finished = outcomes.filter((outcome): outcome is FinishedImage => 'image' in outcome)
   const failedImages = outcomes.filter((outcome): outcome is FailedImage => !('image' in outcome))
   const [first] = finished
+  const seconds = outcomes.reduce((sum, outcome) => sum + (outcome.seconds ?? 0), 0)
   if (first === undefined) {
     const { n, seed, message } = failedImages[0]!
     const which = `none of its ${numImages} images could be rendered; image ${n} with seed ${seed}: `
-    throw new DarkroomError('RENDER_FAILED', numImages > 1 ? which + message : message)
+    return failedItem(item, new RenderFailure(numImages > 1 ? which + message : message, seconds))
   }
-  const sum = (of: 'steps' | 'seconds'): number => finished.reduce((total, image) => total + image[of], 0)
   return {
     index,
     customId,
     state: 'rendered',
     scheduler,
     numInferenceSteps,
-    steps: sum('steps'),
+    steps: finished.reduce((sum, { steps }) => sum + steps, 0),
     images: finished.map(({ image }) => image),
     ...(failedImages.length > 0 && { failedImages }),
-    seconds: sum('seconds'),
+    seconds,
     // They come from the prompts, which all images share.
     warnings: first.warnings,
   }

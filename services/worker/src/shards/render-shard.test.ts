@@ -11,6 +11,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { PngEncoder } from '../encoding/png-encoder.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { RenderedPicture, RenderRequest } from '../engine/messages.ts'
+import { RenderFailure } from '../engine/render-failure.ts'
 import { createEvents } from '../events.ts'
 import { PreviewOutbox } from '../link/preview-outbox.ts'
 import { shardOf, uploadPicture } from '../worker.harness.ts'
@@ -110,7 +111,7 @@ test('the safety checker is left out only where the item says off', async () => 
   expect(asked).toEqual([true, false, true])
 })
 
-const black = new DarkroomError('RENDER_FAILED', 'the picture came out black all over')
+const black = new RenderFailure('the picture came out black all over', 0.25)
 
 /** Fails the images of some seeds. */
 const failing =
@@ -126,9 +127,9 @@ test('an image that fails is told of with its reason, and the others of its item
     { seed: 6n, numImages: 2 },
   ]
   const { results, metrics } = await render(failing(4), items)
-  const failedImages = [{ n: 1, seed: 4, code: 'RENDER_FAILED', message: black.message }]
+  const failedImages = [{ n: 1, seed: 4, code: 'RENDER_FAILED', message: black.message, seconds: 0.25 }]
   expect(results).toMatchObject([
-    { state: 'rendered', images: [{ n: 0 }, { n: 2, seed: 5 }], failedImages, steps: 4, seconds: 2 },
+    { state: 'rendered', images: [{ n: 0 }, { n: 2, seed: 5 }], failedImages, steps: 4, seconds: 2.25 },
     { state: 'rendered', images: [{ n: 0 }, { n: 1 }], steps: 4 },
   ])
   expect(results[1]).not.toHaveProperty('failedImages')
@@ -139,8 +140,12 @@ test('an item fails where none of its images could be rendered, and no other wit
   const items = [{ seed: 3n, numImages: 2 }, { seed: 7n }, { seed: 5n, numImages: 2 }]
   const { results, metrics } = await render(failing(3, 4, 7), items)
   expect(results).toMatchObject([
-    { state: 'failed', message: `none of its 2 images could be rendered; image 0 with seed 3: ${black.message}` },
-    { state: 'failed', message: black.message },
+    {
+      state: 'failed',
+      message: `none of its 2 images could be rendered; image 0 with seed 3: ${black.message}`,
+      seconds: 0.5,
+    },
+    { state: 'failed', message: black.message, seconds: 0.25 },
     { state: 'rendered' },
   ])
   expect(metrics).toContain('darkroom_failed_items_total{code="RENDER_FAILED"} 2')

@@ -12,7 +12,7 @@ import type { ImageId, PreviewOutbox } from '../link/preview-outbox.ts'
 import { stepsOf } from './held-shard.ts'
 import type { HeldShard } from './held-shard.ts'
 import { insist } from './insist.ts'
-import { failedImage, itemResultOf } from './item-result.ts'
+import { cancelledItem, failedImage, failedItem, itemResultOf } from './item-result.ts'
 import type { FinishedImage } from './item-result.ts'
 import type { PictureShelf } from './picture-shelf.ts'
 import { provenanceOf } from './provenance.ts'
@@ -40,17 +40,12 @@ export interface RenderParts {
 export async function renderShard(parts: RenderParts, shard: HeldShard): Promise<ItemResult[]> {
   const results = await Promise.all(
     longestFirst(shard.assignment.items).map(async (item): Promise<ItemResult> => {
-      const { index, customId } = item
-      try {
-        return await renderItem(parts, shard, item)
-      } catch (reason) {
-        if (shard.isCancelled(index))
-          return { index, customId, state: 'cancelled', code: 'CANCELLED', message: 'it was cancelled' }
-        const { code, message } = DarkroomError.from(reason)
-        if (code !== 'RENDER_FAILED') throw reason
-        parts.events.itemFailed(shard.assignment, index, code, message)
-        return { index, customId, state: 'failed', code, message }
-      }
+      const result = await renderItem(parts, shard, item).catch((reason: unknown) =>
+        shard.isCancelled(item.index) ? cancelledItem(item) : failedItem(item, reason),
+      )
+      if (result.state === 'failed')
+        parts.events.itemFailed(shard.assignment, result.index, result.code, result.message)
+      return result
     }),
   )
   return results.toSorted((a, b) => a.index - b.index)

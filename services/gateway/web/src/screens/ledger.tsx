@@ -1,7 +1,8 @@
 import { useState } from 'preact/hooks'
 import { call } from '../api.ts'
-import { Card, Empty, Field, Page, Shown } from '../components.tsx'
-import { checkpointName, count, schedulerName, seconds } from '../format.ts'
+import type { FarmTime } from '../api.ts'
+import { Card, Empty, Field, Figure, Page, Shown } from '../components.tsx'
+import { checkpointName, count, percent, schedulerName, seconds } from '../format.ts'
 import { useAsked } from '../hooks.ts'
 
 const GROUPINGS = ['tenant', 'checkpoint', 'scheduler', 'batch'] as const
@@ -37,6 +38,7 @@ export function Ledger() {
           </Field>
         </form>
       </Card>
+      {asked.value?.farm && <AllDevices farm={asked.value.farm} />}
       <Card>
         <Shown asked={asked}>
           {({ lines, total }) =>
@@ -69,6 +71,25 @@ export function Ledger() {
         </Shown>
       </Card>
     </Page>
+  )
+}
+
+/** Rendering, loading and idle sum to what was there. */
+function AllDevices({ farm }: { farm: FarmTime }) {
+  const { wallSeconds, renderSeconds, loadSeconds, idleSeconds, billedSeconds, unbilledSeconds } = farm
+  const share = (part: number) => (wallSeconds === 0 ? '' : percent(part / wallSeconds))
+  return (
+    <Card title="All devices" note={`${seconds(wallSeconds)} in all`}>
+      <dl class="figures">
+        <Figure
+          label="Rendering"
+          value={seconds(renderSeconds)}
+          note={`${share(renderSeconds)}: ${seconds(billedSeconds)} billed, ${seconds(unbilledSeconds)} not`}
+        />
+        <Figure label="Loading" value={seconds(loadSeconds)} note={share(loadSeconds)} />
+        <Figure label="Idle" value={seconds(idleSeconds)} note={share(idleSeconds)} />
+      </dl>
+    </Card>
   )
 }
 
