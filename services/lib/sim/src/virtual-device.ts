@@ -143,7 +143,8 @@ export class VirtualDevice {
       workerId,
       checkpoint,
       startedAt,
-      deviceSeconds: seconds,
+      // As a worker has it: nobody is charged for what is cancelled.
+      deviceSeconds: results.reduce((sum, item) => sum + (item.seconds ?? 0), 0),
       items: results,
     }
   }
