@@ -16,6 +16,7 @@ type Calls = Pick<
   | 'deleteMany'
   | 'list'
   | 'listPrefixes'
+  | 'namesIn'
 >
 
 /** A bucket in this process's memory, by the interface of chassis' ObjectStore: bytes in, bytes out, no network. */
@@ -74,6 +75,11 @@ export class MemoryStore implements Calls {
   async *list(prefix: string): AsyncIterable<{ key: string; size: number }> {
     const found = [...this.#objects].filter(([key]) => key.startsWith(prefix))
     for (const [key, { length }] of found.toSorted(([a], [b]) => (a < b ? -1 : 1))) yield { key, size: length }
+  }
+
+  async namesIn(prefix: string): Promise<ReadonlySet<string>> {
+    const below = this.#objects.keys().filter((key) => key.startsWith(prefix))
+    return new Set(below.map((key) => key.slice(0, key.indexOf('/', prefix.length) + 1 || key.length)))
   }
 
   async *listPrefixes(prefix: string): AsyncIterable<string> {

@@ -207,6 +207,8 @@ export const CHECKS: readonly Check[] = [
       )
       const folders = ['0/', '1/', '2/', '3/', '4/', '5/', '6/', 'a/'].map((name) => prefix + name)
       assert.deepEqual(await gather(store.listPrefixes(prefix)), folders)
+      const objects = sorted.filter((key) => !key.slice(prefix.length).includes('/'))
+      assert.deepEqual([...(await store.namesIn(prefix))].toSorted(), [...folders, ...objects].toSorted())
       const pages: string[] = []
       let ContinuationToken: string | undefined
       do {

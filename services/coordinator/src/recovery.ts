@@ -1,7 +1,7 @@
 import { Limit } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import { keys, readShard, schedulerImagesOf } from '@darkroom/proto'
-import type { BatchDocument, CancelDocument, CommitRecord, CompletedDocument, ControlDocument } from '@darkroom/proto'
+import type { BatchDocument, CommitRecord, CompletedDocument, ControlDocument } from '@darkroom/proto'
 import type { FarmEvent, MeasuredShard, SegmentSummary } from './core/messages.ts'
 import type { ShardResult, ShardSummary } from './core/state.ts'
 import { inOrder } from './in-order.ts'
@@ -36,16 +36,19 @@ export async function recoverBatch(
   reader: BatchReader,
   batchId: string,
 ): Promise<Extract<FarmEvent, { type: 'batchOpened' }> | null> {
-  const [done, isAccepted, cancel, control, completed] = await Promise.all([
-    store.head(keys.done(batchId)),
-    store.head(keys.batch(batchId)),
-    store.getJson<CancelDocument>(keys.cancel(batchId)),
-    store.getJson<ControlDocument>(keys.control(batchId)),
-    store.getJson<CompletedDocument>(keys.completed(batchId)),
+  // Of a batch that was just accepted nothing else is there to read.
+  const there = await store.namesIn(keys.batchFolder(batchId))
+  if (there.has(keys.done(batchId))) return null
+  // A listing may be late.
+  if (!there.has(keys.batch(batchId)) && (await store.head(keys.batch(batchId))) === null) return null
+  const read = async <T>(key: string): Promise<T | null> => (there.has(key) ? store.getJson<T>(key) : null)
+  const [batch, control, completed] = await Promise.all([
+    reader.batch(batchId),
+    read<ControlDocument>(keys.control(batchId)),
+    read<CompletedDocument>(keys.completed(batchId)),
   ])
-  if (done !== null || isAccepted === null) return null
-  const batch = await reader.batch(batchId)
-  const recovered = await recoverSegments(store, reader, batch, completed)
+  const isPlanned = there.has(keys.planFolder(batchId))
+  const recovered = isPlanned ? await recoverSegments(store, reader, batch, completed) : []
   const { id, itemCount, imageCount, createdAt, tenant } = batch
   const startedAtMs = Math.min(
     Date.parse(completed?.startedAt ?? '') || Infinity,
@@ -69,14 +72,14 @@ export async function recoverBatch(
       isApproved: control?.isApproved === true,
       pausedItems: control?.pausedItems ?? [],
       cancelledItems: control?.cancelledItems ?? [],
-      needs: await needsOf(store, batch),
+      needs: await needsOf(reader, batch),
     },
     segmentCount: segmentCountOf(batch),
     completed,
     segments: new Map(recovered.map(({ segment, summary }) => [segment, summary])),
     measured: recovered.flatMap(({ measured }) => measured),
     startedAtMs: startedAtMs === Infinity ? null : startedAtMs,
-    isCancelled: cancel !== null,
+    isCancelled: there.has(keys.cancel(batchId)),
   }
 }
 

@@ -3,12 +3,13 @@ import { keys } from '@darkroom/proto'
 import type { BatchDocument, CheckpointManifest } from '@darkroom/proto'
 import { expect, test } from 'vitest'
 import { needsOf } from './batch-needs.ts'
+import { BatchReader } from './batch-reader.ts'
 
 const GIB = 2 ** 30
 const HEX = 'a'.repeat(64)
 
 /** A bucket with nothing but manifests of checkpoints whose model files have these sizes. */
-function storeWith(sizes: Readonly<Record<string, number>>): ObjectStore {
+function readerWith(sizes: Readonly<Record<string, number>>): BatchReader {
   const manifests = new Map<string, CheckpointManifest>(
     Object.entries(sizes).map(([name, size]) => [
       keys.checkpointManifest(name, HEX),
@@ -23,19 +24,20 @@ function storeWith(sizes: Readonly<Record<string, number>>): ObjectStore {
       },
     ]),
   )
-  return { getJson: async (key: string) => manifests.get(key) ?? null } as unknown as ObjectStore
+  const store = { getJson: async (key: string) => manifests.get(key) ?? null } as unknown as ObjectStore
+  return new BatchReader(store)
 }
 
 const batchOf = (names: readonly string[], needs?: BatchDocument['needs']): BatchDocument =>
   ({ checkpoints: names.map((name) => `${name}@sha256:${HEX}`), ...(needs && { needs }) }) as unknown as BatchDocument
 
 test('a batch needs memory for the model files of its largest checkpoint, in whole GiB', async () => {
-  const store = storeWith({ small: 2 * GIB, large: 11.5 * GIB })
-  expect(await needsOf(store, batchOf(['small', 'large']))).toMatchObject({ memoryBytes: 11 * GIB })
+  const reader = readerWith({ small: 2 * GIB, large: 11.5 * GIB })
+  expect(await needsOf(reader, batchOf(['small', 'large']))).toMatchObject({ memoryBytes: 11 * GIB })
 })
 
 test('a batch needs what it asks for, and nothing that nobody knows of', async () => {
   const asked = { deviceKind: 'cuda', tags: ['nvlink'] }
-  expect(await needsOf(storeWith({}), batchOf(['unknown'], asked))).toEqual({ ...asked, memoryBytes: 0 })
-  expect(await needsOf(storeWith({}), batchOf([]))).toEqual({ deviceKind: null, tags: [], memoryBytes: 0 })
+  expect(await needsOf(readerWith({}), batchOf(['unknown'], asked))).toEqual({ ...asked, memoryBytes: 0 })
+  expect(await needsOf(readerWith({}), batchOf([]))).toEqual({ deviceKind: null, tags: [], memoryBytes: 0 })
 })

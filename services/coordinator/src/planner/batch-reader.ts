@@ -1,7 +1,7 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import { findPlanned, keys, SEGMENT_ITEMS } from '@darkroom/proto'
-import type { BatchDocument, ItemLine, PlannedShard, PlanSegment } from '@darkroom/proto'
+import type { BatchDocument, CheckpointManifest, ItemLine, Pin, PlannedShard, PlanSegment } from '@darkroom/proto'
 
 const CACHED_SEGMENTS = 8
 
@@ -13,6 +13,7 @@ export function segmentCountOf(batch: BatchDocument): number {
 export class BatchReader {
   readonly #store: ObjectStore
   readonly #batches = new Map<string, BatchDocument>()
+  readonly #manifests = new Map<string, CheckpointManifest>()
   readonly #segments = new Map<string, Promise<{ items: readonly ItemLine[]; plan: PlanSegment | null }>>()
 
   constructor(store: ObjectStore) {
@@ -27,6 +28,14 @@ export class BatchReader {
     if (batch === null) throw new DarkroomError('NOT_FOUND', `no batch ${batchId}`)
     this.#batches.set(batchId, batch)
     return batch
+  }
+
+  /** Of a checkpoint; it never changes. Null where there is none, or none yet. */
+  async manifest({ name, hex }: Pin): Promise<CheckpointManifest | null> {
+    const key = keys.checkpointManifest(name, hex)
+    const known = this.#manifests.get(key) ?? (await this.#store.getJson<CheckpointManifest>(key))
+    if (known !== null) this.#manifests.set(key, known)
+    return known
   }
 
   /** One ranged read: input parts end at multiples of a segment. */

@@ -9,6 +9,8 @@ export function submitBatch({
 }: RpcContext): ServiceImpl<typeof CoordinatorService>['submitBatch'] {
   return async ({ batchId }) => {
     const farm = await leadership.farm()
+    // Most often it is new: what is open is shown without a look at the bucket.
+    await farm.openBatch(batchId)
     const { batch } = await batches.view(farm, batchId)
     leadership.noteBatch(batchId)
     return { batch }

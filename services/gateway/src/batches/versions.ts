@@ -13,8 +13,13 @@ export const ifMatchHeaders = Type.Object({
   ),
 })
 
+/** Those who ask at the same time share a batch, and its hash. */
+const etags = new WeakMap<Batch, string>()
+
 export function etagOf(batch: Batch): string {
-  return `"${batchVersion(batch)}"`
+  let etag = etags.get(batch)
+  if (etag === undefined) etags.set(batch, (etag = `"${batchVersion(batch)}"`))
+  return etag
 }
 
 /** What the coordinator compares. @throws DarkroomError PRECONDITION_FAILED for what can be no ETag of a batch */

@@ -303,7 +303,17 @@ export class ObjectStore implements Disposable {
     }
   }
 
-  async *#pages(query: { Prefix: string; Delimiter?: string; StartAfter: string | undefined }) {
+  /** What is right under a prefix: keys of objects, and "folders" with their slashes. One request for up to a thousand of them. */
+  async namesIn(prefix: string): Promise<ReadonlySet<string>> {
+    const names = new Set<string>()
+    for await (const { Contents = [], CommonPrefixes = [] } of this.#pages({ Prefix: prefix, Delimiter: '/' })) {
+      for (const { Key } of Contents) names.add(Key!)
+      for (const { Prefix } of CommonPrefixes) names.add(Prefix!)
+    }
+    return names
+  }
+
+  async *#pages(query: { Prefix: string; Delimiter?: string; StartAfter?: string | undefined }) {
     let ContinuationToken: string | undefined
     do {
       const page = await this.#request('ListObjects', () =>

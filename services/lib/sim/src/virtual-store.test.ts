@@ -112,6 +112,9 @@ const PROPERTIES: Record<string, StoreProperty> = {
     expect(await Array.fromAsync(store.listPrefixes('x/'))).toEqual(['x/a/', 'x/b/'])
     expect(await Array.fromAsync(store.listPrefixes('x/a/'))).toEqual(['x/a/1/', 'x/a/2/'])
     expect(await Array.fromAsync(store.listPrefixes(''))).toEqual(['x/', 'y/'])
+    expect(await store.namesIn('x/')).toEqual(new Set(['x/a/', 'x/b/', 'x/c']))
+    expect(await store.namesIn('x/b/')).toEqual(new Set(['x/b/1']))
+    expect(await store.namesIn('z/')).toEqual(new Set())
     // Endpoints differ on whether the start itself comes once more.
     const behind = await Array.fromAsync(store.listPrefixes('x/', { startAfter: 'x/a/' }))
     expect(behind.filter((folder) => folder !== 'x/a/')).toEqual(['x/b/'])

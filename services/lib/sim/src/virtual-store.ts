@@ -117,6 +117,13 @@ export class VirtualStore implements Calls {
     yield* new Set(folders)
   }
 
+  namesIn(prefix: string): Promise<ReadonlySet<string>> {
+    return this.#read(() => {
+      const keys = this.#bucket.list(prefix)
+      return new Set(keys.map((key) => key.slice(0, key.indexOf('/', prefix.length) + 1 || key.length + 1)))
+    })
+  }
+
   [Symbol.dispose](): void {}
 
   #listAfter(prefix: string, startAfter: string | undefined): string[] {
