@@ -25,7 +25,8 @@ import { median, ratioSummary, round } from './statistics.ts'
  *
  * Prediction before the first run: 0.93. Against the farm: accept, plan, dispatch, PNG, upload, commit and finish, some of it
  * on the other core; for it: the negative prompt is encoded once and lanes share UNet calls. What is lost is mostly the two
- * ends of a batch, where the engine waits, so it shrinks as batches grow.
+ * ends of a batch, where the engine waits, so it shrinks as batches grow. Measured 2026-11-27 with two workers on two cores, which leave
+ * none for the rest of the farm: 0.76 to 0.84 with 48 images, 0.81 to 0.91 with 144.
  */
 
 const CHECKPOINT = path.resolve(import.meta.dirname, '../../deploy/checkpoints/emoji-sd')
@@ -34,6 +35,8 @@ const SCHEDULERS = ['PNDMScheduler', 'EulerDiscreteScheduler', 'DDIMScheduler']
 const STEPS = 20
 /** The eight rows that a worker takes on the CPU. */
 const TOGETHER = 4
+/** Two workers are through a batch twice as soon, and its two ends are not what is to be compared. */
+const TIMES_FOR_TWO = 3
 /** prom-client's default resolution. */
 const PROBE_MS = 10
 
@@ -67,7 +70,8 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
     throw new Error(`${different} of ${requests.length} pictures of the farm differ from the bare loop's`)
   console.log(`${requests.length} pictures are the same on both sides`)
 
-  const two = await twoWorkers(farm, gateway, bares, requests, Math.max(3, Math.ceil(pairs / 3)))
+  const many = requestsOf(requests.length * TIMES_FOR_TWO)
+  const two = await twoWorkers(farm, gateway, bares, many, Math.max(3, Math.ceil(pairs / 3)))
   await farm.kill('worker-2', 'SIGTERM')
   const ratios: number[] = []
   const overFirst: number[] = []
