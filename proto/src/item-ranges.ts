@@ -26,15 +26,16 @@ export function joinRanges(a: ItemRanges, b: ItemRanges): ItemRanges {
 
 /** Those of `a` that are not in `b`. */
 export function withoutRanges(a: ItemRanges, b: ItemRanges): ItemRanges {
-  let left = a
-  for (const [first, last] of b) {
-    left = left.flatMap(([from, to]): ItemRanges => {
-      if (to < first || from > last) return [[from, to]]
-      const parts: [number, number][] = []
-      if (from < first) parts.push([from, first - 1])
-      if (to > last) parts.push([last + 1, to])
-      return parts
-    })
+  const left: [number, number][] = []
+  let next = 0
+  for (const [first, last] of a) {
+    while (next < b.length && b[next]![1] < first) next++
+    let from = first
+    for (let i = next; i < b.length && b[i]![0] <= last; i++) {
+      if (from < b[i]![0]) left.push([from, b[i]![0] - 1])
+      from = b[i]![1] + 1
+    }
+    if (from <= last) left.push([from, last])
   }
   return left
 }
@@ -67,7 +68,7 @@ export function includesItem(ranges: ItemRanges, item: number): boolean {
 export function parseItemRanges(text: string, itemCount: number): ItemRanges | string {
   const ranges: [number, number][] = []
   for (const part of text.split(',')) {
-    const match = /^\s*(\d+)(?:\s*(-)\s*(\d+)?)?\s*$/.exec(part)
+    const match = /^(\d+)(?:\s*(-)(?:\s*(\d+))?)?$/.exec(part.trim())
     if (match === null) return `'${part}' is neither an index nor a run of them: write such as 3,5-10,40-`
     const first = Number(match[1])
     const last = match[3] !== undefined ? Number(match[3]) : match[2] === undefined ? first : itemCount - 1

@@ -70,8 +70,8 @@ export interface LedgerJson {
   readonly by: string
   readonly lines: readonly (LedgerSumJson & { readonly name: string })[]
   readonly total: LedgerSumJson
-  /** What became of the time of all devices; null for who is no admin. */
-  readonly farm: {
+  /** What became of the time of all devices; null for who is no admin, absent from an older gateway. */
+  readonly farm?: {
     readonly wallSeconds: number
     readonly renderSeconds: number
     readonly billedSeconds: number

@@ -3,6 +3,7 @@ import type { ObjectStore } from '@darkroom/chassis'
 import { keys, withoutRanges } from '@darkroom/proto'
 import type { ControlDocument } from '@darkroom/proto'
 import type { Clock } from './clock.ts'
+import { waitsForSomebody } from './core/hold-back.ts'
 import type { FarmEvent } from './core/messages.ts'
 import type { FarmState, OpenBatch } from './core/state.ts'
 
@@ -43,17 +44,17 @@ export class Controls {
   }
 
   /**
-   * Looks at the documents of some open batches, of others each time: what was asked of another coordinator, which believed for a
+   * Looks at the documents of batches that wait for somebody, and of some others in turn: what was asked of another coordinator, which believed for a
    * moment that it led, is found here.
    */
   async refresh(): Promise<void> {
     const ids = [...this.#options.state.batches.keys()].toSorted()
     const next = ids.findIndex((id) => id > this.#lastId)
-    const inTurn = next === -1 ? ids : [...ids.slice(next), ...ids.slice(0, next)]
-    for (const batchId of inTurn.slice(0, REFRESHED_AT_ONCE)) {
-      await this.#oneAtATime.run(() => this.#follow(batchId))
-      this.#lastId = batchId
-    }
+    const inTurn = (next === -1 ? ids : [...ids.slice(next), ...ids.slice(0, next)]).slice(0, REFRESHED_AT_ONCE)
+    this.#lastId = inTurn.at(-1) ?? ''
+    // Those that wait for somebody's word first, each time.
+    const waiting = ids.filter((id) => waitsForSomebody(this.#options.state.batches.get(id)!))
+    for (const batchId of new Set([...waiting, ...inTurn])) await this.#oneAtATime.run(() => this.#follow(batchId))
   }
 
   async #follow(batchId: string): Promise<ControlDocument | null> {

@@ -40,7 +40,7 @@ export function addLedger(program: Command, context: () => CommandContext): void
         ...(isOfShards ? ['retries', 'load s', 'failed s'] : []),
         ...(hasPrice ? ['price'] : []),
       ]
-      const devices = farm === null ? [] : ['', deviceTable(farm)]
+      const devices = farm === undefined || farm === null ? [] : ['', deviceTable(farm)]
       context().print(ledger, () => [`${from} to ${to}`, table(heads, rows), ...devices].join('\n'))
     })
 }

@@ -8,10 +8,14 @@ export function awaitsApproval({ approveAfter, isApproved }: Asked, item: number
   return approveAfter !== null && !isApproved && item >= approveAfter
 }
 
+/** Open shards of a batch that no worker can have: they are paused, or about to end as cancelled. With more, nothing is planned. */
+const MAX_ASIDE = 4_096
+
 /** Whether its next segment may be planned: one that waits for a yes from its first item on is left alone. */
 export function mayPlan(batch: OpenBatch): boolean {
-  const { nextSegment, segmentCount, isPlanning } = batch
-  return nextSegment < segmentCount && !isPlanning && !awaitsApproval(batch, nextSegment * SEGMENT_ITEMS)
+  const { nextSegment, segmentCount, isPlanning, heldShards, endingShards } = batch
+  if (nextSegment >= segmentCount || isPlanning || heldShards + endingShards >= MAX_ASIDE) return false
+  return !awaitsApproval(batch, nextSegment * SEGMENT_ITEMS)
 }
 
 /** Items that wait for a yes; those that were cancelled once they were planned have ended. */

@@ -30,6 +30,7 @@ export function openBatch(
     ready: new Map(),
     readyShards: 0,
     heldShards: 0,
+    endingShards: 0,
     level: null,
     open: new Map(),
     endedShards: completed.shards,

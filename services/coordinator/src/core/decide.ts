@@ -109,7 +109,7 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
     }
     case 'itemsCancelled': {
       const batch = farm.batches.get(event.batchId)
-      if (batch !== undefined) cancelItems(farm, batch, event.items, commands)
+      if (batch !== undefined) cancelItems(farm, batch, event.items, nowMs, commands)
       return
     }
     case 'itemsPaused': {

@@ -1,4 +1,4 @@
-import { commonRanges, countItems } from '@darkroom/proto'
+import { commonRanges, countItems, withoutRanges } from '@darkroom/proto'
 import type { ItemRanges } from '@darkroom/proto'
 import { awaitsApproval, itemsAwaitingApproval, mayPlan } from './approval.ts'
 import { addReady } from './backlog.ts'
@@ -10,8 +10,9 @@ export function isHeldBack(batch: OpenBatch, items: ItemRanges): boolean {
   return awaitsApproval(batch, items[0]![0]) || isPausedIn(batch, items)
 }
 
-export function isPausedIn({ pausedItems }: OpenBatch, items: ItemRanges): boolean {
-  return pausedItems.length > 0 && commonRanges(pausedItems, items).length > 0
+/** What is cancelled holds nothing back. */
+export function isPausedIn({ pausedItems, cancelledItems }: OpenBatch, items: ItemRanges): boolean {
+  return pausedItems.length > 0 && withoutRanges(commonRanges(pausedItems, items), cancelledItems).length > 0
 }
 
 /** Has a shard wait for a worker, the next of its batch or behind the others; for somebody, where it is held back. */

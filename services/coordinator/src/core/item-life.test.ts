@@ -1,3 +1,4 @@
+import { SEGMENT_ITEMS } from '@darkroom/proto'
 import type { ItemRanges } from '@darkroom/proto'
 import { expect, test } from 'vitest'
 import { approvalOf } from './approval.ts'
@@ -99,7 +100,7 @@ test('cancelled items of a shard that waits are left out, and one that has nothi
   expect(farm.states()).toBe('0-0 dispatched, 0-1 dispatched, 0-2 planned')
 })
 
-test('a worker is told what is cancelled of the shard that it has, and of one that it takes later', () => {
+test('a worker is told what is cancelled of a shard at each report, and of one that it takes later', () => {
   const farm = new OneBatch()
   farm.taken('0-0')
   const order = { workerId: 'w1', batchId: 'b1' }
@@ -107,12 +108,10 @@ test('a worker is told what is cancelled of the shard that it has, and of one th
   expect(ofType(commands, 'cancelItemsOnWorker')).toEqual([
     { type: 'cancelItemsOnWorker', ...order, shardId: '0-0', items: [[1, 2]] },
   ])
-  expect(ofType(farm.taken('0-0'), 'cancelItemsOnWorker')).toEqual([])
+  expect(ofType(farm.taken('0-0'), 'cancelItemsOnWorker')).toHaveLength(1)
   expect(ofType(farm.taken('0-1'), 'cancelItemsOnWorker')).toEqual([
     { type: 'cancelItemsOnWorker', ...order, shardId: '0-1', items: [[3, 3]] },
   ])
-  farm.send({ type: 'workerDetached', workerId: 'w1' })
-  expect(ofType(farm.taken('0-1'), 'cancelItemsOnWorker')).toHaveLength(1)
 })
 
 test('a shard in hands whose items are all cancelled is taken back, and the batch ends with the others', () => {
@@ -156,4 +155,29 @@ test('who asks why an item waits is told of the pause, or that it was cancelled'
   })
   expect(explainPlanned(farm.state, farm.batch, shard, 6, 0)).toMatchObject({ reason: 'item_cancelled' })
   expect(explainUnplanned(farm.state, farm.batch, 6, 0)).toMatchObject({ reason: 'item_cancelled' })
+})
+
+test('a paused item that is cancelled holds nobody back', () => {
+  const farm = new OneBatch()
+  farm.change('itemsPaused', [9, 9])
+  for (const id of ['0-0', '0-1', '0-2']) farm.end(id)
+  expect([farm.states(), farm.batch.isActive]).toEqual(['0-3 held', false])
+  farm.change('itemsCancelled', [9, 9])
+  expect([farm.states(), farm.batch.isActive]).toEqual(['0-3 dispatched', true])
+})
+
+test('however many items are paused or cancelled, a bounded number of shards is planned ahead', () => {
+  const [segments, shards] = [40, 300]
+  for (const type of ['itemsPaused', 'itemsCancelled'] as const) {
+    const state = createState(SETTINGS, 0)
+    decide(state, { type: 'workerSeen', worker: workerOf('w1') }, 0)
+    let commands = decide(state, openedOf('b1', segments, shards), 0)
+    commands.push(...decide(state, { type, batchId: 'b1', items: [[0, segments * SEGMENT_ITEMS]] }, 0))
+    for (let [plan] = ofType(commands, 'planSegment'); plan !== undefined; [plan] = ofType(commands, 'planSegment')) {
+      const { segment } = plan
+      const summary = segmentOf(segment, shards)
+      commands = decide(state, { type: 'segmentPlanned', batchId: 'b1', segment, summary }, 0)
+    }
+    expect(state.batches.get('b1')!.open.size).toBe(4_200)
+  }
 })

@@ -38,12 +38,21 @@ export function resumeItems(
 }
 
 /** What of these has not ended is not rendered any more. The batch goes on with the others. */
-export function cancelItems(farm: FarmState, batch: OpenBatch, items: ItemRanges, commands: FarmCommand[]): void {
+export function cancelItems(
+  farm: FarmState,
+  batch: OpenBatch,
+  items: ItemRanges,
+  nowMs: number,
+  commands: FarmCommand[],
+): void {
   batch.cancelledItems = joinRanges(batch.cancelledItems, items)
   for (const shard of batch.open.values()) {
     if (endIfCancelled(farm, batch, shard, commands)) continue
     if (shard.workerId !== null) tellCancelled(batch, shard, shard.workerId, commands)
     if (shard.hedge?.isTaken === true) tellCancelled(batch, shard, shard.hedge.workerId, commands)
   }
+  // Those beside a paused item that is wanted no more.
+  queueHeld(farm, batch, nowMs)
+  activate(farm, batch, nowMs)
   settle(farm, batch, commands)
 }

@@ -9,6 +9,8 @@ export function moveShard(farm: FarmState, shard: OpenShard, to: ShardState): vo
   if (!allowed.includes(to)) throw new Error(`shard ${shard.id} cannot go from ${shard.state} to ${to}`)
   const batch = farm.batches.get(shard.batchId)!
   batch.heldShards += Number(to === 'held') - Number(shard.state === 'held')
+  // Nothing goes on from there.
+  batch.endingShards += Number(to === 'ending')
   const change = Number(isRunning(to)) - Number(isRunning(shard.state))
   shard.state = to
   if (to !== 'dispatched') farm.unowned.delete(shard)

@@ -62,6 +62,7 @@ export function endShard(farm: FarmState, event: EventOf<'shardEnded'>, nowMs: n
     moveShard(farm, shard, 'ending')
   }
   batch.open.delete(shard.id)
+  batch.endingShards--
   while (batch.recent.length > 0 && nowMs - batch.recent[0]!.atMs > RATE_WINDOW_MS) batch.recent.shift()
   batch.recent.push({ atMs: nowMs, schedulers: result.schedulers })
   const { segment } = shard

@@ -155,6 +155,8 @@ export interface OpenBatch extends BatchSummary, Counts {
   readyShards: number
   /** Those that wait for somebody. */
   heldShards: number
+  /** Those whose records are written, or seen. */
+  endingShards: number
   /** Where it waits for workers; null while it is paused or ending. */
   level: Level | null
   readonly open: Map<string, OpenShard>

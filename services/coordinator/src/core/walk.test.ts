@@ -145,6 +145,8 @@ class Walk {
       expect(new Set(ready)).toEqual(new Set(planned))
       const held = batch.open.values().filter(({ state }) => state === 'held')
       expect(batch.heldShards).toBe([...held].length)
+      const ending = batch.open.values().filter(({ state }) => state === 'ending')
+      expect(batch.endingShards).toBe([...ending].length)
       expect(planned.some(({ items }) => isHeldBack(batch, items))).toBe(false)
       expect(batch.readyShards).toBe([...batch.ready.values()].reduce((sum, { shards }) => sum + shards.length, 0))
       const segments = [...batch.openSegments.values()]

@@ -41,8 +41,6 @@ export function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, comm
   worker.seenAtMs = nowMs
   worker.running = running
   worker.idleSinceMs = worker.running.size > 0 ? null : (worker.idleSinceMs ?? nowMs)
-  // An order may have been lost with its stream.
-  const isBack = worker.detachedAtMs !== null
   worker.detachedAtMs = null
   // That it lets go of what it held is no sign: its device may hang all the same.
   releaseStalled(farm, worker, commands)
@@ -54,8 +52,8 @@ export function seeWorker(farm: FarmState, snapshot: Worker, nowMs: number, comm
     const found = findShard(farm, batchId, shardId)
     if (found !== null && found.shard.state !== 'ending') {
       noteHeld(farm, worker, found, reported, nowMs, commands)
-      if (isBack || !before.has(shardKey(batchId, shardId)))
-        tellCancelled(found.batch, found.shard, worker.id, commands)
+      // At each report: an order can be lost, and an assignment be older than what was cancelled.
+      tellCancelled(found.batch, found.shard, worker.id, commands)
       continue
     }
     if (farm.audits.get(shardKey(batchId, shardId))?.workerId === snapshot.id) continue

@@ -26,7 +26,9 @@ export function updateBatch({ leadership, batches }: RpcContext): UpdateBatch {
         throw new DarkroomError('CONFLICT', `batch ${batchId} waits for no yes: submit one with approveAfter for that`)
       const asked = joinRanges(stored.pausedItems ?? [], rangesIn(batch, items.pauseItems))
       const pausedItems = withoutRanges(asked, rangesIn(batch, items.resumeItems))
-      const cancelledItems = joinRanges(stored.cancelledItems ?? [], rangesIn(batch, items.cancelItems))
+      // An older coordinator may have left them out.
+      const known = joinRanges(stored.cancelledItems ?? [], batch.cancelledItems)
+      const cancelledItems = joinRanges(known, rangesIn(batch, items.cancelItems))
       assertFew({ pausedItems, cancelledItems })
       return {
         ...stored,

@@ -3,12 +3,12 @@ import { formatItemRanges, parseItemRanges } from '@darkroom/proto'
 import type { BatchDocument, ItemRanges } from '@darkroom/proto'
 import { Type } from 'typebox'
 
-/** Up to a thousand runs of indices. */
-const MAX_TEXT = 20_000
+/** In a body, up to a thousand runs of indices; in a query, what a request's head has room for. */
+const MAX_TEXT = { body: 20_000, query: 4_000 }
 
 /** Items of a batch as a caller names them. */
-export const itemsText = (description: string) =>
-  Type.String({ minLength: 1, maxLength: MAX_TEXT, description, examples: ['3,5-10,40-'] })
+export const itemsText = (description: string, where: keyof typeof MAX_TEXT = 'body') =>
+  Type.String({ minLength: 1, maxLength: MAX_TEXT[where], description, examples: ['3,5-10,40-'] })
 
 /** @throws DarkroomError INVALID_REQUEST that names the field */
 export function readItems(field: string, text: string, { id, itemCount }: BatchDocument): ItemRanges {

@@ -26,7 +26,9 @@ export class ImageStream {
   /** The caller waits for it before what comes next: encoding one takes longer than another. */
   async partial({ jpeg, step, steps }: Preview, atMost: number): Promise<void> {
     if (this.#partials >= atMost) return
-    const picture = await previewAs(this.#format, jpeg)
+    // One that cannot be made is not shown: the picture is what was asked for.
+    const picture = await previewAs(this.#format, jpeg).catch(() => null)
+    if (picture === null) return
     this.#send(`${this.#name}.partial_image`, {
       b64_json: Buffer.from(picture).toString('base64'),
       partial_image_index: this.#partials++,

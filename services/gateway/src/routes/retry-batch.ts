@@ -26,7 +26,7 @@ export function retryBatch(app: App, context: GatewayContext): void {
       tags: ['batches'],
       params: batchIdParams,
       querystring: Type.Object(
-        { items: Type.Optional(itemsText('Of what is left, only these.')) },
+        { items: Type.Optional(itemsText('Of what is left, only these.', 'query')) },
         { additionalProperties: false },
       ),
       response: { 201: batchSchema, ...problemResponses },

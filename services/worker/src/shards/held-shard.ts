@@ -23,15 +23,16 @@ export class HeldShard implements ShardProgress {
   /** Of each image that is wanted. */
   readonly #steps: Map<ImagePlace, number>
   readonly #jobs = new Map<number, ImagePlace>()
-  readonly #started = new Set<number>()
+  /** Steps that earlier attempts did, and those that were done here, of each image. */
+  readonly #stepsBefore = new Map<ImagePlace, number>()
+  readonly #stepsHere = new Map<ImagePlace, number>()
   readonly #storing = new Set<Promise<unknown>>()
   readonly #stopRender = new AbortController()
   readonly #giveUp = new AbortController()
   readonly #stopItem = new Map<number, AbortController>()
   #cancelledItems: ItemRanges = []
-  #stepsResumed = 0
-  #stepsHere = 0
-  #imagesResumed = 0
+  /** Of all images here, also of those that are wanted no more: what its rate is measured by. */
+  #allStepsHere = 0
   #runsSinceMs: number | null = null
   #givenUp: GivenUp | null = null
   #left: Promise<void> = Promise.resolve()
@@ -76,12 +77,12 @@ export class HeldShard implements ShardProgress {
 
   /** Some schedulers call the model more often than once a step. */
   get stepsDone(): number {
-    return Math.min(this.#stepsResumed + this.#stepsHere, this.stepsTotal)
+    return Math.min(this.stepsResumed + this.#sumOf(this.#stepsHere), this.stepsTotal)
   }
 
   /** Of those, the ones that earlier attempts did. */
   get stepsResumed(): number {
-    return this.#stepsResumed
+    return this.#sumOf(this.#stepsBefore)
   }
 
   /** Since when it runs here, by the clock of `ticked`; null while no UNet call has seen it. */
@@ -91,7 +92,7 @@ export class HeldShard implements ShardProgress {
 
   /** Images that no UNet call has seen yet. */
   get imagesToStart(): number {
-    return this.#steps.size - this.#imagesResumed - this.#started.size
+    return this.#steps.keys().reduce((sum, place) => sum + Number(!this.#hasBegun(place)), 0)
   }
 
   get jobs(): readonly number[] {
@@ -141,12 +142,11 @@ export class HeldShard implements ShardProgress {
   resume({ finished, begun }: ShardProgress): void {
     for (const [place, image] of finished) this.finished.set(place, image)
     for (const [place, state] of begun) if (!finished.has(place)) this.begun.set(place, state)
-    const before = this.#steps.entries().map(([place, steps]) => {
+    for (const [place, steps] of this.#steps) {
       const state = this.begun.get(place)
-      return finished.has(place) ? steps : Math.min(steps, state === undefined ? 0 : stepsBehind(state))
-    })
-    this.#stepsResumed = before.reduce((sum, steps) => sum + steps, 0)
-    this.#imagesResumed = finished.size
+      const before = finished.has(place) ? steps : Math.min(steps, state === undefined ? 0 : stepsBehind(state))
+      this.#stepsBefore.set(place, before)
+    }
   }
 
   addJob(job: number, place: ImagePlace): void {
@@ -175,15 +175,25 @@ export class HeldShard implements ShardProgress {
     for (const job of tick.jobs) {
       if (!this.#jobs.has(job)) continue
       this.#runsSinceMs ??= nowMs - 1000 * tick.seconds
-      this.#stepsHere++
-      this.#started.add(job)
+      const place = this.#jobs.get(job)!
+      this.#stepsHere.set(place, (this.#stepsHere.get(place) ?? 0) + 1)
+      this.#allStepsHere++
     }
+  }
+
+  #hasBegun(place: ImagePlace): boolean {
+    return this.#stepsHere.has(place) || this.finished.has(place)
+  }
+
+  /** Over the images that are wanted. */
+  #sumOf(steps: ReadonlyMap<ImagePlace, number>): number {
+    return this.#steps.keys().reduce((sum, place) => sum + (steps.get(place) ?? 0), 0)
   }
 
   /** Until its end at the rate that it had here; Infinity while it has none. */
   secondsLeft(nowMs: number): number {
     if (this.#runsSinceMs === null) return Infinity
-    const perStep = (nowMs - this.#runsSinceMs) / 1000 / this.#stepsHere
+    const perStep = (nowMs - this.#runsSinceMs) / 1000 / this.#allStepsHere
     return perStep * (this.stepsTotal - this.stepsDone)
   }
 }
