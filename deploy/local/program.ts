@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { createWriteStream, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
+import { finished } from 'node:stream/promises'
 
 /** What a program says in its `ready` line. */
 interface Ready {
@@ -51,10 +52,9 @@ export async function startProgram(options: {
   const log = createWriteStream(logFile, { flags: 'a' })
   child.stderr.pipe(log, { end: false })
   child.stdout.pipe(log, { end: false })
-  const exited = once(child, 'exit').then(() => {
-    log.end()
-  })
-  const ready = await readyLine(child, name, logFile)
+  // Not at its exit: what it said last may still be in the pipes, and in the log's stream.
+  const exited = once(child, 'close').then(() => finished(log.end()))
+  const ready = await readyLine(child, name, logFile, exited)
   const isRunning = (): boolean => child.exitCode === null && child.signalCode === null
   return {
     name,
@@ -73,7 +73,7 @@ export async function startProgram(options: {
   }
 }
 
-async function readyLine(child: ChildProcess, name: string, logFile: string): Promise<Ready> {
+async function readyLine(child: ChildProcess, name: string, logFile: string, exited: Promise<void>): Promise<Ready> {
   const lines = createInterface({ input: child.stdout! })
   return new Promise((resolve, reject) => {
     const fail = (why: string): void => {
@@ -81,10 +81,10 @@ async function readyLine(child: ChildProcess, name: string, logFile: string): Pr
       reject(new Error(`${name} ${why}; the end of ${logFile}:\n${tailOf(logFile)}`))
     }
     const timer = setTimeout(() => fail(`was not ready within ${START_TIMEOUT_MS / 1000} s`), START_TIMEOUT_MS)
-    const ended = (code: number | null, signal: string | null): void => {
+    const ended = async (code: number | null, signal: string | null): Promise<void> => {
       clearTimeout(timer)
-      // The log is written by then.
-      setImmediate(() => fail(`ended with ${signal ?? `exit code ${code}`}`))
+      await exited
+      fail(`ended with ${signal ?? `exit code ${code}`}`)
     }
     child.once('exit', ended)
     child.once('error', reject)
