@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { ApprovalState, BatchState } from '../gen/darkroom/v1/coordinator_pb.ts'
 import type { Batch } from '../gen/darkroom/v1/coordinator_pb.ts'
+import { rangesOfMessages } from './item-ranges.ts'
 
 const PHASES: Readonly<Partial<Record<BatchState, string>>> = {
   [BatchState.CANCELLING]: 'cancelling',
@@ -9,7 +10,8 @@ const PHASES: Readonly<Partial<Record<BatchState, string>>> = {
 }
 
 /** Changes with what a person may change of a batch, and when it is open no more; not with its progress. 16 hex digits. */
-export function batchVersion({ state, priority, paused, completeBy, approval, ...items }: Batch): string {
+export function batchVersion(batch: Batch): string {
+  const { state, priority, paused, completeBy, approval, pausedItems, cancelledItems } = batch
   const seen = [
     PHASES[state] ?? 'open',
     priority,
@@ -17,7 +19,8 @@ export function batchVersion({ state, priority, paused, completeBy, approval, ..
     completeBy?.seconds.toString(),
     completeBy?.nanos,
     approval?.state === ApprovalState.GIVEN,
-    ...[items.pausedItems, items.cancelledItems].map((ranges) => ranges.map(({ first, last }) => [first, last])),
+    rangesOfMessages(pausedItems),
+    rangesOfMessages(cancelledItems),
   ]
   return createHash('sha256').update(JSON.stringify(seen)).digest('hex').slice(0, 16)
 }

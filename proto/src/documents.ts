@@ -147,6 +147,9 @@ export type ItemResult =
       readonly seconds?: number
     }
 
+/** What is said of an item that somebody cancelled, alone or with its batch. */
+export const CANCELLED = { state: 'cancelled', code: 'CANCELLED', message: 'it was cancelled' } as const
+
 interface RecordBase {
   readonly batchId: string
   readonly shardId: string

@@ -1,11 +1,13 @@
-/** Items of a batch, first and last index of each run: ascending, apart by at least one, as `normalRanges` leaves them. */
+import type { ItemRange } from '../gen/darkroom/v1/item_pb.ts'
+
+/** Items of a batch, first and last index of each run: ascending, apart by at least one, as all of these functions leave them. */
 export type ItemRanges = readonly (readonly [first: number, last: number])[]
 
 /** What a batch keeps of a kind; beyond that whole batches are the better handle. */
 export const MAX_ITEM_RANGES = 1000
 
 /** In order, and joined where they touch. */
-export function normalRanges(ranges: ItemRanges): ItemRanges {
+function normalRanges(ranges: ItemRanges): ItemRanges {
   const normal: [number, number][] = []
   for (const [first, last] of ranges.toSorted((a, b) => a[0] - b[0])) {
     const before = normal.at(-1)
@@ -59,6 +61,15 @@ export function countItems(ranges: ItemRanges): number {
 
 export function includesItem(ranges: ItemRanges, item: number): boolean {
   return ranges.some(([first, last]) => first <= item && item <= last)
+}
+
+/** As messages carry them. */
+export function rangesToMessages(ranges: ItemRanges): Pick<ItemRange, 'first' | 'last'>[] {
+  return ranges.map(([first, last]) => ({ first, last }))
+}
+
+export function rangesOfMessages(messages: readonly Pick<ItemRange, 'first' | 'last'>[]): ItemRanges {
+  return normalRanges(messages.map(({ first, last }) => [first, last]))
 }
 
 /**

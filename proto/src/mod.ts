@@ -12,9 +12,10 @@ export {
   includesItem,
   joinRanges,
   MAX_ITEM_RANGES,
-  normalRanges,
   parseItemRanges,
   rangesOf,
+  rangesOfMessages,
+  rangesToMessages,
   withoutRanges,
 } from './item-ranges.ts'
 export type { ItemRanges } from './item-ranges.ts'
@@ -26,7 +27,7 @@ export * from './subjects.ts'
 export { PRIOR_SECONDS_BETWEEN_LOSSES } from './loss-prior.ts'
 export { formatPin, isCheckpointName, parsePin, parseTag } from './pin.ts'
 export type { Pin } from './pin.ts'
-export { SEGMENT_ITEMS } from './documents.ts'
+export { CANCELLED, SEGMENT_ITEMS } from './documents.ts'
 export type {
   BatchDocument,
   CancelDocument,

@@ -1,6 +1,6 @@
 import { create, fromJson } from '@bufbuild/protobuf'
 import { traceparentNow } from '@darkroom/chassis'
-import { commonRanges, ItemSchema, rangesOf, ShardAssignmentSchema } from '@darkroom/proto'
+import { includesItem, ItemSchema, rangesOf, rangesToMessages, ShardAssignmentSchema } from '@darkroom/proto'
 import type { ItemRanges, ShardAssignment } from '@darkroom/proto'
 import type { BatchReader } from './planner/batch-reader.ts'
 
@@ -22,7 +22,7 @@ export async function assignmentOf(
   isAudit = false,
 ): Promise<ShardAssignment> {
   const [batch, items] = await Promise.all([reader.batch(batchId), reader.shardItems(batchId, shardId)])
-  const cancelled = commonRanges(cancelledItems, rangesOf(items.map(({ index }) => index)))
+  const cancelled = items.filter(({ index }) => includesItem(cancelledItems, index))
   return create(ShardAssignmentSchema, {
     batchId,
     shardId,
@@ -32,7 +32,7 @@ export async function assignmentOf(
     items: items.map((item) => fromJson(ItemSchema, item as unknown as Parameters<typeof fromJson>[1])),
     traceparent: traceparentNow() ?? batch.traceparent,
     isAudit,
-    cancelledItems: cancelled.map(([first, last]) => ({ first, last })),
+    cancelledItems: rangesToMessages(rangesOf(cancelled.map(({ index }) => index))),
     isInteractive: batch.isInteractive ?? false,
   })
 }

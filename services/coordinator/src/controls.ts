@@ -4,14 +4,14 @@ import { keys, withoutRanges } from '@darkroom/proto'
 import type { ControlDocument } from '@darkroom/proto'
 import type { Clock } from './clock.ts'
 import { waitsForSomebody } from './core/hold-back.ts'
-import type { FarmEvent } from './core/messages.ts'
+import type { BatchChange } from './core/messages.ts'
 import type { FarmState, OpenBatch } from './core/state.ts'
 
 interface ControlsOptions {
   readonly store: ObjectStore
   readonly clock: Clock
   readonly state: FarmState
-  readonly handle: (event: FarmEvent) => void
+  readonly handle: (event: BatchChange) => void
 }
 
 /** Batches that are looked at each time. */
@@ -44,8 +44,8 @@ export class Controls {
   }
 
   /**
-   * Looks at the documents of batches that wait for somebody, and of some others in turn: what was asked of another coordinator, which believed for a
-   * moment that it led, is found here.
+   * Looks at the documents of batches that wait for somebody, and of some others in turn: what was asked of another coordinator,
+   * which believed for a moment that it led, is found here.
    */
   async refresh(): Promise<void> {
     const ids = [...this.#options.state.batches.keys()].toSorted()
@@ -70,14 +70,14 @@ export class Controls {
 }
 
 /** What brings a batch to what its document says. */
-function changesOf(batch: OpenBatch, control: ControlDocument): FarmEvent[] {
+function changesOf(batch: OpenBatch, control: ControlDocument): BatchChange[] {
   const { id: batchId } = batch
   const { priority, isPaused, isApproved = false, completeBy, pausedItems = [], cancelledItems = [] } = control
   const completeByMs = completeBy === undefined ? batch.completeByMs : Date.parse(completeBy)
   const cancelled = withoutRanges(cancelledItems, batch.cancelledItems)
   const paused = withoutRanges(pausedItems, batch.pausedItems)
   const resumed = withoutRanges(batch.pausedItems, pausedItems)
-  const events: FarmEvent[] = []
+  const events: BatchChange[] = []
   if (priority !== batch.priority) events.push({ type: 'batchPriorityChanged', batchId, priority })
   if (completeByMs !== null && completeByMs !== batch.completeByMs)
     events.push({ type: 'batchDeadlineChanged', batchId, completeByMs })

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import { DarkroomError, ERROR_CODES } from '@darkroom/chassis'
 import type { FarmNats, ObjectStore } from '@darkroom/chassis'
-import { halvesOf, keys, rangesOf, WelcomeSchema } from '@darkroom/proto'
+import { halvesOf, keys, WelcomeSchema } from '@darkroom/proto'
 import type { CommitRecord, CompletedDocument, ItemRanges, ShardCompletion, Welcome } from '@darkroom/proto'
 import { assignmentOf } from './assignment.ts'
 import { inBatchSpan } from './batch-span.ts'
@@ -19,8 +19,7 @@ import type { AttemptFailure, CoordinatorEvents } from './events.ts'
 import { finalizeBatch } from './finalize.ts'
 import { WorkerDays } from './ledger/worker-days.ts'
 import { BatchReader } from './planner/batch-reader.ts'
-import { workOf } from './planner/cost-model.ts'
-import { planSegment } from './planner/plan-segment.ts'
+import { planSegment, summarise } from './planner/plan-segment.ts'
 import { recoverBatch } from './recovery.ts'
 import { recordOf, summariseRecord } from './records.ts'
 import type { WorkerLinks } from './worker-links.ts'
@@ -183,13 +182,7 @@ export class Farm {
 
   async #halves(batchId: string, shardId: string): Promise<ShardSummary[]> {
     const halves = halvesOf(await this.reader.shard(batchId, shardId))
-    return Promise.all(
-      halves.map(async ({ id, checkpoint }) => {
-        const items = await this.reader.shardItems(batchId, id)
-        const indices = rangesOf(items.map(({ index }) => index))
-        return { id, items: indices, checkpoint, itemCount: items.length, work: workOf(items) }
-      }),
-    )
+    return Promise.all(halves.map(async (half) => summarise(half, await this.reader.shardItems(batchId, half.id))))
   }
 
   #carryOut(command: FarmCommand): void {

@@ -1,5 +1,5 @@
 import type { ObjectStore } from '@darkroom/chassis'
-import { keys } from '@darkroom/proto'
+import { CANCELLED, keys } from '@darkroom/proto'
 import type { CommitRecord, ErrorLine, OutputLine, PlannedShard, ResultFile } from '@darkroom/proto'
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
@@ -61,14 +61,8 @@ export class OutputFiles {
       return
     }
     for (const { index, customId } of await this.#reader.shardItems(record.batchId, shard.id)) {
-      const line: ErrorLine = {
-        index,
-        customId,
-        state: record.kind,
-        code: record.kind === 'failed' ? record.code : 'CANCELLED',
-        message: record.kind === 'failed' ? record.message : 'it was cancelled',
-        shardId: shard.id,
-      }
+      const { state, code, message } = record.kind === 'failed' ? { ...record, state: record.kind } : CANCELLED
+      const line: ErrorLine = { index, customId, state, code, message, shardId: shard.id }
       await this.#errors.write(line)
     }
   }

@@ -5,7 +5,7 @@ import type { BatchDocument, CommitRecord, CompletedDocument, ControlDocument } 
 import type { FarmEvent, MeasuredShard, SegmentSummary } from './core/messages.ts'
 import type { ShardResult, ShardSummary } from './core/state.ts'
 import { inOrder } from './in-order.ts'
-import { segmentCountOf } from './planner/batch-reader.ts'
+import { itemsOf, segmentCountOf } from './planner/batch-reader.ts'
 import type { BatchReader } from './planner/batch-reader.ts'
 import { needsOf } from './planner/batch-needs.ts'
 import { summarise } from './planner/plan-segment.ts'
@@ -129,7 +129,7 @@ async function recoverSegment(
   if (ended.length < read.length) {
     const items = await reader.items(batch.id, segment)
     for (const { shard, record } of read) {
-      const summary = summarise(shard, items, plan.firstItem)
+      const summary = summarise(shard, itemsOf(shard, items, plan))
       if (record === null) shards.push(summary)
       else measured.push({ ...summary, result: record })
     }

@@ -1,15 +1,8 @@
 import { create } from '@bufbuild/protobuf'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { timestampFromDate, timestampFromMs } from '@bufbuild/protobuf/wkt'
-import { ApprovalState, BatchSchema, BatchState, schedulerImagesOf } from '@darkroom/proto'
-import type {
-  Batch,
-  BatchDocument,
-  DoneDocument,
-  ItemRanges,
-  ItemRangeSchema,
-  SchedulerThroughputSchema,
-} from '@darkroom/proto'
+import { ApprovalState, BatchSchema, BatchState, rangesToMessages, schedulerImagesOf } from '@darkroom/proto'
+import type { Batch, BatchDocument, DoneDocument, SchedulerThroughputSchema } from '@darkroom/proto'
 import { approvalOf } from './core/approval.ts'
 import { waitsForSomebody } from './core/hold-back.ts'
 import { RATE_WINDOW_MS } from './core/shard-life.ts'
@@ -66,14 +59,10 @@ export function viewOpen(batch: OpenBatch, nowMs: number): Batch {
       [...batch.schedulers.values()],
       ({ scheduler }) => rates.get(scheduler) ?? 0,
     ),
-    pausedItems: viewRanges(batch.pausedItems),
-    cancelledItems: viewRanges(batch.cancelledItems),
+    pausedItems: rangesToMessages(batch.pausedItems),
+    cancelledItems: rangesToMessages(batch.cancelledItems),
     runningShards: [...batch.open.values()].filter(({ workerId }) => workerId !== null).map(({ id }) => id),
   })
-}
-
-function viewRanges(ranges: ItemRanges): MessageInitShape<typeof ItemRangeSchema>[] {
-  return ranges.map(([first, last]) => ({ first, last }))
 }
 
 /** Whether a batch will not have ended when it is wanted, at the rate that it has; without any, once that is past. */

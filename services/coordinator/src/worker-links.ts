@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf'
-import { ItemRangeSchema } from '@darkroom/proto'
+import { CancelItemsSchema, rangesToMessages } from '@darkroom/proto'
 import type { AttachResponse, ItemRanges } from '@darkroom/proto'
 
 type Order = AttachResponse['order']
@@ -37,11 +37,8 @@ export class WorkerLinks {
     workerId: string,
     { batchId, shardId, items }: { batchId: string; shardId: string; items: ItemRanges },
   ): void {
-    const ranges = items.map(([first, last]) => create(ItemRangeSchema, { first, last }))
-    this.#outboxes.get(workerId)?.send({
-      case: 'cancelItems',
-      value: { $typeName: 'darkroom.v1.CancelItems', batchId, shardId, items: ranges },
-    })
+    const value = create(CancelItemsSchema, { batchId, shardId, items: rangesToMessages(items) })
+    this.#outboxes.get(workerId)?.send({ case: 'cancelItems', value })
   }
 
   /** @returns whether there is a stream to the worker */

@@ -112,6 +112,11 @@ export function resumeBatch(farm: FarmState, batch: OpenBatch, nowMs: number, co
 /** Somebody has seen its first items and wants the others. */
 export function approveBatch(farm: FarmState, batch: OpenBatch, nowMs: number, commands: FarmCommand[]): void {
   batch.isApproved = true
+  goOn(farm, batch, nowMs, commands)
+}
+
+/** After somebody's word: what need not wait any more waits for workers. */
+export function goOn(farm: FarmState, batch: OpenBatch, nowMs: number, commands: FarmCommand[]): void {
   queueHeld(farm, batch, nowMs)
   activate(farm, batch, nowMs)
   settle(farm, batch, commands)

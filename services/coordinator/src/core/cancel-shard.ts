@@ -1,4 +1,4 @@
-import { commonRanges, countItems } from '@darkroom/proto'
+import { CANCELLED, commonRanges, countItems } from '@darkroom/proto'
 import { removeReady } from './backlog.ts'
 import { dropHedge } from './hedge.ts'
 import type { FarmCommand } from './messages.ts'
@@ -13,7 +13,7 @@ export function cancelShard(farm: FarmState, shard: OpenShard, commands: FarmCom
   if (workerId !== null) commands.push({ type: 'cancelOnWorker', workerId, batchId, shardId, attempt })
   if (sequence !== null) commands.push({ type: 'withdraw', sequence })
   moveShard(farm, shard, 'ending')
-  const message = 'it was cancelled'
+  const { message } = CANCELLED
   commands.push({ type: 'endShard', batchId, shardId, attempt, failedAttempts, kind: 'cancelled', itemCount, message })
 }
 

@@ -14,13 +14,13 @@ import { changeTenant } from './fairness.ts'
 import { fill } from './fill.ts'
 import { checkHedges, dropHedge, settleHedge } from './hedge.ts'
 import { cancelItems, pauseItems, resumeItems } from './item-life.ts'
-import type { FarmCommand, FarmEvent } from './messages.ts'
+import type { BatchChange, FarmCommand, FarmEvent } from './messages.ts'
 import { blameDifferent, forgive } from './quarantine.ts'
 import { rebalance } from './rebalance.ts'
 import { blame, noteFailed, redispatch, wakeRested } from './retry.ts'
 import { confirmDispatch, endShard } from './shard-life.ts'
 import { findShard, shardKey } from './state.ts'
-import type { FarmState } from './state.ts'
+import type { FarmState, OpenBatch } from './state.ts'
 import { helpStragglers } from './stragglers.ts'
 import { checkLeases, checkUnowned, detachWorker, seeWorker } from './worker-life.ts'
 
@@ -77,49 +77,17 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
       return seeWorker(farm, event.worker, nowMs, commands)
     case 'workerDetached':
       return detachWorker(farm, event.workerId, nowMs, commands)
-    case 'cancelRequested': {
-      const batch = farm.batches.get(event.batchId)
-      if (batch !== undefined) cancelBatch(farm, batch, commands)
-      return
-    }
-    case 'batchPriorityChanged': {
-      const batch = farm.batches.get(event.batchId)
-      if (batch !== undefined) changePriority(farm, batch, event.priority, nowMs, commands)
-      return
-    }
-    case 'batchDeadlineChanged': {
-      const batch = farm.batches.get(event.batchId)
-      if (batch !== undefined) changeDeadline(batch, event.completeByMs, commands)
-      return
-    }
-    case 'batchPaused': {
-      const batch = farm.batches.get(event.batchId)
-      if (batch !== undefined) pauseBatch(farm, batch, commands)
-      return
-    }
-    case 'batchResumed': {
-      const batch = farm.batches.get(event.batchId)
-      if (batch !== undefined) resumeBatch(farm, batch, nowMs, commands)
-      return
-    }
-    case 'batchApproved': {
-      const batch = farm.batches.get(event.batchId)
-      if (batch !== undefined) approveBatch(farm, batch, nowMs, commands)
-      return
-    }
-    case 'itemsCancelled': {
-      const batch = farm.batches.get(event.batchId)
-      if (batch !== undefined) cancelItems(farm, batch, event.items, nowMs, commands)
-      return
-    }
-    case 'itemsPaused': {
-      const batch = farm.batches.get(event.batchId)
-      if (batch !== undefined) pauseItems(farm, batch, event.items, nowMs, commands)
-      return
-    }
+    case 'cancelRequested':
+    case 'batchPriorityChanged':
+    case 'batchDeadlineChanged':
+    case 'batchPaused':
+    case 'batchResumed':
+    case 'batchApproved':
+    case 'itemsCancelled':
+    case 'itemsPaused':
     case 'itemsResumed': {
       const batch = farm.batches.get(event.batchId)
-      if (batch !== undefined) resumeItems(farm, batch, event.items, nowMs, commands)
+      if (batch !== undefined) change(farm, batch, event, nowMs, commands)
       return
     }
     case 'tenantChanged':
@@ -139,5 +107,28 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
       wakeRested(farm, nowMs)
       rebalance(farm, nowMs, commands)
       return helpStragglers(farm, nowMs, commands)
+  }
+}
+
+function change(farm: FarmState, batch: OpenBatch, event: BatchChange, nowMs: number, commands: FarmCommand[]): void {
+  switch (event.type) {
+    case 'cancelRequested':
+      return cancelBatch(farm, batch, commands)
+    case 'batchPriorityChanged':
+      return changePriority(farm, batch, event.priority, nowMs, commands)
+    case 'batchDeadlineChanged':
+      return changeDeadline(batch, event.completeByMs, commands)
+    case 'batchPaused':
+      return pauseBatch(farm, batch, commands)
+    case 'batchResumed':
+      return resumeBatch(farm, batch, nowMs, commands)
+    case 'batchApproved':
+      return approveBatch(farm, batch, nowMs, commands)
+    case 'itemsCancelled':
+      return cancelItems(farm, batch, event.items, nowMs, commands)
+    case 'itemsPaused':
+      return pauseItems(farm, batch, event.items, commands)
+    case 'itemsResumed':
+      return resumeItems(farm, batch, event.items, nowMs, commands)
   }
 }

@@ -1,6 +1,6 @@
-import { commonRanges, formatItemRanges, includesItem, SEGMENT_ITEMS } from '@darkroom/proto'
+import { formatItemRanges, includesItem, SEGMENT_ITEMS } from '@darkroom/proto'
 import { approvalOf, awaitsApproval } from './approval.ts'
-import { isPausedIn } from './hold-back.ts'
+import { isPausedIn, pausedIn } from './hold-back.ts'
 import { meets } from './needs.ts'
 import type { Needs, Offer } from './needs.ts'
 import type { FarmState, OpenBatch, OpenShard } from './state.ts'
@@ -77,12 +77,12 @@ function explainShard(farm: FarmState, batch: OpenBatch, shard: OpenShard, nowMs
   }
 }
 
-function explainPaused({ pausedItems, id }: OpenBatch, { items }: OpenShard): Explanation {
-  const paused = formatItemRanges(commonRanges(pausedItems, items))
+function explainPaused(batch: OpenBatch, { items }: OpenShard): Explanation {
+  const paused = formatItemRanges(pausedIn(batch, items))
   return {
     reason: 'item_paused',
     message: `its shard is rendered as one and has paused items: ${paused}`,
-    remedy: `resume them: darkroom resume ${id} --items ${paused}`,
+    remedy: `resume them: darkroom resume ${batch.id} --items ${paused}`,
   }
 }
 

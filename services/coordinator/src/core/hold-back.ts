@@ -1,4 +1,4 @@
-import { commonRanges, countItems, withoutRanges } from '@darkroom/proto'
+import { commonRanges, withoutRanges } from '@darkroom/proto'
 import type { ItemRanges } from '@darkroom/proto'
 import { awaitsApproval, itemsAwaitingApproval, mayPlan } from './approval.ts'
 import { addReady } from './backlog.ts'
@@ -10,9 +10,13 @@ export function isHeldBack(batch: OpenBatch, items: ItemRanges): boolean {
   return awaitsApproval(batch, items[0]![0]) || isPausedIn(batch, items)
 }
 
-/** What is cancelled holds nothing back. */
-export function isPausedIn({ pausedItems, cancelledItems }: OpenBatch, items: ItemRanges): boolean {
-  return pausedItems.length > 0 && withoutRanges(commonRanges(pausedItems, items), cancelledItems).length > 0
+export function isPausedIn(batch: OpenBatch, items: ItemRanges): boolean {
+  return pausedIn(batch, items).length > 0
+}
+
+/** Of these, the paused ones; what is cancelled holds nothing back. */
+export function pausedIn({ pausedItems, cancelledItems }: OpenBatch, items: ItemRanges): ItemRanges {
+  return withoutRanges(commonRanges(pausedItems, items), cancelledItems)
 }
 
 /** Has a shard wait for a worker, the next of its batch or behind the others; for somebody, where it is held back. */
@@ -50,5 +54,5 @@ export function heldItems(batch: OpenBatch): number {
   const paused = batch.open
     .values()
     .filter(({ state, items }) => state === 'held' && !awaitsApproval(batch, items[0]![0]))
-  return paused.reduce((sum, { items }) => sum + countItems(items), asked)
+  return paused.reduce((sum, { itemCount }) => sum + itemCount, asked)
 }

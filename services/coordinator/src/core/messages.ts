@@ -20,6 +20,20 @@ export interface MeasuredShard {
   readonly result: ShardResult
 }
 
+/** What somebody wants of a batch that is open. */
+export type BatchChange =
+  | { readonly type: 'cancelRequested'; readonly batchId: string }
+  | { readonly type: 'batchPriorityChanged'; readonly batchId: string; readonly priority: number }
+  | { readonly type: 'batchDeadlineChanged'; readonly batchId: string; readonly completeByMs: number }
+  | { readonly type: 'batchPaused'; readonly batchId: string }
+  | { readonly type: 'batchResumed'; readonly batchId: string }
+  | { readonly type: 'batchApproved'; readonly batchId: string }
+  | {
+      readonly type: 'itemsCancelled' | 'itemsPaused' | 'itemsResumed'
+      readonly batchId: string
+      readonly items: ItemRanges
+    }
+
 /** What has happened. */
 export type FarmEvent =
   | {
@@ -74,17 +88,7 @@ export type FarmEvent =
   | { readonly type: 'resultsDiffered'; readonly workerId: string; readonly otherId: string }
   | { readonly type: 'workerSeen'; readonly worker: Worker }
   | { readonly type: 'workerDetached'; readonly workerId: string }
-  | { readonly type: 'cancelRequested'; readonly batchId: string }
-  | { readonly type: 'batchPriorityChanged'; readonly batchId: string; readonly priority: number }
-  | { readonly type: 'batchDeadlineChanged'; readonly batchId: string; readonly completeByMs: number }
-  | { readonly type: 'batchPaused'; readonly batchId: string }
-  | { readonly type: 'batchResumed'; readonly batchId: string }
-  | { readonly type: 'batchApproved'; readonly batchId: string }
-  | {
-      readonly type: 'itemsCancelled' | 'itemsPaused' | 'itemsResumed'
-      readonly batchId: string
-      readonly items: ItemRanges
-    }
+  | BatchChange
   | { readonly type: 'tenantChanged'; readonly tenant: string; readonly terms: TenantTerms }
   | { readonly type: 'queueLost' }
   | { readonly type: 'batchFinished'; readonly batchId: string }

@@ -9,6 +9,15 @@ export function segmentCountOf(batch: BatchDocument): number {
   return Math.ceil(batch.itemCount / SEGMENT_ITEMS)
 }
 
+/** Of a segment's items, those of one of its shards, in its order. */
+export function itemsOf(
+  shard: PlannedShard,
+  items: readonly ItemLine[],
+  { firstItem }: Pick<PlanSegment, 'firstItem'>,
+): readonly ItemLine[] {
+  return shard.items.map((index) => items[index - firstItem]!)
+}
+
 /** Reads a batch's documents, the last few segments from memory. */
 export class BatchReader {
   readonly #store: ObjectStore
@@ -58,7 +67,7 @@ export class BatchReader {
     const segment = Number(shardId.split('-')[0])
     const { items, plan } = await this.#segment(batchId, segment)
     const shard = await this.shard(batchId, shardId)
-    return shard.items.map((index) => items[index - plan!.firstItem]!)
+    return itemsOf(shard, items, plan!)
   }
 
   /** @throws DarkroomError NOT_FOUND */

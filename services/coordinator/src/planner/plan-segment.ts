@@ -3,7 +3,7 @@ import { keys, rangesOf, SEGMENT_ITEMS } from '@darkroom/proto'
 import type { ItemLine, PlannedShard, PlanSegment } from '@darkroom/proto'
 import type { FarmCommand, SegmentSummary } from '../core/messages.ts'
 import type { ShardSummary } from '../core/state.ts'
-import { segmentCountOf } from './batch-reader.ts'
+import { itemsOf, segmentCountOf } from './batch-reader.ts'
 import type { BatchReader } from './batch-reader.ts'
 import { workOf } from './cost-model.ts'
 import type { CostModel } from './cost-model.ts'
@@ -34,12 +34,11 @@ export async function planSegment(
   const key = keys.planSegment(batchId, segment)
   const outcome = await store.putIfAbsent(key, JSON.stringify(plan), { contentType: 'application/json' })
   const stored = outcome === 'created' ? plan : (await store.getJson<PlanSegment>(key))!
-  const summaries = stored.shards.map((shard) => summarise(shard, items, stored.firstItem))
+  const summaries = stored.shards.map((shard) => summarise(shard, itemsOf(shard, items, stored)))
   return { shards: summaries, ended: [], ...(stored.isClosed === true && { isClosed: true }) }
 }
 
-export function summarise(shard: PlannedShard, items: readonly ItemLine[], firstItem: number): ShardSummary {
-  const { id, checkpoint } = shard
-  const work = workOf(shard.items.map((index) => items[index - firstItem]!))
-  return { id, items: rangesOf(shard.items), itemCount: shard.items.length, checkpoint, work }
+/** @param itemsOfIt in its order */
+export function summarise({ id, checkpoint, items }: PlannedShard, itemsOfIt: readonly ItemLine[]): ShardSummary {
+  return { id, items: rangesOf(items), itemCount: items.length, checkpoint, work: workOf(itemsOfIt) }
 }

@@ -1,7 +1,7 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt'
 import { DarkroomError } from '@darkroom/chassis'
 import type { ServiceImpl } from '@darkroom/chassis'
-import { joinRanges, MAX_ITEM_RANGES, normalRanges, withoutRanges } from '@darkroom/proto'
+import { joinRanges, MAX_ITEM_RANGES, rangesOfMessages, withoutRanges } from '@darkroom/proto'
 import type { ControlDocument, CoordinatorService, ItemRange, ItemRanges } from '@darkroom/proto'
 import { SYSTEM_CLOCK } from '../clock.ts'
 import type { OpenBatch } from '../core/state.ts'
@@ -51,7 +51,7 @@ function rangesIn({ id, itemCount }: OpenBatch, asked: readonly ItemRange[]): It
     const remedy = `name items from 0 to ${itemCount - 1}, the first before the last`
     throw new DarkroomError('INVALID_REQUEST', `batch ${id} has no items ${first} to ${last}: ${remedy}`)
   }
-  return normalRanges(asked.map(({ first, last }) => [first, last]))
+  return rangesOfMessages(asked)
 }
 
 /** They are stored with each change, and looked through for each shard. @throws DarkroomError INVALID_REQUEST */

@@ -1,6 +1,6 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt'
 import type { Timestamp } from '@bufbuild/protobuf/wkt'
-import { ApprovalState, BatchState, formatItemRanges, schedulerImagesOf } from '@darkroom/proto'
+import { ApprovalState, BatchState, formatItemRanges, rangesOfMessages, schedulerImagesOf } from '@darkroom/proto'
 import type { Approval, Batch, BatchDocument, ItemRange } from '@darkroom/proto'
 import { Type } from 'typebox'
 import type { Static, TSchema } from 'typebox'
@@ -189,7 +189,7 @@ function approvalJson(approval: Approval | undefined): BatchProgress['approval']
 }
 
 function rangesText(ranges: readonly ItemRange[]): string | null {
-  return ranges.length === 0 ? null : formatItemRanges(ranges.map(({ first, last }) => [first, last]))
+  return ranges.length === 0 ? null : formatItemRanges(rangesOfMessages(ranges))
 }
 
 /** What this gateway does not know yet is shown as queued. */

@@ -1,4 +1,4 @@
-import { keys, readShard } from '@darkroom/proto'
+import { CANCELLED, keys, readShard } from '@darkroom/proto'
 import type { CommitRecord, ItemResult, PlannedShard, PlanSegment } from '@darkroom/proto'
 import type { ObjectStore } from '@darkroom/chassis'
 
@@ -24,7 +24,6 @@ export interface Standing {
 }
 
 const RECORDS_AT_ONCE = 16
-const CANCELLED = { state: 'cancelled', code: 'CANCELLED', message: 'it was cancelled' } as const
 
 /** The outcomes of some items of one segment, from its plan and the commit records of their shards. */
 export async function readOutcomes(

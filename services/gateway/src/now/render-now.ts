@@ -1,5 +1,6 @@
 import { DarkroomError } from '@darkroom/chassis'
 import type { Problem } from '@darkroom/chassis'
+import { CANCELLED } from '@darkroom/proto'
 import type { BatchDocument, Preview, RenderedImage } from '@darkroom/proto'
 import { isEnded } from '../batches/batch-json.ts'
 import { followBatch } from '../batches/follow-batch.ts'
@@ -91,5 +92,5 @@ async function renderedOf(context: CoreContext, batch: BatchDocument): Promise<R
   const { result } = outcome
   if (result?.state === 'rendered') return { batch, images: result.images, width: line.width, height: line.height }
   const isFailed = result?.state === 'failed'
-  throw new DarkroomError(isFailed ? 'RENDER_FAILED' : 'CANCELLED', result?.message ?? 'it was cancelled')
+  throw new DarkroomError(isFailed ? 'RENDER_FAILED' : CANCELLED.code, (result ?? CANCELLED).message)
 }

@@ -1,5 +1,5 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
-import { commonRanges } from '@darkroom/proto'
+import { commonRanges, rangesToMessages } from '@darkroom/proto'
 import type { ItemRanges } from '@darkroom/proto'
 import { Type } from 'typebox'
 import { callerOf } from '../auth/caller.ts'
@@ -61,20 +61,19 @@ export function updateBatch(app: App, context: GatewayContext): void {
       const ifVersion = versionWanted(request.headers['if-match'])
       const { document, batch: before } = await findBatch(context, callerOf(request), request.params.id)
       const { completeBy, cancelItems, pauseItems, resumeItems, ...change } = request.body
-      const named = { cancelItems, pauseItems, resumeItems }
-      const items = Object.entries(named).map(([field, text]): [string, ItemRanges] => [
-        field,
-        text === undefined ? [] : readItems(field, text, document),
-      ])
-      const { pauseItems: pause = [], resumeItems: resume = [] } = Object.fromEntries(items)
+      const itemsIn = (field: string, text: string | undefined): ItemRanges =>
+        text === undefined ? [] : readItems(field, text, document)
+      const cancel = itemsIn('cancelItems', cancelItems)
+      const pause = itemsIn('pauseItems', pauseItems)
+      const resume = itemsIn('resumeItems', resumeItems)
       assertApart(commonRanges(pause, resume))
       const { batch } = await context.coordinator.updateBatch({
         batchId: document.id,
         ifVersion,
         ...change,
-        ...Object.fromEntries(
-          items.map(([field, ranges]) => [field, ranges.map(([first, last]) => ({ first, last }))]),
-        ),
+        cancelItems: rangesToMessages(cancel),
+        pauseItems: rangesToMessages(pause),
+        resumeItems: rangesToMessages(resume),
         ...(completeBy !== undefined && { completeBy: timestampFromDate(new Date(completeBy)) }),
       })
       const { priority, paused } = before

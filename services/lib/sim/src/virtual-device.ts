@@ -1,5 +1,6 @@
 import { DarkroomError } from '@darkroom/chassis'
-import type { CommitRecord, Item, ItemRange, ItemResult, ShardAssignment } from '@darkroom/proto'
+import { CANCELLED, includesItem } from '@darkroom/proto'
+import type { CommitRecord, Item, ItemRanges, ItemResult, ShardAssignment } from '@darkroom/proto'
 import { SECONDS_PER_STEP } from './item.ts'
 import type { Random } from './random.ts'
 import type { VirtualProcess } from './virtual-process.ts'
@@ -41,7 +42,7 @@ export interface DeviceParts {
 export interface Attempt {
   readonly assignment: ShardAssignment
   /** What of it is not wanted. */
-  readonly cancelled: ItemRange[]
+  cancelled: ItemRanges
   isGivenUp: boolean
   stepsDone: number
 }
@@ -155,11 +156,11 @@ export function stepsOf({ items }: ShardAssignment): number {
 }
 
 function isCancelled({ cancelled }: Attempt, { index }: Item): boolean {
-  return cancelled.some(({ first, last }) => first <= index && index <= last)
+  return includesItem(cancelled, index)
 }
 
 function cancelledOf({ index, customId }: Item): ItemResult {
-  return { index, customId, state: 'cancelled', code: 'CANCELLED', message: 'it was cancelled' }
+  return { index, customId, ...CANCELLED }
 }
 
 function assertWanted(attempt: Attempt): void {

@@ -120,7 +120,7 @@ export class VirtualStore implements Calls {
   namesIn(prefix: string): Promise<ReadonlySet<string>> {
     return this.#read(() => {
       const keys = this.#bucket.list(prefix)
-      return new Set(keys.map((key) => key.slice(0, key.indexOf('/', prefix.length) + 1 || key.length + 1)))
+      return new Set(keys.map((key) => key.slice(0, key.indexOf('/', prefix.length) + 1 || key.length)))
     })
   }
 

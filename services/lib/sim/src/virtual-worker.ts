@@ -3,7 +3,16 @@ import type { MessageInitShape } from '@bufbuild/protobuf'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
 import { DarkroomError } from '@darkroom/chassis'
 import type { ShardDelivery } from '@darkroom/chassis'
-import { dayOf, differenceOf, keys, ShardCompletionSchema, WorkerSchema, WorkerState } from '@darkroom/proto'
+import {
+  dayOf,
+  differenceOf,
+  joinRanges,
+  keys,
+  rangesOfMessages,
+  ShardCompletionSchema,
+  WorkerSchema,
+  WorkerState,
+} from '@darkroom/proto'
 import type { CancelItems, ShardAssignment, ShardQueue, Worker } from '@darkroom/proto'
 import type { Random } from './random.ts'
 import { stepsOf, VirtualDevice } from './virtual-device.ts'
@@ -165,8 +174,10 @@ export class VirtualWorker {
         const held = this.#held.get(`${batchId}/${shardId}`)
         if (held !== undefined && held.delivery.assignment.attempt <= attempt) held.isGivenUp = true
       }
-      const cancelItems: Orders['cancelItems'] = ({ batchId, shardId, items }) =>
-        this.#held.get(`${batchId}/${shardId}`)?.cancelled.push(...items)
+      const cancelItems: Orders['cancelItems'] = ({ batchId, shardId, items }) => {
+        const held = this.#held.get(`${batchId}/${shardId}`)
+        if (held !== undefined) held.cancelled = joinRanges(held.cancelled, rangesOfMessages(items))
+      }
       this.#attachment = attach(this, { cancelShard, cancelItems, closed })
       while (this.#attachment !== null && stream.isOpen) {
         this.#attachment.report(this.#report())
@@ -234,7 +245,7 @@ export class VirtualWorker {
     const key = `${batchId}/${shardId}`
     if (this.#held.has(key)) return delivery.nak(WORKING_INTERVAL_MS)
     const { assignment } = delivery
-    const cancelled = [...assignment.cancelledItems]
+    const cancelled = rangesOfMessages(assignment.cancelledItems)
     const held: Held = { delivery, assignment, cancelled, isGivenUp: false, stepsDone: 0 }
     this.#held.set(key, held)
     this.#attachment?.report(this.#report())

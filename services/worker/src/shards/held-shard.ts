@@ -1,5 +1,5 @@
 import type { ShardDelivery } from '@darkroom/chassis'
-import { includesItem, joinRanges } from '@darkroom/proto'
+import { includesItem, joinRanges, rangesOfMessages } from '@darkroom/proto'
 import type { Item, ItemRange, ItemRanges, ShardAssignment } from '@darkroom/proto'
 import type { RenderState, Tick } from '../engine/messages.ts'
 import { placeOf, stepsBehind } from './shard-progress.ts'
@@ -117,10 +117,7 @@ export class HeldShard implements ShardProgress {
 
   /** Renders these no further; an item that has all its images stays rendered. */
   cancelItems(items: readonly ItemRange[]): void {
-    this.#cancelledItems = joinRanges(
-      this.#cancelledItems,
-      items.map(({ first, last }) => [first, last]),
-    )
+    this.#cancelledItems = joinRanges(this.#cancelledItems, rangesOfMessages(items))
     for (const item of this.assignment.items) {
       if (!this.isCancelled(item.index)) continue
       for (const [place] of stepsOfImages(item)) this.#steps.delete(place)

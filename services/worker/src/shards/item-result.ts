@@ -1,4 +1,5 @@
 import { DarkroomError } from '@darkroom/chassis'
+import { CANCELLED } from '@darkroom/proto'
 import type { FailedImage, Item, ItemResult, RenderedImage } from '@darkroom/proto'
 import { RenderFailure } from '../engine/render-failure.ts'
 
@@ -32,7 +33,7 @@ export function failedItem({ index, customId, scheduler }: Item, reason: unknown
 
 /** Somebody cancelled it before it had all of its images. */
 export function cancelledItem({ index, customId }: Item): ItemResult {
-  return { index, customId, state: 'cancelled', code: 'CANCELLED', message: 'it was cancelled' }
+  return { index, customId, ...CANCELLED }
 }
 
 /** What became of an item, from its images in order: it fails where none could be rendered. */
