@@ -81,10 +81,9 @@ async function readyLine(child: ChildProcess, name: string, logFile: string, exi
       reject(new Error(`${name} ${why}; the end of ${logFile}:\n${tailOf(logFile)}`))
     }
     const timer = setTimeout(() => fail(`was not ready within ${START_TIMEOUT_MS / 1000} s`), START_TIMEOUT_MS)
-    const ended = async (code: number | null, signal: string | null): Promise<void> => {
+    const ended = (code: number | null, signal: string | null): void => {
       clearTimeout(timer)
-      await exited
-      fail(`ended with ${signal ?? `exit code ${code}`}`)
+      void exited.then(() => fail(`ended with ${signal ?? `exit code ${code}`}`))
     }
     child.once('exit', ended)
     child.once('error', reject)
