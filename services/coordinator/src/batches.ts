@@ -4,7 +4,7 @@ import { keys } from '@darkroom/proto'
 import type { Batch, BatchDocument, DoneDocument } from '@darkroom/proto'
 import { SYSTEM_CLOCK } from './clock.ts'
 import type { Farm } from './farm.ts'
-import { revisionOf } from './core/state.ts'
+import type { BatchState } from './core/state.ts'
 import { viewEnded, viewOpen } from './views.ts'
 
 const CACHED = 1_000
@@ -62,4 +62,10 @@ export class Batches {
     if (this.#ended.size > CACHED) this.#ended.delete(this.#ended.keys().next().value!)
     return view
   }
+}
+
+/** A number that grows with every change and is the same after a restart. */
+function revisionOf(batch: { endedShards: number; state: BatchState | 'ended' }): number {
+  const ranks = { queued: 0, running: 1, cancelling: 2, finalizing: 3, ended: 4 }
+  return batch.endedShards * 8 + ranks[batch.state]
 }

@@ -39,8 +39,10 @@ export function auditSome(
 /** One that has the checkpoint and room: a place beyond the window too, since a busy farm has no other. */
 function findOther(farm: FarmState, first: AttachedWorker, checkpoint: string): AttachedWorker | null {
   for (const free of first.profile.free.slice(0, farm.settings.window + 1)) {
-    const carriers = free.byCheckpoint.get(checkpoint)?.values() ?? [].values()
-    const other = carriers.find((worker) => worker !== first && isSameDevice(worker, first))
+    const other = free.byCheckpoint
+      .get(checkpoint)
+      ?.inOrder()
+      .find((worker) => worker !== first && isSameDevice(worker, first))
     if (other !== undefined) return other
   }
   return null

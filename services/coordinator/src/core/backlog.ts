@@ -5,6 +5,8 @@ import type { Needs } from './needs.ts'
 import { isAtLimit, isServedBefore } from './tenants.ts'
 import type { Tenant } from './tenants.ts'
 import type { FarmState, OpenBatch, OpenShard } from './state.ts'
+import { countUnplanned } from './unplanned.ts'
+import type { Unplanned } from './unplanned.ts'
 
 /**
  * The work that waits, so that the next shard for a worker is found without a search: by what it needs, interactive before the
@@ -50,8 +52,10 @@ export interface Level {
   readonly unplanned: Heap<OpenBatch>
   /** Batches that are planning one. */
   planning: number
-  /** Shards that wait. */
+  /** Shards that wait, and the estimate of their work. */
   ready: number
+  seconds: number
+  readonly toPlan: Unplanned
 }
 
 /** Shards of a level that want the same checkpoint. */
@@ -80,6 +84,7 @@ export function listBatch(farm: FarmState, batch: OpenBatch, nowMs: number): voi
   const level = levelOf(batch.isInteractive ? backlog.interactive : backlog.batch, batch.owner, batch.priority)
   level.batches++
   level.planning += Number(batch.isPlanning)
+  countUnplanned(level, batch, 1)
   batch.level = level
   for (const queue of batch.ready.values()) {
     joinDemand(level, queue, nowMs)
@@ -100,6 +105,7 @@ export function unlistBatch(farm: FarmState, batch: OpenBatch): void {
   batch.level = null
   level.batches--
   level.planning -= Number(batch.isPlanning)
+  countUnplanned(level, batch, -1)
   refresh(level)
   if (level.batches > 0) return
   const { backlog } = level
@@ -182,6 +188,7 @@ function refresh(level: Level): void {
 function count(level: Level, shard: OpenShard, sign: 1 | -1): void {
   const demand = level.demands.get(shard.checkpoint)!
   level.ready += sign
+  level.seconds += sign * shard.seconds
   demand.seconds += sign * shard.seconds
   weigh(level, demand)
   if (level.ready === 0 || (level.ready === 1 && sign === 1)) refresh(level)
@@ -273,6 +280,8 @@ function levelOf(ofClass: ClassBacklog, tenant: Tenant, priority: number): Level
       unplanned: new Heap(isOlder),
       planning: 0,
       ready: 0,
+      seconds: 0,
+      toPlan: { segments: 0, seconds: 0, unknown: 0 },
     }
     backlog.byPriority.set(priority, level)
   }

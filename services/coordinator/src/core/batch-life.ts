@@ -6,6 +6,7 @@ import { isHeldBack, queueHeld, waitsForSomebody } from './hold-back.ts'
 import { learnCosts } from './learn-costs.ts'
 import type { FarmCommand, FarmEvent, SegmentSummary } from './messages.ts'
 import { completeSegment, emptyTally, noteOpened, noteResult, tallyOf } from './segments.ts'
+import { setPlan } from './unplanned.ts'
 import type { FarmState, OpenBatch, OpenShard, ShardResult, ShardSummary } from './state.ts'
 import { addTally } from './tally.ts'
 
@@ -26,6 +27,7 @@ export function openBatch(
     state: 'queued',
     segmentCount: event.segmentCount,
     nextSegment: event.completed?.plannedSegments ?? 0,
+    segmentSeconds: null,
     isPlanning: false,
     ready: new Map(),
     readyShards: 0,
@@ -198,14 +200,21 @@ function takeSegment(
   nowMs: number,
   commands: FarmCommand[],
 ): void {
-  batch.nextSegment = isClosed === true ? batch.segmentCount : Math.max(batch.nextSegment, segment + 1)
-  for (const summary of shards) openShard(farm, batch, segment, summary, nowMs, commands)
+  const next = isClosed === true ? batch.segmentCount : Math.max(batch.nextSegment, segment + 1)
+  setPlan(batch, next, batch.segmentSeconds)
+  let seconds = 0
+  for (const summary of shards) seconds += openShard(farm, batch, segment, summary, nowMs, commands)
+  // Else what has ended is not among them.
+  if (ended.length === 0) setPlan(batch, next, seconds)
   for (const result of ended) tally(batch, segment, result)
   completeSegment(batch, segment)
   if (batch.state === 'queued') batch.state = 'running'
 }
 
-/** A shard without a record: from now on it waits for a worker, or for somebody; one whose items are all cancelled ends. */
+/**
+ * A shard without a record: from now on it waits for a worker, or for somebody; one whose items are all cancelled ends.
+ * @returns what it is expected to take a device that nobody knows, in seconds
+ */
 export function openShard(
   farm: FarmState,
   batch: OpenBatch,
@@ -214,8 +223,9 @@ export function openShard(
   nowMs: number,
   commands: FarmCommand[],
   failedOn: readonly string[] = [],
-): void {
+): number {
   const { id, checkpoint, work } = summary
+  const seconds = farm.costs.seconds({ checkpoint, deviceKind: null }, work)
   const shard: OpenShard = {
     ...summary,
     batchId: batch.id,
@@ -230,7 +240,7 @@ export function openShard(
     restsUntilMs: 0,
     assignedTo: null,
     workerId: null,
-    seconds: farm.costs.seconds({ checkpoint, deviceKind: null }, work),
+    seconds,
     charged: 0,
     sequence: null,
     unownedSinceMs: 0,
@@ -242,4 +252,5 @@ export function openShard(
   if (shard.state === 'planned') addReady(batch, shard, nowMs, false)
   else batch.heldShards++
   endIfCancelled(farm, batch, shard, commands)
+  return seconds
 }

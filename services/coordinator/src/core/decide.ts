@@ -15,8 +15,8 @@ import { fill } from './fill.ts'
 import { checkHedges, dropHedge, settleHedge } from './hedge.ts'
 import { cancelItems, pauseItems, resumeItems } from './item-life.ts'
 import type { BatchChange, FarmCommand, FarmEvent } from './messages.ts'
+import { takeOutlook } from './outlook.ts'
 import { blameDifferent, forgive } from './quarantine.ts'
-import { rebalance } from './rebalance.ts'
 import { blame, noteFailed, redispatch, wakeRested } from './retry.ts'
 import { confirmDispatch, endShard } from './shard-life.ts'
 import { findShard, shardKey } from './state.ts'
@@ -31,8 +31,11 @@ import { checkLeases, checkUnowned, detachWorker, seeWorker } from './worker-lif
  */
 export function decide(farm: FarmState, event: FarmEvent, nowMs: number): FarmCommand[] {
   const commands: FarmCommand[] = []
+  const { placings } = farm
   apply(farm, event, nowMs, commands)
-  fill(farm, nowMs, commands)
+  // Most heartbeats change nothing that a worker could be given more for.
+  const isNews = event.type !== 'workerSeen' || commands.length > 0 || farm.placings > placings
+  if (isNews) fill(farm, nowMs, commands)
   return commands
 }
 
@@ -105,7 +108,7 @@ function apply(farm: FarmState, event: FarmEvent, nowMs: number, commands: FarmC
       checkHedges(farm, nowMs, commands)
       checkAudits(farm, nowMs, commands)
       wakeRested(farm, nowMs)
-      rebalance(farm, nowMs, commands)
+      farm.outlook = takeOutlook(farm, nowMs)
       return helpStragglers(farm, nowMs, commands)
   }
 }

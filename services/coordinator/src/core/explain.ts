@@ -71,7 +71,7 @@ function explainShard(farm: FarmState, batch: OpenBatch, shard: OpenShard, nowMs
       return { reason: 'resting', message: `it is tried again in ${seconds} s${tried}`, remedy: '' }
     }
     case 'planned':
-      return explainWaiting(farm, batch, nowMs) ?? explainQueued(batch, shard, tried)
+      return explainWaiting(farm, batch, nowMs) ?? explainQueued(farm, batch, shard, tried)
     default:
       return explainDispatched(farm, shard, tried)
   }
@@ -195,10 +195,16 @@ function hasTurn(tenant: Tenant): boolean {
   return !isAtLimit(tenant) && tenant.backlogs.values().some(({ next }) => next.size > 0)
 }
 
-function explainQueued(batch: OpenBatch, shard: OpenShard, tried: string): Explanation {
+function explainQueued(farm: FarmState, batch: OpenBatch, shard: OpenShard, tried: string): Explanation {
   const queue = batch.ready.get(shard.checkpoint)!
   const before = queue.shards.indexOf(shard)
   const [name] = shard.checkpoint.split('@')
   const message = `it waits for a worker: ${before} shards of its batch that want ${name} are before it${tried}`
-  return { reason: 'queued', message, remedy: '' }
+  const idle = [...farm.taking].filter((id) => {
+    const { assigned, profile } = farm.workers.get(id)!
+    return assigned.size === 0 && meets(profile.offer, batch.needs)
+  })
+  if (idle.length === 0) return { reason: 'queued', message, remedy: '' }
+  const leaving = `${idle.length} idle workers leave it to busy ones, which will be done with it sooner`
+  return { reason: 'queued', message: `${message}; ${leaving}`, remedy: '' }
 }

@@ -1,44 +1,20 @@
 import { noteServed, removeReady } from './backlog.ts'
-import type { ClassBacklog, Demand, Level, TenantBacklog } from './backlog.ts'
+import type { ClassBacklog, Level, TenantBacklog } from './backlog.ts'
 import { planNext } from './batch-life.ts'
 import { charge } from './fairness.ts'
+import { findMatch } from './match.ts'
 import type { FarmCommand } from './messages.ts'
 import { assignShard, moveShard } from './move-shard.ts'
-import { meets } from './needs.ts'
-import { secondsOn } from './pace.ts'
 import { INTERACTIVE_PLACES } from './slots.ts'
-import type { FreeWorkers, Profile } from './slots.ts'
+import type { Profile } from './slots.ts'
 import type { AttachedWorker, FarmState, OpenShard } from './state.ts'
-import { swapSeconds } from './swaps.ts'
-import { isOverCap, isServedBefore } from './tenants.ts'
+import { isServedBefore } from './tenants.ts'
 
 /** Segments of a level: each holds up to a thousand shards, and sizes are to follow what is learned. */
 const PLANNING_AT_ONCE = 8
-
-/** How many shards are looked at for one that suits the worker. */
-const LOOK_BEHIND = 32
-/** How many workers are looked at for a quick one. */
-const WORKERS_LOOKED_AT = 8
-/** Workers that take between so much and the inverse of what is usual are neither quick nor slow. */
-const SAME_PACE = 0.9
-
-/** A worker, and what it is to do. */
-interface Match {
-  readonly worker: AttachedWorker
-  readonly level: Level
-  readonly demand: Demand
-}
-
-/** Where the next shard comes from, and who could take it. */
-interface Turn {
-  readonly farm: FarmState
-  readonly free: FreeWorkers
-  readonly ofClass: ClassBacklog
-  readonly backlog: TenantBacklog
-  /** Shards that the workers have been given already. */
-  readonly depth: number
-  readonly nowMs: number
-}
+/** Tenants, and levels of each, that are looked at for work that a worker should take. */
+const TENANTS_LOOKED_AT = 8
+const LEVELS_LOOKED_AT = 2
 
 /**
  * Dispatches while workers have room, idle ones first. Each shard is found from the heads of a few indices, however many wait:
@@ -56,32 +32,45 @@ export function fill(farm: FarmState, nowMs: number, commands: FarmCommand[]): v
 function fillOne(farm: FarmState, profile: Profile, depth: number, nowMs: number, commands: FarmCommand[]): boolean {
   const free = profile.free[depth]!
   if (free.all.size === 0) return false
-  const next = nextBacklog(farm, profile, depth)
-  if (next === null) return false
-  farm.virtualTime = Math.max(farm.virtualTime, next.backlog.tenant.service)
-  const level = next.backlog.next.first!
-  if (planAhead(farm, level, commands)) return true
-  const match = findMatch({ farm, free, ...next, depth, nowMs })
-  if (match === null) return false
-  dispatch(farm, match, nowMs, commands)
-  return true
+  for (const { ofClass, backlog } of turns(farm, profile, depth)) {
+    for (const level of backlog.next.inOrder().take(LEVELS_LOOKED_AT)) {
+      if (planAhead(farm, level, commands)) return true
+      const match = findMatch({ farm, free, ofClass, backlog, level, depth, nowMs })
+      if (match === null) continue
+      giveTo(farm, match.worker, match.shard, nowMs, commands)
+      return true
+    }
+  }
+  return false
 }
 
-/** Interactive work first, which has places of its own beyond the window; then whose turn it is among tenants with work for these workers. */
-function nextBacklog(
-  farm: FarmState,
-  profile: Profile,
-  depth: number,
-): { ofClass: ClassBacklog; backlog: TenantBacklog } | null {
+/** Whose work is next. */
+interface Turn {
+  readonly ofClass: ClassBacklog
+  readonly backlog: TenantBacklog
+}
+
+/** Who is served next. Where nothing of the first is worth a worker's while, it is the next one's turn. */
+function* turns(farm: FarmState, profile: Profile, depth: number): Generator<Turn> {
+  // Interactive work first, which has places of its own beyond the window.
   for (const name of depth < farm.settings.window ? (['interactive', 'batch'] as const) : (['interactive'] as const)) {
-    let best: { ofClass: ClassBacklog; backlog: TenantBacklog } | null = null
+    let first: Turn | null = null
     for (const { [name]: ofClass } of profile.backlogs) {
       const backlog = ofClass.next.first
-      if (backlog !== undefined && (best === null || isBefore(backlog, best.backlog))) best = { ofClass, backlog }
+      if (backlog !== undefined && (first === null || isBefore(backlog, first.backlog))) first = { ofClass, backlog }
     }
-    if (best !== null) return best
+    if (first === null) continue
+    farm.virtualTime = Math.max(farm.virtualTime, first.backlog.tenant.service)
+    yield first
+    const others = [...profile.backlogs].flatMap(({ [name]: ofClass }) =>
+      [...ofClass.next.inOrder().take(TENANTS_LOOKED_AT)].map((backlog) => ({ ofClass, backlog })),
+    )
+    for (const other of others.toSorted(order)) if (other.backlog !== first.backlog) yield other
   }
-  return null
+}
+
+function order(a: Turn, b: Turn): number {
+  return Number(isBefore(b.backlog, a.backlog)) - Number(isBefore(a.backlog, b.backlog))
 }
 
 /** Of one tenant, whatever its work needs, the higher priority. */
@@ -97,111 +86,6 @@ function planAhead(farm: FarmState, level: Level, commands: FarmCommand[]): bool
   if (batch === undefined || inSight >= farm.taking.size || level.planning >= PLANNING_AT_ONCE) return false
   planNext(farm, batch, false, commands)
   return true
-}
-
-/**
- * A checkpoint that was passed over for too long comes first. Else a worker keeps what it has: for the tenant whose turn it is,
- * or for one that is ahead of it by less than a load takes. Else another worker that has what most is to be done for. Else it
- * loads that: at once where it is idle, and ahead of time where the work is worth a load.
- */
-function findMatch({ farm, free, ofClass, backlog, depth, nowMs }: Turn): Match | null {
-  const level = backlog.next.first!
-  const worker = quickest(free.all)!
-  const waiting = level.byWait.first!
-  if (nowMs - waiting.servedAtMs > farm.settings.starvationMs)
-    return { worker: carrierOf(free, waiting) ?? worker, level, demand: waiting }
-  const kept = carriedDemand(level, worker)
-  if (kept !== null) return { worker, level, demand: kept }
-  const demand = level.byWork.first!
-  const carrier = carrierOf(free, demand)
-  if (carrier !== null) return { worker: carrier, level, demand }
-  const loadSeconds = swapSeconds(farm.swaps)
-  const other = nearlyNext(ofClass, backlog, worker, loadSeconds)
-  if (other !== null) return other
-  return depth === 0 || demand.secondsEach >= loadSeconds ? { worker, level, demand } : null
-}
-
-function carrierOf(free: FreeWorkers, demand: Demand): AttachedWorker | null {
-  const carriers = free.byCheckpoint.get(demand.checkpoint)
-  return carriers === undefined ? null : quickest(carriers)
-}
-
-/** Of the few that have waited for the longest. */
-function quickest(workers: ReadonlySet<AttachedWorker>): AttachedWorker | null {
-  let best: AttachedWorker | null = null
-  for (const worker of workers.values().take(WORKERS_LOOKED_AT))
-    if (best === null || worker.slowness < best.slowness) best = worker
-  return best
-}
-
-function carriedDemand(level: Level, worker: AttachedWorker): Demand | null {
-  let best: Demand | null = null
-  for (const checkpoint of worker.carries) {
-    const demand = level.demands.get(checkpoint)
-    if (demand !== undefined && (best === null || demand.servedAtMs < best.servedAtMs)) best = demand
-  }
-  return best
-}
-
-/** Work of another tenant for what the worker has, where its turn comes within `slackSeconds` of service. */
-function nearlyNext(
-  ofClass: ClassBacklog,
-  { tenant }: TenantBacklog,
-  worker: AttachedWorker,
-  slackSeconds: number,
-): Match | null {
-  for (const checkpoint of worker.carries) {
-    const backlogs = ofClass.byCheckpoint.get(checkpoint)
-    const other = backlogs?.values().next().value
-    if (other === undefined) continue
-    // The next time it is another's turn to be looked at.
-    backlogs!.delete(other)
-    backlogs!.add(other)
-    const level = other.next.first
-    const demand = level?.demands.get(checkpoint)
-    if (level === undefined || demand === undefined || !ofClass.next.has(other)) continue
-    const isNear =
-      other.tenant.service - tenant.service <= slackSeconds && isOverCap(other.tenant) === isOverCap(tenant)
-    if (isNear) return { worker, level, demand }
-  }
-  return null
-}
-
-/**
- * A shard of the oldest batch: of the next few a long one for a quick worker and a short one for a slow one, so that all end
- * together. One that the worker has failed already is for another, or waits behind others.
- */
-function choose(farm: FarmState, { worker, demand }: Match): { worker: AttachedWorker; shard: OpenShard } {
-  const next = demand.queues.first!.shards.slice(0, LOOK_BEHIND)
-  const untried = next.filter(({ failedOn }) => !failedOn.includes(worker.id))
-  if (untried.length > 0) return { worker, shard: fitting(farm, worker, untried) }
-  const shard = next[0]!
-  return { worker: untriedWorker(farm, shard) ?? worker, shard }
-}
-
-/** One that has not failed the shard, with as much room as there is; it may be given one more than the others. */
-function untriedWorker(farm: FarmState, { batchId, failedOn }: OpenShard): AttachedWorker | null {
-  const { needs } = farm.batches.get(batchId)!
-  const profiles = [...farm.profiles.values()].filter(({ offer }) => meets(offer, needs))
-  for (let depth = 0; depth <= farm.settings.window; depth++) {
-    for (const { free } of profiles) {
-      const found = free[depth]!.all.values().find(({ id }) => !failedOn.includes(id))
-      if (found !== undefined) return found
-    }
-  }
-  return null
-}
-
-function fitting(farm: FarmState, worker: AttachedWorker, shards: readonly OpenShard[]): OpenShard {
-  const pace = secondsOn(farm, worker, shards[0]!) / shards[0]!.seconds
-  if (pace > 1 / SAME_PACE) return shards.reduce((a, b) => (b.seconds < a.seconds ? b : a))
-  if (pace < SAME_PACE) return shards.reduce((a, b) => (b.seconds > a.seconds ? b : a))
-  return shards[0]!
-}
-
-function dispatch(farm: FarmState, match: Match, nowMs: number, commands: FarmCommand[]): void {
-  const { worker, shard } = choose(farm, match)
-  giveTo(farm, worker, shard, nowMs, commands)
 }
 
 /** Dispatches a shard that waits to this worker. */

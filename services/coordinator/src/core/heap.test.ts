@@ -21,6 +21,22 @@ test('hands members out in order, whatever was added, changed and deleted before
   expect(heap.size).toBe(0)
 })
 
+test('shows its members in order without a change, and looks no further than it is asked', () => {
+  let comparisons = 0
+  const heap = new Heap<number>((a, b) => {
+    comparisons++
+    return a < b
+  })
+  const items = Array.from({ length: 500 }, (_, n) => (n * 7919) % 503)
+  for (const item of items) heap.put(item)
+  expect([...heap.inOrder()]).toEqual(items.toSorted((a, b) => a - b))
+  comparisons = 0
+  expect([...heap.inOrder().take(4)]).toEqual(items.toSorted((a, b) => a - b).slice(0, 4))
+  expect(comparisons).toBeLessThan(32)
+  expect(heap.size).toBe(500)
+  expect([...new Heap<number>(() => false).inOrder()]).toEqual([])
+})
+
 test('deleting what is no member changes nothing', () => {
   const heap = new Heap<{ rank: number }>((a, b) => a.rank < b.rank)
   const only = { rank: 1 }

@@ -37,6 +37,18 @@ export class Heap<T> {
     this.#sink(this.#rise(place))
   }
 
+  /** All, the first first: each is looked for only when it is asked for. The heap is not to change meanwhile. */
+  *inOrder(): Generator<T> {
+    if (this.size === 0) return
+    yield this.#items[0]!
+    const next = new Heap<number>((a, b) => this.#isBefore(this.#items[a]!, this.#items[b]!))
+    for (let place: number | undefined = 0; place !== undefined; place = next.first) {
+      if (place > 0) yield this.#items[place]!
+      next.delete(place)
+      for (const below of [2 * place + 1, 2 * place + 2]) if (below < this.size) next.put(below)
+    }
+  }
+
   #set(place: number, item: T): void {
     this.#items[place] = item
     this.#places.set(item, place)

@@ -5,6 +5,7 @@ import { charge } from './fairness.ts'
 import { dropHedge, settleHedge } from './hedge.ts'
 import { isWhole, learnCosts } from './learn-costs.ts'
 import type { FarmCommand, FarmEvent } from './messages.ts'
+import { order } from './slots.ts'
 import { moveShard, ownShard } from './move-shard.ts'
 import { findShard } from './state.ts'
 import { blameFailed } from './quarantine.ts'
@@ -16,8 +17,8 @@ type EventOf<T extends FarmEvent['type']> = Extract<FarmEvent, { type: T }>
 /** Commits that are older do not count for a batch's rate. */
 export const RATE_WINDOW_MS = 60_000
 
-/** How much the last shard says of a worker's speed. */
-const SLOWNESS_GAIN = 0.3
+/** The last shard says so much of a worker's speed at least; the first says all. */
+const LEAST_GAIN = 0.2
 const SLOWEST = 20
 
 export function confirmDispatch(
@@ -83,9 +84,12 @@ function learn(farm: FarmState, { checkpoint, work }: OpenShard, result: ShardRe
   farm.spent.committedSeconds += result.deviceSeconds
   const deviceKind = deviceKindOf(farm, result.workerId)
   const worker = result.workerId === null ? undefined : farm.workers.get(result.workerId)
-  if (worker !== undefined && isWhole(result)) {
+  // What nobody knows yet says nothing of who renders it.
+  if (worker !== undefined && isWhole(result) && farm.costs.hasMeasured(checkpoint)) {
     const ratio = result.deviceSeconds / farm.costs.seconds({ checkpoint, deviceKind }, work)
-    worker.slowness += SLOWNESS_GAIN * (Math.min(ratio, SLOWEST) - worker.slowness)
+    const gain = Math.max(1 / ++worker.timedShards, LEAST_GAIN)
+    worker.slowness += gain * (Math.min(ratio, SLOWEST) - worker.slowness)
+    order(worker)
   }
   learnCosts(farm, { checkpoint, deviceKind }, work, result)
 }

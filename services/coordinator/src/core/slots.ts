@@ -1,4 +1,5 @@
 import type { Backlog } from './backlog.ts'
+import { Heap } from './heap.ts'
 import { keyOf, meets } from './needs.ts'
 import type { Offer } from './needs.ts'
 import type { AttachedWorker, FarmState } from './state.ts'
@@ -13,10 +14,11 @@ export interface Profile {
   workers: number
 }
 
+/** The quickest first; of equals, the one that has waited for the longest. */
 export interface FreeWorkers {
-  readonly all: Set<AttachedWorker>
+  readonly all: Heap<AttachedWorker>
   /** Those that have a checkpoint in memory, or will have. */
-  readonly byCheckpoint: Map<string, Set<AttachedWorker>>
+  readonly byCheckpoint: Map<string, Heap<AttachedWorker>>
 }
 
 /** Beyond the window, for shards that somebody waits for: they share calls, and more of them would make all wait. */
@@ -26,6 +28,8 @@ export const INTERACTIVE_PLACES = 4
 export interface Place {
   readonly free: FreeWorkers
   readonly carries: ReadonlySet<string>
+  /** The later, the greater. */
+  readonly turn: number
 }
 
 export function joinProfile(farm: FarmState, offer: Offer): Profile {
@@ -34,7 +38,7 @@ export function joinProfile(farm: FarmState, offer: Offer): Profile {
   if (profile === undefined) {
     const fitting = farm.backlogs.values().filter(({ needs }) => meets(offer, needs))
     const free = Array.from({ length: farm.settings.window + INTERACTIVE_PLACES }, () => ({
-      all: new Set<never>(),
+      all: new Heap(isQuicker),
       byCheckpoint: new Map(),
     }))
     profile = { offer, backlogs: new Set(fitting), free, workers: 0 }
@@ -56,7 +60,7 @@ export function placeWorker(farm: FarmState, worker: AttachedWorker): void {
   const { place } = worker
   if (place !== null && place.free === free && place.carries === worker.carries) return
   if (place !== null) remove(worker, place)
-  if (free !== undefined) add(worker, { free, carries: worker.carries })
+  if (free !== undefined) add(farm, worker, { free, carries: worker.carries })
 }
 
 /** They take a device as long as any shard does. Few are under way at once. */
@@ -64,24 +68,33 @@ function auditsOf({ audits }: FarmState, { id }: AttachedWorker): number {
   return audits.values().reduce((sum, { workerId }) => sum + Number(workerId === id), 0)
 }
 
-function add(worker: AttachedWorker, place: Place): void {
-  worker.place = place
-  place.free.all.add(worker)
-  for (const checkpoint of place.carries) {
-    const carriers = place.free.byCheckpoint.get(checkpoint)
-    if (carriers === undefined) place.free.byCheckpoint.set(checkpoint, new Set([worker]))
-    else carriers.add(worker)
-  }
+function add(farm: FarmState, worker: AttachedWorker, { free, carries }: Omit<Place, 'turn'>): void {
+  worker.place = { free, carries, turn: farm.placings++ }
+  for (const checkpoint of carries)
+    if (!free.byCheckpoint.has(checkpoint)) free.byCheckpoint.set(checkpoint, new Heap(isQuicker))
+  order(worker)
+}
+
+/** After a change of how quick a worker is. */
+export function order(worker: AttachedWorker): void {
+  if (worker.place === null) return
+  const { free, carries } = worker.place
+  free.all.put(worker)
+  for (const checkpoint of carries) free.byCheckpoint.get(checkpoint)!.put(worker)
+}
+
+function isQuicker(a: AttachedWorker, b: AttachedWorker): boolean {
+  return a.slowness === b.slowness ? a.place!.turn < b.place!.turn : a.slowness < b.slowness
 }
 
 function remove(worker: AttachedWorker, place: Place): void {
-  worker.place = null
   place.free.all.delete(worker)
   for (const checkpoint of place.carries) {
     const carriers = place.free.byCheckpoint.get(checkpoint)!
     carriers.delete(worker)
     if (carriers.size === 0) place.free.byCheckpoint.delete(checkpoint)
   }
+  worker.place = null
 }
 
 /** What a worker has in memory by its last word, or will have for the shards that it was given since. */

@@ -10,6 +10,7 @@ import type { LossRate } from './loss-rate.ts'
 import type { Needs } from './needs.ts'
 import type { Suspects } from './quarantine.ts'
 import type { OpenSegment, Tally } from './segments.ts'
+import type { Outlook } from './outlook.ts'
 import type { Place, Profile } from './slots.ts'
 import type { Swaps } from './swaps.ts'
 import type { SchedulerTally, Tallies } from './tally.ts'
@@ -149,6 +150,8 @@ export interface OpenBatch extends BatchSummary, Counts {
   readonly segmentCount: number
   /** The next to plan. */
   nextSegment: number
+  /** Estimate of the last that was planned, and so of those to come; null where nobody knows. */
+  segmentSeconds: number | null
   isPlanning: boolean
   /** Planned shards that wait for dispatch, by checkpoint. */
   readonly ready: Map<string, ReadyQueue>
@@ -196,6 +199,8 @@ export interface AttachedWorker {
   advancedAtMs: number
   /** Seconds that it takes for what takes others of its device one. */
   slowness: number
+  /** How many shards that is known of. */
+  timedShards: number
 }
 
 export interface FarmSettings {
@@ -225,6 +230,8 @@ export interface FarmState {
   /** Workers that shards are dispatched for: attached, and neither starting nor draining. */
   readonly taking: Set<string>
   readonly profiles: Map<string, Profile>
+  /** How often a worker was listed as free. */
+  placings: number
   readonly batches: Map<string, OpenBatch>
   /** Work that waits, by what it needs. */
   readonly backlogs: Map<string, Backlog>
@@ -246,6 +253,7 @@ export interface FarmState {
   readonly suspects: Suspects
   readonly swaps: Swaps
   readonly costs: CostModel
+  outlook: Outlook
 }
 
 export function createState(settings: FarmSettings, dispatchFromMs: number): FarmState {
@@ -255,6 +263,7 @@ export function createState(settings: FarmSettings, dispatchFromMs: number): Far
     workers: new Map(),
     taking: new Set(),
     profiles: new Map(),
+    placings: 0,
     batches: new Map(),
     backlogs: new Map(),
     tenants: new Map(),
@@ -269,6 +278,7 @@ export function createState(settings: FarmSettings, dispatchFromMs: number): Far
     suspects: { blames: new Map(), quarantined: new Map() },
     swaps: { loads: 0, seconds: 0 },
     costs: new CostModel(),
+    outlook: { all: new Map(), byCheckpoint: new Map() },
   }
 }
 
@@ -284,10 +294,4 @@ export function findShard(
   const batch = farm.batches.get(batchId)
   const shard = batch?.open.get(shardId)
   return batch === undefined || shard === undefined ? null : { batch, shard }
-}
-
-/** A number that grows with every change and is the same after a restart. */
-export function revisionOf(batch: { endedShards: number; state: BatchState | 'ended' }): number {
-  const ranks = { queued: 0, running: 1, cancelling: 2, finalizing: 3, ended: 4 }
-  return batch.endedShards * 8 + ranks[batch.state]
 }

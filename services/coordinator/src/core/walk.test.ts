@@ -54,7 +54,10 @@ const hasFailed = (assigned: Iterable<OpenShard>): boolean => [...assigned].some
 const attemptsNow = ({ state, hedge }: OpenShard): number =>
   Number(state === 'dispatching' || state === 'dispatched') + Number(hedge !== null)
 
-/** Workers without a shard although there is one that they could render and whose tenant may have it: none, by I8. */
+/**
+ * Workers without a shard although there is one that they could render and whose tenant may have it, and that nobody else could be done
+ * with sooner, since all who could render it are idle: none, by I8.
+ */
 function idleWithWork(farm: FarmState): string[] {
   const waiting = farm.batches
     .values()
@@ -62,7 +65,15 @@ function idleWithWork(farm: FarmState): string[] {
     .toArray()
   return [...farm.taking].filter((id) => {
     const { assigned, profile } = farm.workers.get(id)!
-    return assigned.size === 0 && waiting.some(({ owner, needs }) => !isAtLimit(owner) && meets(profile.offer, needs))
+    const isLeftToOthers = ({ needs }: OpenBatch): boolean =>
+      [...farm.taking].some((other) => {
+        const { assigned, profile } = farm.workers.get(other)!
+        return assigned.size > 0 && meets(profile.offer, needs)
+      })
+    return (
+      assigned.size === 0 &&
+      waiting.some((batch) => !isAtLimit(batch.owner) && meets(profile.offer, batch.needs) && !isLeftToOthers(batch))
+    )
   })
 }
 

@@ -89,6 +89,7 @@ function attachWorker(farm: FarmState, snapshot: Worker, nowMs: number): Attache
     place: null,
     advancedAtMs: nowMs,
     slowness: 1,
+    timedShards: 0,
   }
   farm.workers.set(snapshot.id, worker)
   return worker

@@ -79,6 +79,17 @@ describe('the estimate', () => {
     expect(taught(seconds).seconds(CPU, SECOND) / 2).toBeLessThan(1.1)
   })
 
+  test('is steady where a third of the workers is quick, a third usual and a third slow', () => {
+    let state = 1
+    const random = (): number => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647
+    const model = taught(Array.from({ length: 500 }, () => [1, 2, 4][Math.floor(3 * random())]!))
+    for (let n = 0; n < 500; n++) {
+      model.learn(CPU, 'DDIMScheduler', 1_000_000, [1, 2, 4][Math.floor(3 * random())]!)
+      expect(model.seconds(CPU, SECOND) / 2).toBeGreaterThan(0.8)
+      expect(model.seconds(CPU, SECOND) / 2).toBeLessThan(1.25)
+    }
+  })
+
   test('follows a device that has become five times as fast within thirty shards', () => {
     const model = taught([...Array.from({ length: 200 }, () => 5), ...Array.from({ length: 30 }, () => 1)])
     expect(model.seconds(CPU, SECOND)).toBeLessThan(1.25)

@@ -17,13 +17,20 @@ const FIRST_GUESS = Math.log(FIRST_SECONDS_PER_UNIT)
 const FIRST_SPREAD = 0.5
 const LEAST_SPREAD = 0.02
 const OUTLIER = 2
-/** News count at least so much, however many there were before: devices and versions change. */
-const LEAST_GAIN = 0.1
+/** News count at least so much, however many there were before, */
+const LEAST_GAIN = 0.02
+/** and so much in what was seen of late, which is believed once so many in a row were on one side: devices and versions change. */
+const RECENT_GAIN = 0.1
+const LASTING = 12
 
 interface Fit {
   /** Of the logarithm of seconds a unit. */
   mean: number
-  /** Mean absolute deviation from it. */
+  /** The same of the last few. */
+  recent: number
+  /** How many were above the mean one after the other; negative for below. */
+  run: number
+  /** Mean absolute deviation of one. */
   spread: number
   count: number
 }
@@ -78,7 +85,7 @@ export class CostModel {
     const news = Math.log(deviceSeconds / units)
     for (const key of keysOf(place, scheduler)) {
       const fit = this.#fits.get(key)
-      if (fit === undefined) this.#fits.set(key, { mean: news, spread: FIRST_SPREAD, count: 1 })
+      if (fit === undefined) this.#fits.set(key, { mean: news, recent: news, run: 0, spread: FIRST_SPREAD, count: 1 })
       else improve(fit, news)
     }
   }
@@ -92,20 +99,29 @@ export class CostModel {
   }
 }
 
-/** From what is nearest to what all have in common. */
-function keysOf({ checkpoint, deviceKind }: Place, scheduler: string): string[] {
-  const ofCheckpoint = [`${checkpoint} ${scheduler}`, checkpoint]
-  if (deviceKind === null) return [...ofCheckpoint, '']
-  const here = [`${checkpoint} ${deviceKind} ${scheduler}`, `${checkpoint} ${deviceKind}`]
-  return [...here, ...ofCheckpoint, ` ${deviceKind}`, '']
+/** From what is nearest, which is mostly known, to what all have in common. */
+function* keysOf({ checkpoint, deviceKind }: Place, scheduler: string): Generator<string> {
+  if (deviceKind !== null) {
+    yield `${checkpoint} ${deviceKind} ${scheduler}`
+    yield `${checkpoint} ${deviceKind}`
+  }
+  yield `${checkpoint} ${scheduler}`
+  yield checkpoint
+  if (deviceKind !== null) yield ` ${deviceKind}`
+  yield ''
 }
 
 function improve(fit: Fit, news: number): void {
-  const gain = Math.max(1 / (fit.count + 1), LEAST_GAIN)
   const limit = OUTLIER * fit.spread
-  const error = news - fit.mean
-  fit.mean += gain * Math.min(Math.max(error, -limit), limit)
-  fit.spread += gain * (Math.min(Math.abs(error), OUTLIER * limit) - fit.spread)
+  const clipped = (error: number): number => Math.min(Math.max(error, -limit), limit)
+  const gain = 1 / (fit.count + 1)
+  const error = news - fit.recent
+  fit.recent += Math.max(gain, RECENT_GAIN) * clipped(error)
+  fit.spread += Math.max(gain, RECENT_GAIN) * (Math.min(Math.abs(error), OUTLIER * limit) - fit.spread)
   fit.spread = Math.max(fit.spread, LEAST_SPREAD)
+  fit.mean += Math.max(gain, LEAST_GAIN) * clipped(news - fit.mean)
+  fit.run =
+    Math.sign(news - fit.mean) === Math.sign(fit.run) ? fit.run + Math.sign(fit.run) : Math.sign(news - fit.mean)
+  if (Math.abs(fit.run) >= LASTING) fit.mean = fit.recent
   fit.count++
 }

@@ -15,13 +15,13 @@ export interface Undertaking {
 }
 
 export interface Outcome {
-  /** Virtual seconds until the batch's end. */
+  /** Virtual seconds from the batch's submit to its end. */
   readonly seconds: number
   /** How often checkpoints were loaded. */
   readonly swaps: number
   /** Device seconds beyond those in commit records, over these. */
   readonly duplicatedWork: number
-  /** Seconds of all workers, from the beginning to the end or to when they were gone. */
+  /** Seconds of all workers, from the submit to the end or to when they were gone. */
   readonly workerSeconds: number
   /** Of those, what devices computed. */
   readonly busySeconds: number
@@ -37,6 +37,8 @@ const SETTINGS = {
   targetShardSeconds: 1,
 }
 const ID = 'b0'
+/** By then somebody leads, and all workers have said what they have. */
+const ATTACHED_MS = 15_000
 const HOUR_MS = 3_600_000
 
 /** One batch on a farm whose only trouble is that workers are killed now and then, or that many are gone at once. */
@@ -60,14 +62,16 @@ export async function runToEnd({ seed, items, workers, killedPerHour, vanishing 
   const work = items.map(({ checkpoint, seconds }) => {
     return { checkpoint, steps: Math.max(1, Math.round(seconds / SECONDS_PER_STEP)), nature: 'sound' as const }
   })
-  farm.accept(ID, work)
-  farm.addCoordinator()
+  const coordinator = farm.addCoordinator()
   for (const { speed, swapSeconds } of workers) farm.addWorker(soundTraits({ speed, swapSeconds }))
+  await farm.time.run(() => farm.time.nowMs >= ATTACHED_MS)
+  farm.accept(ID, work)
+  void coordinator.submit(ID)
   if (killedPerHour > 0) killNowAndThen(farm, HOUR_MS / (killedPerHour * workers.length))
   const gone = Math.min(Math.round((vanishing?.share ?? 0) * workers.length), workers.length - 1)
   if (vanishing !== undefined) farm.time.after(1000 * vanishing.atSeconds, () => vanish(farm, gone))
   await farm.time.run(() => farm.isDone(ID))
-  const seconds = farm.time.nowMs / 1000
+  const seconds = (farm.time.nowMs - ATTACHED_MS) / 1000
   const goneSeconds = Math.max(0, seconds - (vanishing?.atSeconds ?? seconds))
   return {
     seconds,
