@@ -3,6 +3,8 @@ import type { ErrorCode, Logger } from '@darkroom/chassis'
 
 const REQUEST_BUCKETS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60]
 
+const READS: ReadonlySet<string> = new Set(['GET', 'HEAD'])
+
 /** What happens in the gateway, one method each: the log line and the metrics together. Prompts go into neither. */
 export class GatewayEvents {
   readonly metrics = new Metrics()
@@ -68,7 +70,9 @@ export class GatewayEvents {
     const { method, route, code, seconds, requestId } = request
     this.#open.dec()
     this.#requests.observe({ method, route, code }, seconds)
-    this.#log.info({ method, route, code, seconds, requestId }, 'request ended')
+    // A dashboard that looks every second would fill the log: what read something and went well is in the metrics.
+    const level = READS.has(method) && Number(code) < 400 ? 'debug' : 'info'
+    this.#log[level]({ method, route, code, seconds, requestId }, 'request ended')
   }
 
   requestFailed(requestId: string, err: unknown): void {

@@ -183,7 +183,8 @@ test('an item whose picture is missing, has other bytes or is none fails alone, 
   ])
 })
 
-test('while the object store fails, pictures are waited for', async () => {
+// Half of all requests fail, by chance, and are tried again after a while.
+test('while the object store fails, pictures are waited for', { timeout: 60_000 }, async () => {
   await using worker = await startWorker(harness)
   const warm = shardOf(harness.sd, [{}])
   await render(worker, warm)

@@ -13,6 +13,7 @@ export function percent(share: number): string {
 
 export function seconds(value: number | null): string {
   if (value === null) return '–'
+  if (value === 0) return '0 s'
   if (value < 0) return `−${seconds(-value)}`
   if (value < 1) return `${Math.round(1000 * value)} ms`
   if (value < 60) return `${value.toFixed(value < 10 ? 1 : 0)} s`

@@ -51,10 +51,12 @@ export function Ledger() {
                     <tr>
                       <th class="wide">{by}</th>
                       <th class="number">Device time</th>
+                      <th class="number">Of it failed</th>
                       <th class="number">Images</th>
                       <th class="number">Model calls</th>
                       <th class="number">Seconds an image</th>
                       <th class="number">Checkpoint loads</th>
+                      <th class="number">Retries</th>
                       <th class="number">Price</th>
                     </tr>
                   </thead>
@@ -95,22 +97,26 @@ function AllDevices({ farm }: { farm: FarmTime }) {
 
 interface Sum {
   readonly deviceSeconds: number
+  readonly failedSeconds: number | null
   readonly images: number
   readonly steps: number
   readonly loadSeconds: number | null
+  readonly retries: number | null
   readonly price: number | null
 }
 
 function Line(props: { name: string; line: Sum }) {
-  const { deviceSeconds, images, steps, loadSeconds, price } = props.line
+  const { deviceSeconds, failedSeconds, images, steps, loadSeconds, retries, price } = props.line
   return (
     <tr>
       <td>{props.name}</td>
       <td class="number">{seconds(deviceSeconds)}</td>
+      <td class="number">{seconds(failedSeconds)}</td>
       <td class="number">{count(images)}</td>
       <td class="number">{count(steps)}</td>
       <td class="number">{seconds(images === 0 ? null : deviceSeconds / images)}</td>
-      <td class="number">{loadSeconds === null ? '–' : seconds(loadSeconds)}</td>
+      <td class="number">{seconds(loadSeconds)}</td>
+      <td class="number">{retries === null ? '–' : count(retries)}</td>
       <td class="number">{price === null ? '–' : price.toFixed(2)}</td>
     </tr>
   )
