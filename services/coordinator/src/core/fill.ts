@@ -2,7 +2,7 @@ import { noteServed, removeReady } from './backlog.ts'
 import type { ClassBacklog, Level, TenantBacklog } from './backlog.ts'
 import { planNext } from './batch-life.ts'
 import { charge } from './fairness.ts'
-import { findMatch } from './match.ts'
+import { findMatch, isKeptFree } from './match.ts'
 import type { FarmCommand } from './messages.ts'
 import { assignShard, moveShard } from './move-shard.ts'
 import { INTERACTIVE_PLACES } from './slots.ts'
@@ -35,10 +35,13 @@ function fillOne(farm: FarmState, profile: Profile, depth: number, nowMs: number
   for (const { ofClass, backlog } of turns(farm, profile, depth)) {
     for (const level of backlog.next.inOrder().take(LEVELS_LOOKED_AT)) {
       if (planAhead(farm, level, commands)) return true
-      const match = findMatch({ farm, free, ofClass, backlog, level, depth, nowMs })
-      if (match === null) continue
-      giveTo(farm, match.worker, match.shard, nowMs, commands)
-      return true
+      const turn = { farm, free, ofClass, backlog, level, depth, nowMs }
+      const match = findMatch(turn)
+      if (match !== null) {
+        giveTo(farm, match.worker, match.shard, nowMs, commands)
+        return true
+      }
+      if (isKeptFree(turn)) return false
     }
   }
   return false

@@ -53,7 +53,8 @@ export function findMatch(turn: Turn): Match | null {
  * or for one that is ahead of it by less than a load takes. Else another worker that has what most is to be done for. Else it
  * loads that: at once where it is idle, and ahead of time where the work is worth a load.
  */
-function* options({ farm, free, ofClass, backlog, level, depth, nowMs }: Turn): Generator<Option> {
+function* options(turn: Turn): Generator<Option> {
+  const { farm, free, ofClass, backlog, level, nowMs } = turn
   const worker = free.all.first!
   const waiting = level.byWait.first
   if (waiting === undefined) return
@@ -64,14 +65,20 @@ function* options({ farm, free, ofClass, backlog, level, depth, nowMs }: Turn): 
   const demand = level.byWork.first!
   const carrier = carrierOf(free, demand)
   if (carrier !== null) yield { worker: carrier, level, demand }
-  const loadSeconds = swapSeconds(farm.swaps)
-  const other = nearlyNext(ofClass, backlog, worker, loadSeconds)
+  const other = nearlyNext(ofClass, backlog, worker, swapSeconds(farm.swaps))
   if (other !== null) yield other
-  if (depth === 0 || demand.secondsEach >= loadSeconds) yield { worker, level, demand }
+  if (!isKeptFree(turn)) yield { worker, level, demand }
   for (const less of level.byWork.inOrder().take(DEMANDS_LOOKED_AT)) {
     const having = carrierOf(free, less)
     if (having !== null) yield { worker: having, level, demand: less }
   }
+}
+
+/** Whether the next worker's place stays free for work that is worth a load only once the worker idles: nothing else may take it. */
+export function isKeptFree({ farm, free, level, depth }: Turn): boolean {
+  const demand = level.byWork.first
+  if (depth === 0 || demand === undefined || free.all.first!.carries.has(demand.checkpoint)) return false
+  return demand.secondsEach < swapSeconds(farm.swaps)
 }
 
 function carrierOf(free: FreeWorkers, { checkpoint }: Demand): AttachedWorker | null {

@@ -63,6 +63,20 @@ describe('a worker', () => {
     expect(see(farm, 'w2', [])).toMatchObject([{ isSwap: true }])
   })
 
+  test('that renders keeps a place free for more urgent work that is worth a load once it idles', () => {
+    const farm = farmWith({ common: 100 })
+    const given = see(farm, 'w1', ['common'])
+    decide(farm, openedOf('urgent', 1, 1, [mixedOf({ rare: 1 })], { priority: 1 }), 0)
+    const [first, second] = given.map(({ shardId }) =>
+      ofType(
+        decide(farm, { type: 'shardEnded', batchId: 'b1', shardId, result: resultOf('rendered', 3) }, 0),
+        'dispatch',
+      ),
+    )
+    expect(first).toEqual([])
+    expect(second).toMatchObject([{ batchId: 'urgent', isSwap: true }, { batchId: 'b1' }])
+  })
+
   test('keeps its checkpoint for another tenant as long as that is ahead by less than a load', () => {
     const farm = createState(SETTINGS, 0)
     for (const tenant of ['t1', 't2']) decide(farm, openedOf(tenant, 1, 1, [mixedOf({ [tenant]: 500 })], { tenant }), 0)
