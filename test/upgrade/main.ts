@@ -24,7 +24,7 @@ import { Rollout } from './rollout.ts'
  *   npm run rehearse-upgrade
  *   npm run rehearse-upgrade -- --steps 900
  *
- * By default an image has as many steps as keep two workers of this machine busy for about as long as the upgrade takes. Before, the
+ * By default an image has as many steps as keep two workers of this machine busy for longer than the upgrade takes. Before, the
  * same batch runs undisturbed: every picture must have the same bytes. Nothing may be lost or come twice, by
  * `darkroom verify` and by what the ledger charges; no client may see what three retries, when the answers ask for them, do not
  * cure; a shard that was taken over must go on where its worker was told to end. The last line is JSON; the exit code is 1 where
@@ -43,10 +43,10 @@ const ROLES = ['worker', 'coordinator', 'gateway']
 const SCHEDULERS = ['EulerDiscreteScheduler', 'EulerAncestralDiscreteScheduler', 'DDIMScheduler', 'DDPMScheduler']
 const ITEMS = 4
 const IMAGES = 2
-/** Steps of an image: all that the schedulers have, with the offset of some, and for the measurement of a machine. */
+/** Steps of an image: all that the schedulers have, with the offset of some, and of the first batch, which tells how quick a machine is. */
 const MOST_STEPS = 999
-const MEASURED_STEPS = 100
-/** That the batch takes undisturbed: the upgrade takes less, although half of the workers are away then. */
+const FIRST_STEPS = 100
+/** That the batch takes undisturbed, by warm workers: the upgrade takes less, although half of the workers are away then. */
 const WANTED_SECONDS = 40
 /** Fewer steps than are needed: the counting would have missed some. */
 const MOST_MISSED = 0.02
@@ -110,11 +110,10 @@ const rollout = new Rollout(cluster, service, (pod) => {
 for (const role of ROLES) await rollout.install(role)
 tell(`the farm of the chart is up: ${ROLES.map((role) => `${cluster.pods(role).length} × ${role}`).join(', ')}`)
 
-const measured = await renderUndisturbed(MEASURED_STEPS)
-const stepsInTime = Math.round((MEASURED_STEPS * WANTED_SECONDS) / measured.seconds)
-const steps = Number(values.steps ?? Math.min(MOST_STEPS, stepsInTime))
+const undisturbed = [await renderUndisturbed(Number(values.steps ?? FIRST_STEPS))]
+for (let last = undisturbed[0]!; isTooShort(last); undisturbed.push(last)) last = await renderUndisturbed(longer(last))
+const { steps } = undisturbed.at(-1)!
 const needed = ITEMS * IMAGES * steps
-const undisturbed = await renderUndisturbed(steps)
 tell(`the batch, of ${steps} steps an image, has been rendered undisturbed: the pictures to compare with`)
 await counter.reset()
 
@@ -137,7 +136,7 @@ const ends = await awaitEnds({ farm: cluster }, PATIENCE_MS)
 await counter.readAll()
 tell('the batch has been rendered')
 
-const accepted = new Set([measured.id, undisturbed.id, id, ...clients.submitted])
+const accepted = new Set([...undisturbed.map((batch) => batch.id), id, ...clients.submitted])
 const { findings: wrong, ...report } = await audit({ farm: cluster }, accepted, ends)
 for (const finding of wrong) found(finding)
 if (report.batches !== accepted.size)
@@ -146,9 +145,10 @@ for (const failure of clients.failures) found(failure)
 for (const end of rollout.ends) if (end.wasKilled) found(`${end.pod} had not ended within its grace`)
 const { total } = await gateway.ledger({ by: 'batch' })
 const stepsSmall = 4 * clients.submitted.size
+const stepsUndisturbed = undisturbed.reduce((sum, batch) => sum + ITEMS * IMAGES * batch.steps, 0)
 const asked = {
-  images: 3 * ITEMS * IMAGES + clients.submitted.size,
-  steps: ITEMS * IMAGES * MEASURED_STEPS + 2 * needed + stepsSmall,
+  images: (undisturbed.length + 1) * ITEMS * IMAGES + clients.submitted.size,
+  steps: stepsUndisturbed + needed + stepsSmall,
 }
 if (total.images !== asked.images || total.steps !== asked.steps)
   found(`the ledger charges ${total.images} images and ${total.steps} steps, not ${asked.images} and ${asked.steps}`)
@@ -185,13 +185,26 @@ console.log(
   }),
 )
 
-async function renderUndisturbed(
-  numInferenceSteps: number,
-): Promise<{ readonly id: string; readonly seconds: number }> {
+interface Undisturbed {
+  readonly id: string
+  readonly steps: number
+  readonly seconds: number
+}
+
+async function renderUndisturbed(steps: number): Promise<Undisturbed> {
   const begun = performance.now()
-  const batch = await gateway.submitJson({ items: itemsOf(numInferenceSteps) })
-  await clients.follow(batch.id)
-  return { id: batch.id, seconds: (performance.now() - begun) / 1000 }
+  const { id } = await gateway.submitJson({ items: itemsOf(steps) })
+  await clients.follow(id)
+  return { id, steps, seconds: (performance.now() - begun) / 1000 }
+}
+
+function isTooShort({ steps, seconds }: Undisturbed): boolean {
+  return values.steps === undefined && steps < MOST_STEPS && seconds < WANTED_SECONDS
+}
+
+/** Steps with which the batch takes a little longer than it must. */
+function longer({ steps, seconds }: Undisturbed): number {
+  return Math.min(MOST_STEPS, Math.ceil((1.1 * steps * WANTED_SECONDS) / seconds))
 }
 
 /** Reads a worker's count until it is gone. */

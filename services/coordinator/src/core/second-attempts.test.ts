@@ -35,6 +35,23 @@ describe('the last shards of a batch', () => {
     expect(farm.state.batches.get('b1')!.owner.running).toBe(0)
   })
 
+  test('are not moved once all of one is cancelled, though the worker that it waits with still reports it', () => {
+    const farm = new PlayedFarm({ window: 2 })
+    farm.worker('slow')
+    farm.open(segmentOf(0, 2))
+    const running = farm
+      .of('dispatch')
+      .map(({ batchId, shardId, attempt }) => ({ batchId, shardId, attempt, stepsDone: 0, stepsTotal: 10 }))
+    farm.worker('idle')
+    farm.send({ type: 'itemsCancelled', batchId: 'b1', items: [[3, 5]] })
+    farm.nowMs += 4_000
+    farm.send({ type: 'workerSeen', worker: { ...workerOf('slow', running), device: GPU, activity: 1n } })
+    const moved = ofType(farm.send({ type: 'tick' }), 'dispatch')
+    expect(running.map(({ shardId }) => shardId)).toEqual(['0-0', '0-1'])
+    expect(moved.filter(({ shardId }) => shardId === '0-1')).toEqual([])
+    expect(farm.state.batches.get('b1')!.open.get('0-1')!.state).toBe('ending')
+  })
+
   test('are not given again to a worker that has failed them', () => {
     const farm = lastOne()
     farm.fail('quick')

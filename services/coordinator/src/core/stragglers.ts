@@ -98,8 +98,9 @@ function stragglers(farm: FarmState, nowMs: number): Straggler[] {
   return found.toSorted((a, b) => b.secondsLeft - a.secondsLeft).slice(0, LOOKED_AT)
 }
 
-function mayMove(batch: OpenBatch, { hedge, items }: OpenShard): boolean {
-  return batch.isActive && hedge === null && !isHeldBack(batch, items)
+function mayMove(batch: OpenBatch, { state, hedge, items }: OpenShard): boolean {
+  // One that is ending, since all of it is cancelled, its worker may still report.
+  return batch.isActive && state !== 'ending' && hedge === null && !isHeldBack(batch, items)
 }
 
 /** Of the idle workers, the one that would be done first: of those that have the checkpoint, or of all. */
