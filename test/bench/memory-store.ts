@@ -6,6 +6,7 @@ type Body = Uint8Array | string
 type Calls = Pick<
   ObjectStore,
   | 'putIfAbsent'
+  | 'editJson'
   | 'put'
   | 'putStream'
   | 'get'
@@ -32,6 +33,14 @@ export class MemoryStore implements Calls {
     if (this.#objects.has(key)) return 'exists'
     this.#objects.set(key, Buffer.from(body))
     return 'created'
+  }
+
+  async editJson<T>(key: string, edit: (stored: T | null) => T | Promise<T>): Promise<T> {
+    const before = this.#objects.get(key)
+    const edited = await edit(before === undefined ? null : (JSON.parse(before.toString('utf8')) as T))
+    if (this.#objects.get(key) !== before) return this.editJson(key, edit)
+    this.#objects.set(key, Buffer.from(JSON.stringify(edited)))
+    return edited
   }
 
   async put(key: string, body: Body): Promise<void> {

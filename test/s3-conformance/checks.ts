@@ -10,6 +10,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import type { S3Client } from '@aws-sdk/client-s3'
+import { probeConditionalWrites } from '@darkroom/chassis'
 import type { ObjectStore } from '@darkroom/chassis'
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
@@ -34,6 +35,8 @@ export interface Check {
 const MIB = 1024 * 1024
 const KEYS = 1_100
 const WRITERS = 32
+/** Of one document: far more than there are coordinators. */
+const EDITORS = 8
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
@@ -79,7 +82,7 @@ export const CHECKS: readonly Check[] = [
   {
     name: 'the probe of conditional writes passes',
     isVital: true,
-    run: ({ store }) => store.probeConditionalWrites(),
+    run: ({ store }) => probeConditionalWrites(store),
   },
   {
     name: 'a conditional write of a key that was deleted wins again',
@@ -94,7 +97,7 @@ export const CHECKS: readonly Check[] = [
   },
   {
     name: 'an overwrite with If-Match is refused with 412 on another ETag and done on its own',
-    isVital: false,
+    isVital: true,
     async run({ client, bucket, prefix, store }) {
       const target = { Bucket: bucket, Key: `${prefix}guarded` }
       const { ETag } = await client.send(new PutObjectCommand({ ...target, Body: 'one' }))
@@ -102,6 +105,20 @@ export const CHECKS: readonly Check[] = [
       await refusedWith(412, client.send(new PutObjectCommand({ ...target, Body: 'two', IfMatch: other })))
       await client.send(new PutObjectCommand({ ...target, Body: 'three', IfMatch: ETag }))
       assert.equal(Buffer.from((await store.get(target.Key))!).toString(), 'three')
+    },
+  },
+  {
+    name: `of ${EDITORS} edits of a document at once none is lost`,
+    isVital: true,
+    async run({ store, prefix }) {
+      const key = `${prefix}edited`
+      const edit = (n: number) => store.editJson<number[]>(key, (stored) => [...(stored ?? []), n])
+      const numbers = Array.from({ length: EDITORS }, (_, n) => n)
+      await Promise.all(numbers.map(edit))
+      assert.deepEqual(
+        (await store.getJson<number[]>(key))!.toSorted((a, b) => a - b),
+        numbers,
+      )
     },
   },
   {

@@ -35,10 +35,11 @@ export class Controls {
   change(batchId: string, edit: (stored: ControlDocument) => ControlDocument): Promise<void> {
     const { store, clock } = this.#options
     return this.#oneAtATime.run(async () => {
-      const stored = await this.#follow(batchId)
-      const updatedAt = clock.date().toISOString()
-      const control = { ...edit(stored ?? { batchId, priority: 0, isPaused: false, updatedAt }), updatedAt }
-      await store.put(keys.control(batchId), JSON.stringify(control), { contentType: 'application/json' })
+      const control = await store.editJson<ControlDocument>(keys.control(batchId), (stored) => {
+        if (stored !== null) this.#take(stored)
+        const updatedAt = clock.date().toISOString()
+        return { ...edit(stored ?? { batchId, priority: 0, isPaused: false, updatedAt }), updatedAt }
+      })
       this.#take(control)
     })
   }
@@ -57,10 +58,9 @@ export class Controls {
     for (const batchId of new Set([...waiting, ...inTurn])) await this.#oneAtATime.run(() => this.#follow(batchId))
   }
 
-  async #follow(batchId: string): Promise<ControlDocument | null> {
+  async #follow(batchId: string): Promise<void> {
     const control = await this.#options.store.getJson<ControlDocument>(keys.control(batchId))
     if (control !== null) this.#take(control)
-    return control
   }
 
   #take(control: ControlDocument): void {

@@ -4,6 +4,7 @@ import {
   Metrics,
   natsConfigFrom,
   ObjectStore,
+  probeConditionalWrites,
   startAdminServer,
   startGrpcServer,
   startTracing,
@@ -35,7 +36,7 @@ export async function start(config: CoordinatorConfig): Promise<AsyncDisposable>
     ObjectStore.open(storeConfigFrom(config), { onRequest: (...request) => events.storeRequested(...request) }),
   )
   await store.checkBucket()
-  await store.probeConditionalWrites()
+  await probeConditionalWrites(store)
   const natsConfig = { ...natsConfigFrom(config, { name: 'coordinator', tls }), replicas: config.natsReplicas }
   const nats = stack.use(await FarmNats.connect(natsConfig, log))
 

@@ -7,6 +7,7 @@ import {
   createGrpcClient,
   createLogger,
   ObjectStore,
+  probeConditionalWrites,
   startAdminServer,
   startTracing,
   storeConfigFrom,
@@ -64,7 +65,7 @@ export async function start(config: GatewayConfig): Promise<Gateway> {
     }),
   )
   await store.checkBucket()
-  await store.probeConditionalWrites()
+  await probeConditionalWrites(store)
   const coordinator = stack.use(
     createGrpcClient(CoordinatorService, config.coordinators, {
       defaultTimeoutMs: COORDINATOR_TIMEOUT_MS,

@@ -6,6 +6,7 @@ import {
   Metrics,
   natsConfigFrom,
   ObjectStore,
+  probeConditionalWrites,
   startAdminServer,
   startGrpcServer,
   startTracing,
@@ -69,7 +70,7 @@ export async function start(config: WorkerConfig): Promise<WorkerServer> {
     ObjectStore.open(storeConfigFrom(config), { onRequest: (...request) => events.storeRequested(...request) }),
   )
   await store.checkBucket()
-  await store.probeConditionalWrites()
+  await probeConditionalWrites(store)
   const nats = stack.use(await FarmNats.connect(natsConfigFrom(config, { name: workerConsumer(workerId), tls }), log))
 
   let shards: ShardLoop | null = null

@@ -1,8 +1,5 @@
 import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
   CreateBucketCommand,
-  CreateMultipartUploadCommand,
   DeleteObjectCommand,
   DeleteObjectsCommand,
   GetObjectCommand,
@@ -11,13 +8,12 @@ import {
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
-  UploadPartCommand,
 } from '@aws-sdk/client-s3'
-import type { CompletedPart } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { createHash, randomUUID } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { DarkroomError } from './errors.ts'
+import { uploadParts } from './multipart-upload.ts'
 import { sendRequest } from './store-request.ts'
 import type { RequestListener, Tolerated } from './store-request.ts'
 import { inParts } from './upload-parts.ts'
@@ -51,11 +47,19 @@ export interface RequestOptions {
   readonly signal?: AbortSignal
 }
 
+/** When a write is to be carried out. */
+interface Condition {
+  readonly IfNoneMatch?: string
+  readonly IfMatch?: string
+}
+
 const MAX_ATTEMPTS = 6
+/** Far more than there are writers of one document at a time. */
+const MAX_EDITS = 32
 const DELETE_BATCH = 1000
 
 /**
- * The bucket: the farm's only durable truth. Any S3 endpoint that honours `If-None-Match: *`.
+ * The bucket: the farm's only durable truth. Any S3 endpoint that honours `If-None-Match: *` and `If-Match`.
  * Every method retries throttling and broken connections with backoff, then throws DarkroomError STORE_UNAVAILABLE.
  */
 export class ObjectStore implements Disposable {
@@ -122,29 +126,59 @@ export class ObjectStore implements Disposable {
     body: Uint8Array | string,
     options: RequestOptions = {},
   ): Promise<'created' | 'exists'> {
+    const isMine = await this.#putConditionally('PutObjectIfAbsent', key, body, { ...options, IfNoneMatch: '*' })
+    return isMine ? 'created' : 'exists'
+  }
+
+  /**
+   * Changes a JSON document as though its writers came one after the other: where somebody else has written it since it was read,
+   * it is read and edited again. Also its own write is edited again, where its answer was lost and another's has followed.
+   * @param edit takes what is stored, null for nothing; what it throws is thrown, and nothing is written
+   * @returns what was written
+   */
+  async editJson<T>(key: string, edit: (stored: T | null) => T | Promise<T>): Promise<T> {
+    for (let attempt = 1; attempt <= MAX_EDITS; attempt++) {
+      const read = await this.#read(key)
+      const edited = await edit(read === null ? null : (parse(read.bytes) as T))
+      const condition = read === null ? { IfNoneMatch: '*' } : { IfMatch: read.etag }
+      const options = { contentType: 'application/json', ...condition }
+      if (await this.#putConditionally('PutObjectIfSame', key, JSON.stringify(edited), options)) return edited
+    }
+    throw new DarkroomError('STORE_UNAVAILABLE', `others changed ${key} each of the ${MAX_EDITS} times it was edited`)
+  }
+
+  /** @returns whether what is stored is this write's, rather than what somebody else has written */
+  async #putConditionally(
+    op: string,
+    key: string,
+    body: Uint8Array | string,
+    { IfNoneMatch, IfMatch, ...options }: RequestOptions & Condition,
+  ): Promise<boolean> {
     const token = randomUUID()
     const put = await this.#request(
-      'PutObjectIfAbsent',
+      op,
       () =>
         this.#client.send(
           new PutObjectCommand({
             ...this.#object(key, body, options),
-            IfNoneMatch: '*',
+            IfNoneMatch,
+            IfMatch,
             Metadata: { 'darkroom-writer': token },
           }),
           abortable(options),
         ),
-      { conflict: true },
+      // An object that is to be the same, and is gone, is missing.
+      { conflict: true, missing: IfMatch !== undefined },
     )
-    if (put !== null) return 'created'
+    if (put !== null) return true
     const stored = await this.#request(
       'HeadObject',
       () => this.#client.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key })),
       { missing: true },
     )
-    if (stored === null)
+    if (stored === null && IfMatch === undefined)
       throw new DarkroomError('STORE_UNAVAILABLE', `a conditional write of ${key} was refused, yet nothing is there`)
-    return stored.Metadata?.['darkroom-writer'] === token ? 'created' : 'exists'
+    return stored?.Metadata?.['darkroom-writer'] === token
   }
 
   async put(key: string, body: Uint8Array | string, options: RequestOptions = {}): Promise<void> {
@@ -170,60 +204,40 @@ export class ObjectStore implements Disposable {
     if (second.done === true) {
       await this.put(key, first.done === true ? new Uint8Array() : first.value, options)
     } else {
-      await this.#putParts(key, [first.value as Buffer, second.value], parts, options)
+      const upload = {
+        client: this.#client,
+        target: { Bucket: this.bucket, Key: key },
+        headers: contentType(options),
+        abortable: abortable(options),
+        onRequest: this.#onRequest,
+      }
+      await uploadParts(upload, chain([first.value as Buffer, second.value], parts))
     }
     return { bytes, sha256: hash.digest('hex') }
   }
 
-  async #putParts(key: string, head: Buffer[], tail: AsyncIterable<Buffer>, options: RequestOptions): Promise<void> {
-    const target = { Bucket: this.bucket, Key: key }
-    const { UploadId } = await this.#request('CreateMultipartUpload', () =>
-      this.#client.send(new CreateMultipartUploadCommand({ ...target, ...contentType(options) })),
-    )
-    const uploaded: CompletedPart[] = []
-    const upload = async (part: Buffer): Promise<void> => {
-      const PartNumber = uploaded.length + 1
-      const { ETag } = await this.#request('UploadPart', () =>
-        this.#client.send(new UploadPartCommand({ ...target, UploadId, PartNumber, Body: part }), abortable(options)),
-      )
-      uploaded.push({ PartNumber, ETag })
-    }
-    try {
-      for (const part of head) await upload(part)
-      for await (const part of tail) await upload(part)
-      await this.#request('CompleteMultipartUpload', () =>
-        this.#client.send(
-          new CompleteMultipartUploadCommand({ ...target, UploadId, MultipartUpload: { Parts: uploaded } }),
-        ),
-      )
-    } catch (reason) {
-      await this.#request(
-        'AbortMultipartUpload',
-        () => this.#client.send(new AbortMultipartUploadCommand({ ...target, UploadId })),
-        { missing: true },
-      )
-      throw reason
-    }
-  }
-
   /** Null where there is no such object. */
   async get(key: string, options: RequestOptions = {}): Promise<Uint8Array | null> {
-    return this.#request(
-      'GetObject',
-      async () => {
-        const { Body } = await this.#client.send(
-          new GetObjectCommand({ Bucket: this.bucket, Key: key }),
-          abortable(options),
-        )
-        return Body!.transformToByteArray()
-      },
-      { missing: true },
-    )
+    return (await this.#read(key, options))?.bytes ?? null
   }
 
   async getJson<T>(key: string, options: RequestOptions = {}): Promise<T | null> {
     const bytes = await this.get(key, options)
-    return bytes === null ? null : (JSON.parse(Buffer.from(bytes).toString('utf8')) as T)
+    return bytes === null ? null : (parse(bytes) as T)
+  }
+
+  async #read(key: string, options: RequestOptions = {}): Promise<{ bytes: Uint8Array; etag: string } | null> {
+    return this.#request(
+      'GetObject',
+      async () => {
+        const { Body, ETag = '' } = await this.#client.send(
+          new GetObjectCommand({ Bucket: this.bucket, Key: key }),
+          abortable(options),
+        )
+        return { bytes: await Body!.transformToByteArray(), etag: ETag }
+      },
+      { missing: true },
+    )
   }
 
   /** Bytes `start` to `endInclusive`. @throws DarkroomError NOT_FOUND */
@@ -331,26 +345,6 @@ export class ObjectStore implements Disposable {
     })
   }
 
-  /**
-   * Makes sure that of two conditional writes the second is refused.
-   * @throws DarkroomError STORE_UNSUITABLE
-   */
-  async probeConditionalWrites(): Promise<void> {
-    const key = `probe/${randomUUID()}`
-    try {
-      const answers = [await this.putIfAbsent(key, 'first'), await this.putIfAbsent(key, 'second')]
-      const stored = await this.get(key)
-      if (answers.join() !== 'created,exists' || Buffer.from(stored ?? []).toString() !== 'first') {
-        throw new DarkroomError(
-          'STORE_UNSUITABLE',
-          `the object store does not honour If-None-Match (two writes of one key: ${answers.join(', ')}): use one that does, such as AWS S3, MinIO or SeaweedFS`,
-        )
-      }
-    } finally {
-      await this.delete(key)
-    }
-  }
-
   [Symbol.dispose](): void {
     this.#client.destroy()
   }
@@ -362,7 +356,7 @@ export class ObjectStore implements Disposable {
   async #request<T>(op: string, send: () => Promise<T>): Promise<T>
   async #request<T>(op: string, send: () => Promise<T>, tolerate: Tolerated): Promise<T | null>
   async #request<T>(op: string, send: () => Promise<T>, tolerate: Tolerated = {}): Promise<T | null> {
-    return sendRequest(op, send, tolerate, this.#onRequest)
+    return sendRequest(op, send, this.#onRequest, tolerate)
   }
 }
 
@@ -372,4 +366,13 @@ function contentType(options: RequestOptions): { ContentType?: string } {
 
 function abortable(options: RequestOptions): { abortSignal?: AbortSignal } {
   return options.signal === undefined ? {} : { abortSignal: options.signal }
+}
+
+function parse(bytes: Uint8Array): unknown {
+  return JSON.parse(Buffer.from(bytes).toString('utf8'))
+}
+
+async function* chain<T>(head: readonly T[], tail: AsyncIterable<T>): AsyncGenerator<T> {
+  yield* head
+  yield* tail
 }

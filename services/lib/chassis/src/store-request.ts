@@ -16,11 +16,18 @@ export interface Tolerated {
  * @returns null for what is tolerated
  * @throws DarkroomError STORE_UNAVAILABLE; AbortError
  */
+export function sendRequest<T>(op: string, send: () => Promise<T>, onRequest: RequestListener): Promise<T>
 export function sendRequest<T>(
   op: string,
   send: () => Promise<T>,
-  { missing, conflict }: Tolerated,
   onRequest: RequestListener,
+  tolerate: Tolerated,
+): Promise<T | null>
+export function sendRequest<T>(
+  op: string,
+  send: () => Promise<T>,
+  onRequest: RequestListener,
+  { missing, conflict }: Tolerated = {},
 ): Promise<T | null> {
   const attributes = { 'rpc.system': 'aws-api', 'rpc.service': 'S3', 'rpc.method': op }
   return inSpan(`S3 ${op}`, { kind: SpanKind.CLIENT, attributes }, async () => {

@@ -23,10 +23,10 @@ export interface StoreRig {
 export type StoreProperty = (rig: StoreRig) => Promise<void>
 
 /** Plays a property on the virtual clock. */
-export async function onVirtualStore(property: StoreProperty): Promise<void> {
+export async function onVirtualStore(property: StoreProperty, bucket = new VirtualBucket()): Promise<void> {
   const time = new VirtualTime()
   const weather = fairStoreWeather()
-  const store = new VirtualStore(new VirtualBucket(), new VirtualProcess(time, 'test'), weather, new Random(1))
+  const store = new VirtualStore(bucket, new VirtualProcess(time, 'test'), weather, new Random(1))
   let isOver = false
   const goDown = (): void => void (weather.isDown = true)
   const loseAnswers = (): void => void (weather.lostAnswerRate = 0.5)

@@ -6,7 +6,7 @@ interface StoredObject {
 
 /** What a bucket holds. Every write is one instant; `onWrite` sees it as it happens. */
 export class VirtualBucket {
-  /** Whether `If-None-Match: *` counts: off in the tests that show that this is seen. */
+  /** Whether `If-None-Match: *` and `If-Match` count: off in the tests that show that this is seen. */
   honoursConditions = true
   onWrite: (key: string, body: string, before: string | null) => void = () => {}
   /** Objects by the first two parts of their keys, `batches/ID`, then by key. */
@@ -31,6 +31,13 @@ export class VirtualBucket {
   /** @returns whether nothing was there */
   putIfAbsent(key: string, body: string, writer: string): boolean {
     if (this.honoursConditions && this.get(key) !== null) return false
+    this.put(key, body, writer)
+    return true
+  }
+
+  /** @returns whether what is there is what was read before */
+  putIfSame(key: string, body: string, before: string, writer: string): boolean {
+    if (this.honoursConditions && this.get(key) !== before) return false
     this.put(key, body, writer)
     return true
   }

@@ -1,9 +1,11 @@
-import { DarkroomError } from '@darkroom/chassis'
+import { DarkroomError, probeConditionalWrites } from '@darkroom/chassis'
+import type { ObjectStore } from '@darkroom/chassis'
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { Random } from './random.ts'
 import { onRealStore, onVirtualStore } from './store-rigs.harness.ts'
 import type { StoreProperty, StoreRig } from './store-rigs.harness.ts'
+import { VirtualBucket } from './virtual-bucket.ts'
 
 type Store = StoreRig['store']
 
@@ -35,6 +37,55 @@ const PROPERTIES: Record<string, StoreProperty> = {
     )
     for (const outcome of outcomes) expect(['created', 'STORE_UNAVAILABLE']).toContain(outcome)
   },
+
+  'of many edits of a document at once none is lost': async ({ store }) => {
+    const numbers = Array.from({ length: 8 }, (_, n) => n)
+    await Promise.all(numbers.map((n) => store.editJson<number[]>('k', (stored) => [...(stored ?? []), n])))
+    expect((await store.getJson<number[]>('k'))?.toSorted((a, b) => a - b)).toEqual(numbers)
+  },
+
+  'an edit is done over on what somebody else has written, deleted or made meanwhile': async ({ store }) => {
+    const meanwhile = [
+      () => store.put('k', '"other"'),
+      () => store.delete('k'),
+      () => store.putIfAbsent('k', '"new"'),
+      async () => {},
+    ]
+    const seen: unknown[] = []
+    await store.put('k', '"first"')
+    const edited = await store.editJson('k', async (stored) => {
+      await meanwhile[seen.length]!()
+      seen.push(stored)
+      return `edit ${seen.length}`
+    })
+    expect(seen).toEqual(['first', 'other', null, 'new'])
+    expect(edited).toBe('edit 4')
+    expect(await store.getJson('k')).toBe('edit 4')
+  },
+
+  'an edit that throws writes nothing, and its error is the caller’s': async ({ store }) => {
+    const refuse = (): never => {
+      throw new DarkroomError('CONFLICT', 'no')
+    }
+    expect(await outcomeOf(store.editJson('k', refuse))).toBe('CONFLICT')
+    expect(await store.get('k')).toBeNull()
+  },
+
+  'edits one after the other whose answers may be lost are done once each, or may be where their writer is told of a failure':
+    async (rig) => {
+      rig.loseAnswers()
+      let done = 0
+      for (let n = 0; n < 10; n++)
+        done += await rig.store
+          .editJson<number>('k', (stored) => (stored ?? 0) + 1)
+          .then(
+            () => 1,
+            () => 0,
+          )
+      const stored = await rig.store.getJson<number>('k')
+      expect(stored).toBeGreaterThanOrEqual(done)
+      expect(stored).toBeLessThanOrEqual(10)
+    },
 
   'what is missing is null, but for a range, which is NOT_FOUND': async ({ store }) => {
     expect(await store.get('k')).toBeNull()
@@ -138,6 +189,7 @@ const PROPERTIES: Record<string, StoreProperty> = {
       store.head('k'),
       store.put('k', 'x'),
       store.putIfAbsent('k', 'x'),
+      store.editJson('k', () => 'x'),
       keysOf(store, ''),
     ]
     expect(await Promise.all(requests.map(outcomeOf))).toEqual(requests.map(() => 'STORE_UNAVAILABLE'))
@@ -158,6 +210,17 @@ test('the virtual object store refuses bytes that are no text, since it holds te
   })
 })
 
+test('a store that does not honour a condition is refused, and the error names it', async () => {
+  const bucket = new VirtualBucket()
+  const probe: StoreProperty = ({ store }) => probeConditionalWrites(store as ObjectStore)
+  await onVirtualStore(probe, bucket)
+  bucket.putIfSame = (key, body, _before, writer) => (bucket.put(key, body, writer), true)
+  await expect(onVirtualStore(probe, bucket)).rejects.toThrow(/^the object store does not honour If-Match /)
+  bucket.honoursConditions = false
+  await expect(onVirtualStore(probe, bucket)).rejects.toThrow(/^the object store does not honour If-None-Match /)
+  expect(bucket.list('')).toEqual([])
+})
+
 /** Reads and writes at random, the same for the same seed. @returns what was seen of each step */
 async function walk({ store }: StoreRig, seed: number): Promise<unknown[]> {
   const random = new Random(seed)
@@ -168,6 +231,7 @@ async function walk({ store }: StoreRig, seed: number): Promise<unknown[]> {
   const actions: [name: string, act: () => Promise<unknown>][] = [
     ['put', () => store.put(key(), body())],
     ['putIfAbsent', () => store.putIfAbsent(key(), body())],
+    ['editJson', () => store.editJson(key(), () => body())],
     ['get', () => textOf(store, key())],
     ['getRange', () => store.getRange(key(), random.below(3), random.below(3) + 3)],
     ['head', async () => (await store.head(key()))?.size],

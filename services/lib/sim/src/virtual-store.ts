@@ -26,7 +26,7 @@ const GIVE_UP_MS = 3_000
 const TEXT = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 type Body = Uint8Array | string
-type Calls = Omit<ObjectStore, 'ensureBucket' | 'checkBucket' | 'getStream' | 'presignGet' | 'probeConditionalWrites'>
+type Calls = Omit<ObjectStore, 'ensureBucket' | 'checkBucket' | 'getStream' | 'presignGet'>
 
 /** One process's client of the bucket, with the answers and errors of chassis' ObjectStore. */
 export class VirtualStore implements Calls {
@@ -55,6 +55,23 @@ export class VirtualStore implements Calls {
       const isFirst = this.#bucket.putIfAbsent(key, textOf(body), writer)
       return isFirst || this.#bucket.writerOf(key) === writer ? 'created' : 'exists'
     })
+  }
+
+  async editJson<T>(key: string, edit: (stored: T | null) => T | Promise<T>): Promise<T> {
+    for (;;) {
+      const before = await this.#read(() => this.#bucket.get(key))
+      const edited = await edit(before === null ? null : (JSON.parse(before) as T))
+      const body = JSON.stringify(edited)
+      const writer = String(this.#random.next())
+      const isMine = await this.#write(() => {
+        const isSame =
+          before === null
+            ? this.#bucket.putIfAbsent(key, body, writer)
+            : this.#bucket.putIfSame(key, body, before, writer)
+        return isSame || this.#bucket.writerOf(key) === writer
+      })
+      if (isMine) return edited
+    }
   }
 
   put(key: string, body: Body): Promise<void> {
