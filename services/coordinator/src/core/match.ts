@@ -7,8 +7,8 @@ import { swapSeconds } from './swaps.ts'
 import { isOverCap } from './tenants.ts'
 import { waitingIn } from './unplanned.ts'
 
-/** How many shards are looked at for one that suits the worker. */
-const LOOK_BEHIND = 128
+/** How many shards are looked at for one that suits the worker: the last of all work, but for the largest farms. */
+const LOOK_BEHIND = 1024
 /** Checkpoints that workers have and that are looked at for work. */
 const DEMANDS_LOOKED_AT = 8
 
@@ -124,23 +124,47 @@ function nearlyNext(
  */
 function choose({ farm, nowMs }: Turn, { worker, level, demand, isDue = false }: Option): Match | null {
   const { batch, shards } = demand.queues.first!
-  const untried = shards.slice(0, LOOK_BEHIND).filter(({ failedOn }) => !failedOn.includes(worker.id))
-  const first = untried[0]
+  const first = shards.find((shard, index) => index < LOOK_BEHIND && mayTry(worker, shard))
   if (first === undefined) return { worker: untriedWorker(farm, shards[0]!) ?? worker, shard: shards[0]! }
   if (isDue || batch.isInteractive) return { worker, shard: first }
   const waiting = waitingIn(level, demand)
   const isWorthIt = (shard: OpenShard): boolean => isDoneSooner(farm, { worker, shard }, batch.needs, waiting, nowMs)
   if (level.toPlan.segments > 0 && isWorthIt(first)) return { worker, shard: first }
   let [shortest, longest] = [first, first]
-  for (const shard of untried) {
-    if (shard.seconds > longest.seconds) longest = shard
-    else if (shard.seconds < shortest.seconds) shortest = shard
+  const end = Math.min(LOOK_BEHIND, shards.length)
+  for (let index = 0; index < end; index++) {
+    const shard = shards[index]!
+    if (shard.seconds < shortest.seconds && mayTry(worker, shard)) shortest = shard
+    else if (shard.seconds > longest.seconds && mayTry(worker, shard)) longest = shard
   }
   if (isWorthIt(longest)) return { worker, shard: longest }
   if (!isWorthIt(shortest)) return null
-  let best = shortest
-  for (const shard of untried) if (shard.seconds > best.seconds && isWorthIt(shard)) best = shard
-  return { worker, shard: best }
+  const between = shards.slice(0, LOOK_BEHIND).filter((shard) => mayTry(worker, shard))
+  return { worker, shard: longestOf(between, [shortest, longest], isWorthIt) }
+}
+
+function mayTry({ id }: AttachedWorker, { failedOn }: OpenShard): boolean {
+  return failedOn.length === 0 || !failedOn.includes(id)
+}
+
+/** The longest that is worth it, found by halves: what takes longer is worth it less. */
+function longestOf(
+  shards: readonly OpenShard[],
+  [shortest, longest]: readonly [OpenShard, OpenShard],
+  isWorthIt: (shard: OpenShard) => boolean,
+): OpenShard {
+  let [best, tooLong] = [shortest, longest]
+  for (;;) {
+    const middle = (best.seconds + tooLong.seconds) / 2
+    let next: OpenShard | null = null
+    for (const shard of shards) {
+      if (shard.seconds <= best.seconds || shard.seconds >= tooLong.seconds) continue
+      if (next === null || Math.abs(shard.seconds - middle) < Math.abs(next.seconds - middle)) next = shard
+    }
+    if (next === null) return best
+    if (isWorthIt(next)) best = next
+    else tooLong = next
+  }
 }
 
 /** One that has not failed the shard, with as much room as there is; it may be given one more than the others. */

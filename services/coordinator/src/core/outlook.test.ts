@@ -102,6 +102,15 @@ describe('towards the end of all work', () => {
     expect(tail.held('slow')).toMatch(/^b1/)
   })
 
+  test('the longest shard goes first, and to a slow worker the longest that quick ones would not be done with sooner', () => {
+    const tail = Tail.of({ quick: QUICK_SECONDS, slow: SLOW_SECONDS })
+    const seconds = Array.from({ length: 300 }, () => 0.001)
+    for (let n = 1; n <= 10; n++) seconds[290 - 7 * n] = n
+    tail.open('b1', shardsOf(seconds))
+    const secondsOf = (id: string): number => seconds[Number(tail.held(id)!.split('-')[1])]!
+    expect([secondsOf('quick'), secondsOf('slow')]).toEqual([10, 8])
+  })
+
   test('a slow worker takes what is left where the quick one has gone', () => {
     const tail = Tail.of({ quick: QUICK_SECONDS, slow: SLOW_SECONDS })
     tail.open('b1', shardsOf([10, 10]))
