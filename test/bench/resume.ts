@@ -77,7 +77,8 @@ export async function run(args: readonly string[]): Promise<BenchResult> {
   await using watch = new ShardWatch(gateway, id)
   const ending = endOf(farm, gateway, id)
   const tooSoon = ending.then(() => {
-    throw new Error('the batch ended before two workers could be lost: want more --steps')
+    const seen = JSON.stringify(Object.fromEntries(watch.turns))
+    throw new Error(`the batch ended before two workers could be lost: want more --steps; seen: ${seen}`)
   })
   const killed = await Promise.race([tooSoon, lose(farm, watch, needed, (name) => kill(farm, counter, name))])
   await Promise.race([tooSoon, watch.until(() => watch.resumedAtMs(killed.begun) !== null)])

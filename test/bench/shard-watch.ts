@@ -3,9 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 const POLL_MS = 50
 
-/** One worker's time with a shard, as its reports tell. */
+/** One worker's time with a shard, as its reports tell: a shard may come back to a worker, as another attempt. */
 export interface Turn {
   readonly workerId: string
+  readonly attempt: number
   /** Steps that earlier turns had done. */
   stepsResumed: number
   stepsDone: number
@@ -13,9 +14,16 @@ export interface Turn {
   firstStepAtMs: number | null
 }
 
+interface Told {
+  readonly shardId: string
+  readonly attempt: number
+  readonly stepsDone: number
+  readonly stepsResumed: number
+}
+
 /** Follows who has which shard of a batch, as `darkroom workers` tells it. */
 export class ShardWatch implements AsyncDisposable {
-  /** By shard, the turns in order. */
+  /** By shard, the turns in order; another leader counts attempts anew. */
   readonly turns = new Map<string, Turn[]>()
   readonly #gateway: Pick<GatewayClient, 'workers'>
   readonly #batchId: string
@@ -75,13 +83,15 @@ export class ShardWatch implements AsyncDisposable {
     }
   }
 
-  #note(workerId: string, told: { shardId: string; stepsDone: number; stepsResumed: number }, nowMs: number): void {
-    const turns = this.turns.get(told.shardId) ?? []
-    this.turns.set(told.shardId, turns)
-    let turn = turns.find((one) => one.workerId === workerId)
-    if (turn === undefined) turns.push((turn = { workerId, stepsResumed: 0, stepsDone: 0, firstStepAtMs: null }))
-    turn.stepsResumed = told.stepsResumed
-    turn.stepsDone = told.stepsDone
-    if (told.stepsDone > told.stepsResumed) turn.firstStepAtMs ??= nowMs
+  #note(workerId: string, told: Told, nowMs: number): void {
+    const { shardId, attempt, stepsDone, stepsResumed } = told
+    const turns = this.turns.get(shardId) ?? []
+    this.turns.set(shardId, turns)
+    let turn = turns.find((one) => one.workerId === workerId && one.attempt === attempt)
+    if (turn === undefined)
+      turns.push((turn = { workerId, attempt, stepsResumed: 0, stepsDone: 0, firstStepAtMs: null }))
+    turn.stepsResumed = stepsResumed
+    turn.stepsDone = stepsDone
+    if (stepsDone > stepsResumed) turn.firstStepAtMs ??= nowMs
   }
 }

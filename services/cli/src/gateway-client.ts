@@ -100,6 +100,7 @@ export interface WorkerJson {
   readonly running: readonly {
     readonly batchId: string
     readonly shardId: string
+    readonly attempt: number
     readonly stepsDone: number
     readonly stepsTotal: number
     readonly stepsResumed: number
