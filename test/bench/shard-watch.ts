@@ -1,4 +1,4 @@
-import type { GatewayClient } from '@darkroom/cli'
+import type { GatewayClient, WorkerJson } from '@darkroom/cli'
 import { setTimeout as delay } from 'node:timers/promises'
 
 const POLL_MS = 50
@@ -14,12 +14,7 @@ export interface Turn {
   firstStepAtMs: number | null
 }
 
-interface Told {
-  readonly shardId: string
-  readonly attempt: number
-  readonly stepsDone: number
-  readonly stepsResumed: number
-}
+type RunningShard = WorkerJson['running'][number]
 
 /** Follows who has which shard of a batch, as `darkroom workers` tells it. */
 export class ShardWatch implements AsyncDisposable {
@@ -83,7 +78,7 @@ export class ShardWatch implements AsyncDisposable {
     }
   }
 
-  #note(workerId: string, told: Told, nowMs: number): void {
+  #note(workerId: string, told: RunningShard, nowMs: number): void {
     const { shardId, attempt, stepsDone, stepsResumed } = told
     const turns = this.turns.get(shardId) ?? []
     this.turns.set(shardId, turns)

@@ -111,7 +111,7 @@ for (const role of ROLES) await rollout.install(role)
 tell(`the farm of the chart is up: ${ROLES.map((role) => `${cluster.pods(role).length} × ${role}`).join(', ')}`)
 
 const undisturbed = [await renderUndisturbed(Number(values.steps ?? FIRST_STEPS))]
-for (let last = undisturbed[0]!; isTooShort(last); undisturbed.push(last)) last = await renderUndisturbed(longer(last))
+while (isTooShort(undisturbed.at(-1)!)) undisturbed.push(await renderUndisturbed(longer(undisturbed.at(-1)!)))
 const { steps } = undisturbed.at(-1)!
 const needed = ITEMS * IMAGES * steps
 tell(`the batch, of ${steps} steps an image, has been rendered undisturbed: the pictures to compare with`)

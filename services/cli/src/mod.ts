@@ -1,7 +1,7 @@
 export { downloadBatch } from './commands/download.ts'
 export { schedulerTable } from './commands/status.ts'
 export { GatewayClient } from './gateway-client.ts'
-export type { BatchJson } from './gateway-client.ts'
+export type { BatchJson, WorkerJson } from './gateway-client.ts'
 export { duration } from './progress.ts'
 export { showProgress } from './show-progress.ts'
 export { verifyBatch } from './verify/verify-batch.ts'

@@ -130,21 +130,20 @@ function choose({ farm, nowMs }: Turn, { worker, level, demand, isDue = false }:
   const waiting = waitingIn(level, demand)
   const isWorthIt = (shard: OpenShard): boolean => isDoneSooner(farm, { worker, shard }, batch.needs, waiting, nowMs)
   if (level.toPlan.segments > 0 && isWorthIt(first)) return { worker, shard: first }
+  const near = shards.slice(0, LOOK_BEHIND)
   let [shortest, longest] = [first, first]
-  const end = Math.min(LOOK_BEHIND, shards.length)
-  for (let index = 0; index < end; index++) {
-    const shard = shards[index]!
+  for (const shard of near) {
     if (shard.seconds < shortest.seconds && mayTry(worker, shard)) shortest = shard
     else if (shard.seconds > longest.seconds && mayTry(worker, shard)) longest = shard
   }
   if (isWorthIt(longest)) return { worker, shard: longest }
   if (!isWorthIt(shortest)) return null
-  const between = shards.slice(0, LOOK_BEHIND).filter((shard) => mayTry(worker, shard))
-  return { worker, shard: longestOf(between, [shortest, longest], isWorthIt) }
+  const untried = near.filter((shard) => mayTry(worker, shard))
+  return { worker, shard: longestOf(untried, [shortest, longest], isWorthIt) }
 }
 
 function mayTry({ id }: AttachedWorker, { failedOn }: OpenShard): boolean {
-  return failedOn.length === 0 || !failedOn.includes(id)
+  return !failedOn.includes(id)
 }
 
 /** The longest that is worth it, found by halves: what takes longer is worth it less. */

@@ -48,30 +48,29 @@ export class VirtualStore implements Calls {
     return this as unknown as ObjectStore
   }
 
-  putIfAbsent(key: string, body: Body): Promise<'created' | 'exists'> {
-    const writer = String(this.#random.next())
-    return this.#write(() => {
-      // A retry whose first answer was lost finds its own write.
-      const isFirst = this.#bucket.putIfAbsent(key, textOf(body), writer)
-      return isFirst || this.#bucket.writerOf(key) === writer ? 'created' : 'exists'
-    })
+  async putIfAbsent(key: string, body: Body): Promise<'created' | 'exists'> {
+    return (await this.#putIfSame(key, textOf(body), null)) ? 'created' : 'exists'
   }
 
   async editJson<T>(key: string, edit: (stored: T | null) => T | Promise<T>): Promise<T> {
     for (;;) {
       const before = await this.#read(() => this.#bucket.get(key))
       const edited = await edit(before === null ? null : (JSON.parse(before) as T))
-      const body = JSON.stringify(edited)
-      const writer = String(this.#random.next())
-      const isMine = await this.#write(() => {
-        const isSame =
-          before === null
-            ? this.#bucket.putIfAbsent(key, body, writer)
-            : this.#bucket.putIfSame(key, body, before, writer)
-        return isSame || this.#bucket.writerOf(key) === writer
-      })
-      if (isMine) return edited
+      if (await this.#putIfSame(key, JSON.stringify(edited), before)) return edited
     }
+  }
+
+  /** @param before what is to be there, null for nothing */
+  #putIfSame(key: string, body: string, before: string | null): Promise<boolean> {
+    const writer = String(this.#random.next())
+    return this.#write(() => {
+      const isDone =
+        before === null
+          ? this.#bucket.putIfAbsent(key, body, writer)
+          : this.#bucket.putIfSame(key, body, before, writer)
+      // A retry whose first answer was lost finds its own write.
+      return isDone || this.#bucket.writerOf(key) === writer
+    })
   }
 
   put(key: string, body: Body): Promise<void> {
